@@ -1,0 +1,7 @@
+#include "bindings.h"
+
+namespace tokenclock {
+
+void bind_clock(pybind11::module_& /*module*/) {}
+
+}  // namespace tokenclock

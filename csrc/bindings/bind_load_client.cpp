@@ -1,0 +1,7 @@
+#include "bindings.h"
+
+namespace tokenclock {
+
+void bind_load_client(pybind11::module_& /*module*/) {}
+
+}  // namespace tokenclock

@@ -1,0 +1,7 @@
+#include "bindings.h"
+
+namespace tokenclock {
+
+void bind_token_recorder(pybind11::module_& /*module*/) {}
+
+}  // namespace tokenclock

@@ -1,0 +1,26 @@
+"""Measures how fast a large language model answers, and states its own error."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# name -> module that defines it; loaded at first use so that `import tokenclock` stays instant
+_PUBLIC: dict[str, str] = {
+    "now_ns": "tokenclock._core",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name at its first use (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'tokenclock' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
