@@ -17,7 +17,7 @@ class MeasurementError(TokenclockError):
     exit_code = 1
 
 
-class UsageError(TokenclockError):
+class UsageError(TokenclockError, ValueError):
     """Wrong flags or bad input, found before the first request (exit code 2)."""
 
     exit_code = 2

@@ -1,0 +1,366 @@
+"""What a run is asked to do: frozen values, checked here, printable as JSON, enough to repeat the run.
+
+Messages name a value by the flag that sets it on the command line, because that is where most people set it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from tokenclock.errors import UsageError
+
+__all__ = [
+    "GOODPUT_METRICS",
+    "LATENCY_METRICS",
+    "MASK",
+    "EndpointPlan",
+    "GenerationPlan",
+    "LoadPlan",
+    "OutputPlan",
+    "RandomDataset",
+    "ServingPlan",
+]
+
+MASK = "***"
+LATENCY_METRICS = ("ttft", "tpot", "itl", "e2el")  # in the order reports print them
+GOODPUT_METRICS = ("ttft", "tpot", "e2el")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
+
+
+def _require(ok: bool, flag: str, expected: str, got: object, remedy: str = "") -> None:
+    """Raise the one line every wrong value gets: what was expected, what was got, what to do."""
+    if not ok:
+        shown = got if isinstance(got, str) and got else repr(got)
+        raise UsageError(f"{flag} must be {expected}, got {shown}" + (f"; {remedy}" if remedy else ""))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _require_int(flag: str, value: object, lowest: int, remedy: str = "") -> None:
+    ok = isinstance(value, int) and not isinstance(value, bool) and value >= lowest
+    _require(ok, flag, f"a whole number >= {lowest}", value, remedy)
+
+
+def _require_seconds(flag: str, value: object, remedy: str) -> None:
+    _require(_is_number(value) and 0 <= float(value) < 1e9, flag, "seconds >= 0", value, remedy)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class EndpointPlan:
+    """Which server, which path, which model, and how it is spoken to."""
+
+    model: str
+    backend: str = "openai"  # openai: completions; openai-chat: chat completions
+    base_url: str = "http://127.0.0.1:8000"  # scheme, host, port and a path prefix; the path is appended to it
+    path: str = "/v1/completions"
+    served_model_name: str | None = None  # model name in the body, where it differs from `model`
+    tokenizer: str | None = None  # directory; None: `model` when that is a directory with a tokenizer.json
+    tokenizer_mode: str = "auto"  # auto | slow
+    trust_remote_code: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    api_key: str | None = None  # sent as `Authorization: Bearer`
+    connection: str = "reuse"  # reuse: keep-alive; new: one connection per request
+
+    def __post_init__(self) -> None:
+        _require(bool(self.model), "--model", "a model name", self.model)
+        _require(self.backend in ("openai", "openai-chat"), "--backend", "openai or openai-chat", self.backend)
+        _require(self.path.startswith("/"), "--endpoint", "a path that starts with /", self.path)
+        _require(
+            self.path.isascii() and not re.search(r"[\s\x00-\x1f#]", self.path),
+            "--endpoint",
+            "a path without spaces, # or non-ASCII characters",
+            self.path,
+            "percent-encode them",
+        )
+        _require(self.tokenizer_mode in ("auto", "slow"), "--tokenizer-mode", "auto or slow", self.tokenizer_mode)
+        _require(self.connection in ("reuse", "new"), "--connection", "reuse or new", self.connection)
+        for name, value in self.headers:
+            _require(bool(_HEADER_NAME.fullmatch(name)), "--header", "KEY=VALUE or 'Key: value'", name)
+            _require(
+                name.lower() not in _OWN_HEADERS,
+                "--header",
+                "a header tokenclock does not set itself",
+                name,
+                "use --connection new for a connection per request",
+            )
+            _require(
+                value.isprintable() and _is_latin1(value),
+                "--header",
+                f"one line of Latin-1 text for {name}",
+                "a value with other characters",
+            )
+        key = self.api_key
+        _require(
+            key is None or (key.isascii() and key.isprintable()),
+            "OPENAI_API_KEY",
+            "one line of ASCII text",
+            "a value with other characters",
+            "unset it to send no Authorization header",
+        )
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether requests are chat completions."""
+        return self.backend == "openai-chat"
+
+    @property
+    def body_model(self) -> str:
+        """The model name sent in every request body."""
+        return self.served_model_name or self.model
+
+
+def _is_latin1(text: str) -> bool:
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """How many requests, when, and for how long each may take."""
+
+    num_prompts: int = 1000
+    request_rate: float = math.inf  # requests per second; inf: all due at 0
+    burstiness: float = 1.0  # shape of the gamma gaps; 1: Poisson
+    max_concurrency: int | None = None
+    seed: int = 0
+    test_input: bool = True  # one request before the run, whose failure ends it
+    num_warmups: int = 0
+    ready_check_timeout_s: float = 0.0  # how long to wait for the server to answer; 0: one try
+    streaming: bool = True
+    request_timeout_s: float = 21600.0  # whole request; 0: none
+    no_progress_timeout_s: float = 0.0  # longest silence within a request; 0: none
+    workers: int = 1  # native client threads
+
+    def __post_init__(self) -> None:
+        _require_int("--num-prompts", self.num_prompts, 1)
+        _require(
+            _is_number(self.request_rate) and self.request_rate > 0,
+            "--request-rate",
+            "requests per second > 0, or inf",
+            self.request_rate,
+            "inf sends everything at once",
+        )
+        _require(
+            _is_number(self.burstiness) and 0 < self.burstiness < math.inf,
+            "--burstiness",
+            "a number > 0",
+            self.burstiness,
+            "1 is Poisson, below 1 burstier, above 1 more regular",
+        )
+        if self.max_concurrency is not None:
+            _require_int("--max-concurrency", self.max_concurrency, 1, "leave it out for no limit")
+        _require_int("--seed", self.seed, 0)
+        _require_int("--num-warmups", self.num_warmups, 0)
+        _require_seconds("--ready-check-timeout-sec", self.ready_check_timeout_s, "0 tries once")
+        _require_seconds("--request-timeout", self.request_timeout_s, "0 means no limit")
+        _require_seconds("--no-progress-timeout", self.no_progress_timeout_s, "0 means no limit")
+        _require_int("--workers", self.workers, 1)
+
+
+@dataclass(frozen=True)
+class GenerationPlan:
+    """What the server is asked to do with a prompt; None leaves a field out of the body."""
+
+    ignore_eos: bool = False
+    logprobs: int | None = None
+    temperature: float | None = 0.0
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    extra_body: dict[str, Any] = field(default_factory=dict)  # merged last; null takes a field out
+
+    def __post_init__(self) -> None:
+        if self.logprobs is not None:
+            _require_int("--logprobs", self.logprobs, 0)
+        if self.temperature is not None:
+            _require(
+                _is_number(self.temperature) and 0 <= self.temperature < math.inf,
+                "--temperature",
+                "a number >= 0",
+                self.temperature,
+                "0 is greedy",
+            )
+        if self.top_p is not None:
+            _require(_is_number(self.top_p) and 0 < self.top_p <= 1, "--top-p", "in (0, 1]", self.top_p)
+        if self.top_k is not None:
+            _require_int("--top-k", self.top_k, -1, "-1 and 0 mean no limit to most servers")
+        if self.min_p is not None:
+            _require(_is_number(self.min_p) and 0 <= self.min_p <= 1, "--min-p", "in [0, 1]", self.min_p)
+        _require(isinstance(self.extra_body, dict), "--extra-body", "a JSON object", self.extra_body)
+        _require(
+            "stream" not in self.extra_body,
+            "--extra-body",
+            "an object without `stream`",
+            self.extra_body,
+            "use --non-streaming",
+        )
+        _require(
+            self.extra_body.get("n", 1) in (1, None),
+            "--extra-body n",
+            "1",
+            self.extra_body.get("n"),
+            "one answer per request is timed; raise --num-prompts",
+        )
+
+
+@dataclass(frozen=True)
+class RandomDataset:
+    """Synthetic prompts of asked lengths, in tokens."""
+
+    name: str = "random"
+    input_len: int = 1024  # without the prefix
+    output_len: int = 128
+    range_ratio: float = 0.0  # lengths are uniform on [int(L(1-r)), int(L(1+r))]
+    prefix_len: int = 0  # tokens shared by all prompts, in addition to input_len
+    random_ids: bool = False
+    tokenize_on_client: bool = False  # send token ids rather than text
+    vocab_size: int | None = None  # ids 3 .. vocab_size-1 are drawn when there is no tokenizer
+
+    def __post_init__(self) -> None:
+        _require(self.name == "random", "--dataset-name", "random", self.name)
+        _require_int("--random-input-len", self.input_len, 1)
+        _require_int("--random-output-len", self.output_len, 1)
+        _require_int("--random-prefix-len", self.prefix_len, 0)
+        _require(
+            _is_number(self.range_ratio) and 0 <= self.range_ratio < 1,
+            "--random-range-ratio",
+            "in [0, 1)",
+            self.range_ratio,
+            "0 gives fixed lengths, 0.2 gives 80 % to 120 % of each",
+        )
+        if self.vocab_size is not None:
+            _require_int("--vocab-size", self.vocab_size, 16)
+
+
+@dataclass(frozen=True)
+class OutputPlan:
+    """What is printed and saved, and what makes the command fail."""
+
+    percentile_metrics: tuple[str, ...] = ("ttft", "tpot", "itl")
+    metric_percentiles: tuple[float, ...] = (99.0,)
+    goodput_ms: dict[str, float] = field(default_factory=dict)  # metric -> limit in ms
+    save_result: bool = False
+    save_detailed: bool = False
+    save_columns: bool = True
+    save_events: str | None = None
+    result_dir: str | None = None
+    result_filename: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    console: str = "classic"  # classic | full
+    progress: bool = True
+    strict: bool = False
+    max_failure_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        allowed = "some of " + ",".join(LATENCY_METRICS)
+        for metric in self.percentile_metrics:
+            _require(metric in LATENCY_METRICS, "--percentile-metrics", allowed, metric)
+        for percentile in self.metric_percentiles:
+            _require(
+                _is_number(percentile) and 0 <= percentile <= 100,
+                "--metric-percentiles",
+                "numbers in [0, 100]",
+                percentile,
+            )
+        for metric, limit_ms in self.goodput_ms.items():
+            _require(
+                metric in GOODPUT_METRICS, "--goodput", "KEY:VALUE with KEY one of " + ",".join(GOODPUT_METRICS), metric
+            )
+            _require(
+                _is_number(limit_ms) and 0 <= limit_ms < math.inf,
+                "--goodput",
+                "KEY:MILLISECONDS >= 0",
+                f"{metric}:{limit_ms:g}",
+            )
+        _require(self.console in ("classic", "full"), "--console", "classic or full", self.console)
+        _require(
+            _is_number(self.max_failure_share) and 0 <= self.max_failure_share <= 1,
+            "--max-failure-share",
+            "a share in [0, 1]",
+            self.max_failure_share,
+            "0.01 lets one request in a hundred fail",
+        )
+
+
+@dataclass(frozen=True)
+class ServingPlan:
+    """Everything needed to repeat one load test of an OpenAI-compatible server."""
+
+    endpoint: EndpointPlan
+    load: LoadPlan = field(default_factory=LoadPlan)
+    generation: GenerationPlan = field(default_factory=GenerationPlan)
+    dataset: RandomDataset = field(default_factory=RandomDataset)
+    output: OutputPlan = field(default_factory=OutputPlan)
+
+    @property
+    def is_open_loop(self) -> bool:
+        """Whether requests are sent by a schedule (finite rate) rather than by completions of earlier ones."""
+        return math.isfinite(self.load.request_rate)
+
+    def to_dict(self, *, secrets: bool = False) -> dict[str, Any]:
+        """JSON-ready dict of the plan; header values and keys are `***` unless `secrets` (never write those to a file).
+
+        An infinite request rate is the text "inf", as strict JSON has no number for it.
+        """
+        data = dataclasses.asdict(self)
+        endpoint, load = data["endpoint"], data["load"]
+        endpoint["headers"] = [[name, value if secrets else MASK] for name, value in self.endpoint.headers]
+        if not secrets and endpoint["api_key"] is not None:
+            endpoint["api_key"] = MASK
+        if load["request_rate"] == math.inf:
+            load["request_rate"] = "inf"
+        for key in ("percentile_metrics", "metric_percentiles"):
+            data["output"][key] = list(data["output"][key])
+        return {"command": "serving", **data}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ServingPlan:
+        """The plan `to_dict` wrote (masked secrets stay masked). Raises UsageError for anything else."""
+        _require(data.get("command") == "serving", "plan", "a plan of the command serving", data.get("command"))
+        groups: dict[str, Any] = {}
+        for group, kind in _GROUPS.items():
+            values = dict(data.get(group, {}))
+            known = {item.name for item in dataclasses.fields(kind)}
+            unknown = sorted(set(values) - known)
+            _require(not unknown, f"plan.{group}", "of known fields", ", ".join(unknown), "written by a later version?")
+            groups[group] = _restored(kind, values)
+        return cls(**groups)
+
+    def to_json(self) -> str:
+        """The masked plan as indented JSON text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+
+_GROUPS: dict[str, type[Any]] = {
+    "endpoint": EndpointPlan,
+    "load": LoadPlan,
+    "generation": GenerationPlan,
+    "dataset": RandomDataset,
+    "output": OutputPlan,
+}
+
+
+def _restored(kind: type[Any], values: dict[str, Any]) -> Any:
+    """Build `kind` from JSON values: lists become tuples again, the text "inf" a number."""
+    for key, value in values.items():
+        if key == "headers":
+            values[key] = tuple((name, text) for name, text in value)
+        elif isinstance(value, list):
+            values[key] = tuple(value)
+        elif key == "request_rate":
+            values[key] = float(value)
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise UsageError(f"plan: {error}") from error

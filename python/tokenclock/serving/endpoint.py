@@ -1,0 +1,185 @@
+"""Where requests go and what they say: URL, head and body bytes of an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from tokenclock.errors import MeasurementError, UsageError
+from tokenclock.plan import ServingPlan
+
+__all__ = ["Endpoint", "Prompt", "body_builder", "request_body", "request_head"]
+
+Prompt = str | Sequence[int]  # text, or token ids
+
+_DEFAULT_HEADERS = (
+    ("User-Agent", "tokenclock"),
+    ("Accept", "text/event-stream, application/json"),
+    ("Content-Type", "application/json"),
+)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One server and the path prefix under which its API lies."""
+
+    host: str  # without brackets
+    port: int
+    prefix: str = ""  # path of the base URL, without a final slash
+
+    @classmethod
+    def parse(cls, base_url: str) -> Endpoint:
+        """Read a base URL such as `http://[::1]:8000/gateway`. Raises UsageError with the remedy."""
+        shape = "http://HOST[:PORT][/PREFIX]"
+        parts = _split(base_url, shape)
+        if parts.scheme == "https":
+            raise UsageError("--base-url: https:// is not built yet; use http://, or a local TLS-ending proxy")
+        if parts.scheme != "http":
+            raise UsageError(f"--base-url must be {shape}, got {base_url}")
+        if parts.username is not None or parts.password is not None:
+            raise UsageError("--base-url must not hold a user or password; use --header 'Authorization: Basic ...'")
+        if parts.query or parts.fragment:
+            raise UsageError("--base-url must not hold a query or fragment; put a query into --endpoint")
+        host, prefix = parts.hostname or "", parts.path.rstrip("/")
+        if not host or any(character.isspace() for character in base_url) or not prefix.isascii():
+            raise UsageError(f"--base-url must be {shape}, got {base_url}")
+        try:
+            port = parts.port if parts.port is not None else 80
+        except ValueError as error:
+            raise UsageError(f"--base-url must be {shape} with a port in 1..65535, got {base_url}") from error
+        if port == 0:
+            raise UsageError(f"--base-url must be {shape} with a port in 1..65535, got {base_url}")
+        return cls(host, port, prefix)
+
+    @property
+    def host_header(self) -> str:
+        """Value of the Host header: IPv6 in brackets, no port where it is 80, names in their ASCII form."""
+        host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else _ascii_host(self.host)
+        return host if self.port == 80 else f"{host}:{self.port}"
+
+    def url(self, path: str = "") -> str:
+        """The full URL of `path` below the prefix, for messages."""
+        return f"http://{self.host_header}{self.prefix}{path}"
+
+    def resolve(self) -> list[tuple[str, int]]:
+        """All (numeric address, port) of the host, IPv4 and IPv6, in the resolver's order.
+
+        Raises MeasurementError when the name is unknown.
+        """
+        try:
+            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise MeasurementError(
+                f"host {self.host} cannot be resolved ({reason}); check --base-url or --host, or give an address"
+            ) from error
+        return list(dict.fromkeys((str(address[4][0]), self.port) for address in found))
+
+
+def _split(base_url: str, shape: str) -> SplitResult:
+    try:
+        return urlsplit(base_url)
+    except ValueError as error:  # unbalanced brackets, for one
+        raise UsageError(f"--base-url must be {shape}, got {base_url}") from error
+
+
+def _ascii_host(host: str) -> str:
+    try:
+        return host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise UsageError(f"--base-url: {host} is no valid host name") from error
+
+
+def request_head(plan: ServingPlan, host_header: str | None = None) -> bytes:
+    """Request line and headers of every request, each line ended by CRLF, in the order they are sent.
+
+    Without Content-Length and without the closing blank line: the native client appends both.
+    The user's headers replace ours of the same name, whatever their case.
+    """
+    endpoint = Endpoint.parse(plan.endpoint.base_url)
+    headers = {"host": ("Host", host_header or endpoint.host_header)}
+    headers |= {name.lower(): (name, value) for name, value in _DEFAULT_HEADERS}
+    if plan.endpoint.api_key is not None:
+        headers["authorization"] = ("Authorization", f"Bearer {plan.endpoint.api_key}")
+    if plan.endpoint.connection == "new":
+        headers["connection"] = ("Connection", "close")
+    headers |= {name.lower(): (name, value) for name, value in plan.endpoint.headers}
+    lines = [f"POST {endpoint.prefix}{plan.endpoint.path} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.values()]
+    return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+
+
+def request_body(plan: ServingPlan, prompt: Prompt, osl: int) -> bytes:
+    """One request body as JSON bytes. For many, keep a `body_builder(plan)`."""
+    return body_builder(plan)(prompt, osl)
+
+
+def body_builder(plan: ServingPlan) -> Callable[[Prompt, int], bytes]:
+    """A function (prompt, output length in tokens) -> JSON body, with everything constant built once."""
+    with_text = _Template(plan, ids=False)
+    with_ids = _Template(plan, ids=True)
+
+    def build(prompt: Prompt, osl: int) -> bytes:
+        return with_text.fill(json.dumps(prompt), osl) if isinstance(prompt, str) else with_ids.fill(_ids(prompt), osl)
+
+    return build
+
+
+def _ids(prompt: Sequence[int]) -> str:
+    return f"[{','.join(map(str, prompt))}]"
+
+
+class _Template:
+    """The constant JSON text of a body, cut where the prompt and the output length go."""
+
+    _PROMPT, _LENGTH = "\0prompt\0", "\0length\0"  # NUL cannot stand in a model name or a header
+
+    def __init__(self, plan: ServingPlan, *, ids: bool) -> None:
+        text = json.dumps(_fields(plan, self._PROMPT, self._LENGTH, ids=ids), separators=(",", ":"))
+        self._pieces: list[str] = []  # constant text; between pieces i and i+1 goes slot i
+        self._slots: list[str] = []
+        marks = {json.dumps(mark): mark for mark in (self._PROMPT, self._LENGTH)}
+        while found := min(((text.find(mark), mark) for mark in marks if mark in text), default=None):
+            at, mark = found
+            self._pieces.append(text[:at])
+            self._slots.append(marks[mark])
+            text = text[at + len(mark) :]
+        self._pieces.append(text)
+
+    def fill(self, prompt_json: str, osl: int) -> bytes:
+        parts = [self._pieces[0]]
+        for slot, piece in zip(self._slots, self._pieces[1:], strict=True):
+            parts += (prompt_json if slot == self._PROMPT else str(osl), piece)
+        return "".join(parts).encode()
+
+
+def _fields(plan: ServingPlan, prompt: Any, osl: Any, *, ids: bool) -> dict[str, Any]:
+    """The body as a dict: the fields and their order of the tool whose command this is."""
+    generation = plan.generation
+    fields: dict[str, Any] = {"model": plan.endpoint.body_model}
+    if plan.endpoint.is_chat:
+        if ids:
+            fields |= {"messages": [], "prompt_token_ids": prompt}
+        else:
+            fields["messages"] = [{"role": "user", "content": prompt}]
+        fields["temperature"] = generation.temperature
+        fields["max_completion_tokens"] = osl
+    else:
+        fields |= {"prompt": prompt, "temperature": generation.temperature, "repetition_penalty": 1.0}
+        fields["max_tokens"] = osl
+    fields["stream"] = plan.load.streaming
+    fields["stream_options"] = {"include_usage": True} if plan.load.streaming else None
+    if generation.logprobs is not None:
+        fields |= (
+            {"logprobs": True, "top_logprobs": generation.logprobs}
+            if plan.endpoint.is_chat
+            else {"logprobs": generation.logprobs}
+        )
+    fields["ignore_eos"] = generation.ignore_eos or None
+    fields |= {"top_p": generation.top_p, "top_k": generation.top_k, "min_p": generation.min_p}
+    fields |= generation.extra_body
+    return {key: value for key, value in fields.items() if value is not None}
