@@ -1,4 +1,5 @@
-// One function per subject; module.cpp calls them all. Bindings hold names, defaults, the GIL and NumPy views; no policy.
+// One function per subject; module.cpp calls them all. Bindings hold names, defaults, the GIL and NumPy views; no
+// policy.
 #pragma once
 
 #include <pybind11/pybind11.h>

@@ -40,7 +40,8 @@ struct ClockAnchor {
 class WallClock {
  public:
   static constexpr std::int64_t kRefreshIntervalNs = 100'000'000;
-  static constexpr std::int64_t kStepThresholdNs = 20'000;  // two anchors further apart than this: stamps between are void
+  static constexpr std::int64_t kStepThresholdNs =
+      20'000;  // two anchors further apart than this: stamps between are void
 
   explicit WallClock(const ClockSource& source = system_clock_source()) noexcept;
 
@@ -48,7 +49,8 @@ class WallClock {
 
   enum class Refresh : std::uint8_t { not_due, steady, stepped };
   // Re-takes the anchor when kRefreshIntervalNs went by since the last. `stepped`: the offset moved by more than
-  // kStepThresholdNs (plus both uncertainties), so whatever was converted since the previous anchor is not to be trusted.
+  // kStepThresholdNs (plus both uncertainties), so whatever was converted since the previous anchor is not to be
+  // trusted.
   Refresh refresh(std::int64_t t_now_ns) noexcept;
   Refresh refresh_now() noexcept;
 
