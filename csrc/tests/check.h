@@ -13,10 +13,11 @@
     }                                                                                    \
   } while (0)
 
+// Copies both sides: a reference into a temporary, as from *optional_returning(), would outlive it.
 #define CHECK_EQ(got, expected)                                                                                    \
   do {                                                                                                             \
-    const auto& got_value = (got);                                                                                 \
-    const auto& expected_value = (expected);                                                                       \
+    const auto got_value = (got);                                                                                  \
+    const auto expected_value = (expected);                                                                        \
     if (!(got_value == expected_value)) {                                                                          \
       std::cerr << __FILE__ << ':' << __LINE__ << ": " #got " is " << got_value << ", expected " << expected_value \
                 << '\n';                                                                                           \
