@@ -23,7 +23,8 @@ class ReservedArray {
  public:
   ReservedArray() = default;
   explicit ReservedArray(std::size_t capacity)
-      : data_(capacity == 0 ? nullptr : static_cast<T*>(detail::map_reserved(capacity * sizeof(T)))), capacity_(capacity) {}
+      : data_(capacity == 0 ? nullptr : static_cast<T*>(detail::map_reserved(capacity * sizeof(T)))),
+        capacity_(capacity) {}
   ReservedArray(std::size_t capacity, T fill) : ReservedArray(capacity) {
     for (std::size_t i = 0; i < capacity; ++i) data_[i] = fill;
   }

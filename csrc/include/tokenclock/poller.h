@@ -1,4 +1,5 @@
-// Readiness of many sockets behind a small interface: epoll, with a time-out in nanoseconds and a wake-up from other threads.
+// Readiness of many sockets behind a small interface: epoll, with a time-out in nanoseconds and a wake-up from other
+// threads.
 #pragma once
 
 #include <cstddef>

@@ -1,0 +1,133 @@
+// One event loop of the load client: takes requests when they are due and a slot is free, sends, reads, stamps.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "tokenclock/clock.h"
+#include "tokenclock/poller.h"
+#include "tokenclock/recording.h"
+#include "tokenclock/reply_reader.h"
+#include "tokenclock/request_queue.h"
+#include "tokenclock/socket.h"
+
+namespace tokenclock {
+
+struct LoadOptions {
+  std::vector<Address> addresses;  // tried in order until one accepts
+  std::string request_head;        // request line and headers, CRLF after each; Content-Length is added per request
+  ReplyOptions reply;
+  std::size_t n_workers = 1;
+  std::size_t max_concurrency = 0;  // 0: unlimited
+  std::size_t max_connecting = 256;
+  bool closed_loop = false;  // a request is due when a slot is free for it
+  bool keep_alive = true;
+  bool kernel_stamps = true;
+  std::int64_t request_timeout_ns = 0;      // 0: none
+  std::int64_t no_progress_timeout_ns = 0;  // 0: none
+  std::int64_t connect_timeout_ns = 30'000'000'000;
+  std::size_t event_capacity = 0;
+  std::size_t text_limit_bytes = 0;
+  std::vector<int> cpus;  // worker i is pinned to cpus[i % size]; empty: not pinned
+};
+
+// Counters another thread may look at while the worker runs.
+struct alignas(64) WorkerProgress {
+  std::atomic<std::int64_t> n_sent{0};
+  std::atomic<std::int64_t> n_done{0};
+  std::atomic<std::int64_t> n_failed{0};
+  std::atomic<std::int64_t> n_in_flight{0};
+  std::atomic<std::int64_t> n_events{0};
+  std::atomic<std::int64_t> bytes_received{0};
+};
+
+// What the run cost this worker; valid after run() returned.
+struct WorkerFacts {
+  std::int64_t cpu_user_ns = 0;
+  std::int64_t cpu_system_ns = 0;
+  std::int64_t busy_ns = 0;  // wall time outside the poller
+  std::int64_t wall_ns = 0;
+  std::int64_t voluntary_switches = 0;
+  std::int64_t involuntary_switches = 0;
+  std::int64_t n_connections = 0;
+  std::int64_t n_resent = 0;
+  std::int64_t n_clock_steps = 0;
+  std::int64_t anchor_uncertainty_ns = 0;
+  std::int64_t max_in_flight = 0;
+  std::string failure;  // why the loop itself broke; empty when it ended as it should
+};
+
+class LoadWorker {
+ public:
+  LoadWorker(const LoadOptions& options, RequestQueue& queue, RequestColumns& columns, ReplyTexts& texts, int index,
+             std::size_t max_in_flight);
+  ~LoadWorker();
+
+  // The thread's body: returns when the queue is closed, empty, and every request has ended, or after stop().
+  void run(std::int64_t t_epoch_ns);
+  // From any thread.
+  void stop() noexcept;
+  void wake() noexcept { poller_.wake(); }
+
+  [[nodiscard]] const WorkerProgress& progress() const noexcept { return progress_; }
+  [[nodiscard]] const Recording& recording() const noexcept { return recording_; }
+  [[nodiscard]] const WorkerFacts& facts() const noexcept { return facts_; }
+  // Rows that ended and whose columns are final, since the last call; from any thread.
+  [[nodiscard]] std::vector<std::int32_t> take_final_rows();
+
+ private:
+  struct Connection;
+
+  void loop();
+  void dispatch();
+  void start(PreparedRequest request);
+  void connect(Connection& connection);
+  void connected(Connection& connection);
+  void send_request(Connection& connection);
+  void continue_send(Connection& connection);
+  void read(Connection& connection);
+  void lost(Connection& connection, const std::string& reason);
+  void end_request(Connection& connection, RequestStatus status, bool reuse, const Arrival& arrival);
+  void retire(Connection& connection);
+  void release(Connection& connection);
+  void check_timeouts(std::int64_t t_now_ns);
+  void settle(std::int64_t t_now_ns, bool last);
+  void cancel_all();
+  void note_costs(std::int64_t t_begin_ns);
+  [[nodiscard]] std::int64_t wait_ns(std::int64_t t_now_ns) const;
+  [[nodiscard]] std::int64_t since_start_ns() const noexcept { return now_ns() - t_epoch_ns_; }
+  [[nodiscard]] Arrival user_arrival() const noexcept;
+  [[nodiscard]] Arrival arrival_of(std::int64_t t_realtime_ns, std::int64_t t_read_ns, std::int64_t t_sent_ns) noexcept;
+
+  const LoadOptions& options_;
+  RequestQueue& queue_;
+  Recording recording_;
+  const int index_;
+  const std::size_t max_in_flight_;
+  Poller poller_;
+  WallClock wall_clock_;
+  std::int64_t t_epoch_ns_ = 0;
+  std::int64_t t_next_check_ns_ = 0;
+  std::size_t address_index_ = 0;  // of the address that last accepted
+  std::size_t n_connecting_ = 0;
+  std::int64_t waited_ns_ = 0;
+  std::int32_t next_connection_id_;
+  std::vector<std::unique_ptr<Connection>> connections_;
+  std::vector<Connection*> active_;  // with a request under way
+  std::vector<Connection*> idle_;    // kept alive, last used first
+  std::vector<Connection*> spent_;   // closed ones, ready to be used again
+  std::vector<char> buffer_;
+  std::atomic<bool> stop_{false};
+  WorkerProgress progress_;
+  WorkerFacts facts_;
+  std::mutex final_rows_mutex_;
+  std::vector<std::int32_t> final_rows_;
+};
+
+}  // namespace tokenclock

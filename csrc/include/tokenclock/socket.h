@@ -1,0 +1,47 @@
+// TCP sockets as the load client needs them: numeric addresses, non-blocking connect, what went wrong in words.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <string>
+
+namespace tokenclock {
+
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t length = 0;
+};
+
+// A numeric IPv4 or IPv6 address and a port. Throws std::invalid_argument.
+[[nodiscard]] Address parse_address(const std::string& ip, std::uint16_t port);
+
+// Owns a descriptor.
+class Socket {
+ public:
+  Socket() = default;
+  explicit Socket(int fd) noexcept : fd_(fd) {}
+  Socket(Socket&& other) noexcept : fd_(other.release()) {}
+  Socket& operator=(Socket&& other) noexcept;
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  ~Socket() { close(); }
+
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
+  void close() noexcept;
+  int release() noexcept;
+
+ private:
+  int fd_ = -1;
+};
+
+// A non-blocking TCP socket with Nagle off. Not open when the system gave none (errno says why).
+[[nodiscard]] Socket open_tcp_socket(const Address& address) noexcept;
+// 0: connected or on the way (wait until writable, then ask pending_error); else the error number.
+[[nodiscard]] int begin_connect(const Socket& socket, const Address& address) noexcept;
+[[nodiscard]] int pending_error(const Socket& socket) noexcept;
+// The error's text, safe from any thread.
+[[nodiscard]] std::string error_text(int error);
+
+}  // namespace tokenclock

@@ -1,0 +1,77 @@
+#include "tokenclock/socket.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+namespace tokenclock {
+
+Address parse_address(const std::string& ip, std::uint16_t port) {
+  Address address;
+  sockaddr_in v4{};
+  if (::inet_pton(AF_INET, ip.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    std::memcpy(&address.storage, &v4, sizeof v4);
+    address.length = sizeof v4;
+    return address;
+  }
+  sockaddr_in6 v6{};
+  if (::inet_pton(AF_INET6, ip.c_str(), &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    std::memcpy(&address.storage, &v6, sizeof v6);
+    address.length = sizeof v6;
+    return address;
+  }
+  throw std::invalid_argument("expected a numeric IPv4 or IPv6 address, got '" + ip + "'");
+}
+
+Socket& Socket::operator=(Socket&& other) noexcept {
+  if (this != &other) {
+    close();
+    fd_ = other.release();
+  }
+  return *this;
+}
+
+void Socket::close() noexcept {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+int Socket::release() noexcept { return std::exchange(fd_, -1); }
+
+Socket open_tcp_socket(const Address& address) noexcept {
+  Socket socket(::socket(address.storage.ss_family, SOCK_STREAM, 0));
+  if (!socket.is_open()) return socket;
+  ::fcntl(socket.fd(), F_SETFD, FD_CLOEXEC);
+  ::fcntl(socket.fd(), F_SETFL, ::fcntl(socket.fd(), F_GETFL) | O_NONBLOCK);
+  const int on = 1;
+  ::setsockopt(socket.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return socket;
+}
+
+int begin_connect(const Socket& socket, const Address& address) noexcept {
+  const auto* target = reinterpret_cast<const sockaddr*>(&address.storage);
+  if (::connect(socket.fd(), target, address.length) == 0 || errno == EINPROGRESS) return 0;
+  return errno;
+}
+
+int pending_error(const Socket& socket) noexcept {
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) return errno;
+  return error;
+}
+
+std::string error_text(int error) { return std::generic_category().message(error); }
+
+}  // namespace tokenclock
