@@ -1,0 +1,81 @@
+"""The requests as they will be sent: contents, lengths and due times, with a fingerprint of it all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tokenclock.workload.prompts import TokenPrompts
+
+__all__ = ["Prompt", "Workload", "workload_sha256"]
+
+Prompt = str | Sequence[int]  # text, or token ids
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Realised requests of a run, one row each, in the order they are due."""
+
+    dataset: str
+    prompts: Sequence[Prompt]
+    isl_requested: npt.NDArray[np.int32]  # tokens asked for, prefix included
+    isl_realised: npt.NDArray[np.int32]  # tokens the prompt has by our own count; -1 where only the server can know
+    osl_requested: npt.NDArray[np.int32]
+    t_due_ns: npt.NDArray[np.int64]
+    sha256: str
+    tokenizer: str | None = None  # directory of the tokenizer that counted, if any
+    notes: tuple[str, ...] = ()  # what a user should know about these prompts, one line each
+    draw_spares: Callable[[int], list[tuple[Prompt, int]]] | None = field(default=None, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.t_due_ns)
+
+    def spare_prompts(self, count: int) -> list[tuple[Prompt, int]]:
+        """`count` (prompt, output length) pairs for test and warm-up requests: same kind, never a measured prompt.
+
+        Drawn from a stream of their own; the first k are the same for every count.
+        """
+        if self.draw_spares is None:
+            raise ValueError("this workload was built without a source of spare prompts")
+        return self.draw_spares(count)
+
+    def asked_and_got(self) -> dict[str, Any]:
+        """Asked against realised prompt lengths: `n_known`, and None or `exact_share` and `largest_difference` in tokens."""
+        known = self.isl_realised >= 0
+        difference = np.abs(self.isl_realised[known].astype(np.int64) - self.isl_requested[known])
+        n_known = int(known.sum())
+        return {
+            "n_known": n_known,
+            "exact_share": float((difference == 0).mean()) if n_known else None,
+            "largest_difference": int(difference.max()) if n_known else None,
+        }
+
+
+def workload_sha256(
+    prompts: Sequence[Prompt],
+    isl_requested: npt.NDArray[np.int32],
+    osl_requested: npt.NDArray[np.int32],
+    t_due_ns: npt.NDArray[np.int64],
+) -> str:
+    """SHA-256 (hex) over kinds, contents, lengths and due times; equal only for the same requests at the same times."""
+    digest = hashlib.sha256(b"tokenclock workload 1\n")
+    for column, kind in ((isl_requested, "<i4"), (osl_requested, "<i4"), (t_due_ns, "<i8")):
+        digest.update(len(column).to_bytes(8, "little"))
+        digest.update(column.astype(kind).tobytes())
+    if isinstance(prompts, TokenPrompts):  # rows of ids hash alike whether they come flat or as lists
+        lengths, flat = np.diff(prompts.offsets), prompts.flat
+        digest.update(b"ids" + lengths.astype("<i8").tobytes())
+        digest.update(flat.astype("<i4").tobytes())
+        return digest.hexdigest()
+    texts = [prompt.encode(errors="surrogatepass") for prompt in prompts if isinstance(prompt, str)]
+    if len(texts) != len(prompts):
+        raise TypeError("prompts must be all text or TokenPrompts")
+    digest.update(b"text" + np.array([len(text) for text in texts], dtype="<i8").tobytes())
+    for text in texts:
+        digest.update(text)
+    return digest.hexdigest()

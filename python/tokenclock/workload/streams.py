@@ -1,0 +1,29 @@
+"""Independent random streams of one seed: drawing more of one thing never changes another."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+
+from tokenclock.plan import ServingPlan
+
+__all__ = ["content_stream", "stream"]
+
+_PURPOSES = ("input_lengths", "output_lengths", "arrivals", "prefix", "content", "spare_lengths", "spare_content")
+
+
+def stream(purpose: str, *entropy: int) -> np.random.Generator:
+    """The generator of one purpose (a name of this file) for whole numbers >= 0, usually the seed alone."""
+    return np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(_PURPOSES.index(purpose),)))
+
+
+def content_stream(purpose: str, plan: ServingPlan) -> np.random.Generator:
+    """The generator of prompt content: it depends on the load's shape as well as on the seed.
+
+    So each point of a sweep with one seed has prompts of its own, and no point finds its prompts in a prefix cache that
+    an earlier one has filled; the same point repeated, on another server or next week, has the same prompts.
+    """
+    load = plan.load
+    (rate_bits,) = struct.unpack("<Q", struct.pack("<d", load.request_rate))
+    return stream(purpose, load.seed, load.num_prompts, load.max_concurrency or 0, rate_bits)

@@ -1,0 +1,138 @@
+"""A tokenizer from a directory on this machine; the network is never touched.
+
+`tokenizer.json` is read by the `tokenizers` package; other files, and the slow mode, by `transformers` if installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tokenclock.errors import UsageError
+from tokenclock.plan import ServingPlan
+
+__all__ = ["Tokenizer", "find_tokenizer", "pool_for_text"]
+
+
+class Tokenizer(Protocol):
+    """What the workload needs of a tokenizer, whichever package reads it."""
+
+    source: str  # the directory
+    ordinary_ids: npt.NDArray[np.int32]  # every id but special and added tokens, ascending
+    raw_tokens: list[str]  # of the ordinary ids, as the vocabulary spells them
+
+    def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Decode each row of ids."""
+
+    def counts(self, texts: Sequence[str], *, special: bool) -> npt.NDArray[np.int32]:
+        """Tokens of each text; with the special tokens a server adds to a completion prompt, or without."""
+
+
+def find_tokenizer(plan: ServingPlan) -> Tokenizer | None:
+    """The tokenizer of --tokenizer, else of --model where that is a directory with a tokenizer.json, else None.
+
+    Raises UsageError when a named tokenizer cannot be read, with what to install or give instead.
+    """
+    endpoint = plan.endpoint
+    named = endpoint.tokenizer
+    directory = Path(named if named is not None else endpoint.model)
+    has_json = (directory / "tokenizer.json").is_file()
+    if named is None and not has_json:
+        return None
+    if not directory.is_dir():
+        raise UsageError(
+            f"--tokenizer must be a directory that holds tokenizer.json, got {named}; tokenclock never downloads: "
+            "fetch the tokenizer first, or leave the flag out to send token ids"
+        )
+    if has_json and endpoint.tokenizer_mode == "auto":
+        return _FastTokenizer(directory)
+    return _TransformersTokenizer(directory, slow=endpoint.tokenizer_mode == "slow", trust=endpoint.trust_remote_code)
+
+
+class _FastTokenizer:
+    """tokenizer.json read by the `tokenizers` package."""
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            from tokenizers import Tokenizer as Reader
+        except ImportError as error:
+            raise UsageError(
+                f"the tokenizer in {directory} needs the tokenizers package: pip install 'tokenclock[serving]'"
+            ) from error
+        path = directory / "tokenizer.json"
+        try:
+            self._reader = Reader.from_file(str(path))
+        except Exception as error:  # the package raises bare Exception
+            raise UsageError(f"{path} is no readable tokenizer ({_first_line(error)}); fetch it again") from error
+        self._reader.no_truncation()
+        self._reader.no_padding()
+        self.source = str(directory)
+        vocabulary: dict[str, int] = self._reader.get_vocab(with_added_tokens=True)
+        self.ordinary_ids, self.raw_tokens = _ordinary(vocabulary, set(self._reader.get_added_tokens_decoder()))
+
+    def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        return list(self._reader.decode_batch(list(rows), skip_special_tokens=False))
+
+    def counts(self, texts: Sequence[str], *, special: bool) -> npt.NDArray[np.int32]:
+        encode = getattr(self._reader, "encode_batch_fast", self._reader.encode_batch)  # without offsets, where it is
+        return np.array([len(item.ids) for item in encode(list(texts), add_special_tokens=special)], dtype=np.int32)
+
+
+class _TransformersTokenizer:
+    """Any tokenizer that `transformers` can read from a directory."""
+
+    def __init__(self, directory: Path, *, slow: bool, trust: bool) -> None:
+        try:
+            reader_class: Any = importlib.import_module("transformers").AutoTokenizer
+        except ImportError as error:
+            why = "--tokenizer-mode slow" if slow else f"{directory} holds no tokenizer.json, so it"
+            raise UsageError(f"{why} needs the transformers package: pip install transformers sentencepiece") from error
+        try:
+            self._reader = reader_class.from_pretrained(
+                str(directory), local_files_only=True, use_fast=not slow, trust_remote_code=trust
+            )
+        except Exception as error:  # what it raises depends on the files it meets
+            raise UsageError(f"no tokenizer could be read from {directory} ({_first_line(error)})") from error
+        self.source = str(directory)
+        added = set(self._reader.all_special_ids) | set(getattr(self._reader, "added_tokens_decoder", {}))
+        self.ordinary_ids, self.raw_tokens = _ordinary(self._reader.get_vocab(), added)
+
+    def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        decode = self._reader.decode
+        return [decode(row, skip_special_tokens=False, clean_up_tokenization_spaces=False) for row in rows]
+
+    def counts(self, texts: Sequence[str], *, special: bool) -> npt.NDArray[np.int32]:
+        encoded = self._reader(list(texts), add_special_tokens=special, verbose=False)["input_ids"]
+        return np.array([len(ids) for ids in encoded], dtype=np.int32)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _ordinary(vocabulary: dict[str, int], added: set[int]) -> tuple[npt.NDArray[np.int32], list[str]]:
+    """Ids that are no special or added token, ascending, and their spelling."""
+    pairs = sorted((number, token) for token, number in vocabulary.items() if number not in added)
+    if not pairs:
+        raise UsageError("the tokenizer's vocabulary holds no ordinary token; give another --tokenizer")
+    return np.array([number for number, _ in pairs], dtype=np.int32), [token for _, token in pairs]
+
+
+def pool_for_text(tokenizer: Tokenizer) -> npt.NDArray[np.int32]:
+    """The ids to draw text from: those most likely to be one token again after decoding and encoding.
+
+    Whole words with their leading space survive the round trip in nearly every vocabulary; failing enough of those to
+    make prompts differ, pieces of letters and digits; failing those, every ordinary token.
+    """
+    for pattern, smallest in ((r"[Ġ▁][A-Za-z]{2,}", 64), (r"[A-Za-z0-9]+", 16)):
+        whole = re.compile(pattern).fullmatch
+        chosen = [index for index, token in enumerate(tokenizer.raw_tokens) if whole(token)]
+        if len(chosen) >= smallest:
+            return tokenizer.ordinary_ids[chosen]
+    return tokenizer.ordinary_ids
