@@ -1,4 +1,4 @@
-"""Units: nanoseconds are what is stored; this is the only file that knows the factors between ns and what people read."""
+"""Units: nanoseconds are what is stored; only this file knows the factors between ns and what people read."""
 
 from __future__ import annotations
 

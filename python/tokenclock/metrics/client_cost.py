@@ -1,0 +1,128 @@
+"""What the client itself did to the measurement: lags, rates kept, CPU spent. Columns and counters in, numbers out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tokenclock import units
+from tokenclock.metrics.facts import RunFacts
+from tokenclock.records import Records
+
+__all__ = ["AskedGot", "CpuUse", "RateKept", "asked_got", "cpu_use", "rate_kept", "read_lag_ns", "send_lag_ns"]
+
+Array = npt.NDArray[Any]
+
+
+def read_lag_ns(records: Records) -> Array:
+    """Per token event: from its arrival at the socket (kernel's stamp) to the read by this program.
+
+    Empty when the stamps were taken in user space: arrival and read are then the same instant, and the lag is unknown.
+    """
+    if records.client.get("stamp_source") != "kernel":
+        return np.zeros(0, np.int64)
+    return np.asarray(records.t_read_ns - records.t_token_ns)
+
+
+def send_lag_ns(records: Records, facts: RunFacts) -> Array:
+    """How late requests were sent.
+
+    Open loop and burst: ``t_sent - t_scheduled``. Closed loop: how long a slot stood empty, from the end of one
+    request to the sending of the next; with C slots the (C + j)-th sending answers the j-th ending.
+    """
+    sent = records.columns["t_sent_ns"]
+    was_sent = records.present("t_sent_ns")
+    if facts.loop != "closed":
+        known = was_sent & records.present("t_scheduled_ns")
+        return np.asarray(sent[known] - records.columns["t_scheduled_ns"][known])
+    ended = was_sent & records.present("t_done_ns")
+    later = np.sort(sent[was_sent])[facts.max_concurrency :]
+    endings = np.sort(records.columns["t_done_ns"][ended])[: len(later)]
+    return np.asarray(np.maximum(later[: len(endings)] - endings, 0))
+
+
+@dataclass(frozen=True)
+class RateKept:
+    """Arrivals per second: as asked (None = unlimited), as drawn for the schedule, as sent."""
+
+    asked: float | None
+    scheduled: float | None
+    sent: float | None
+
+    @property
+    def deviation(self) -> float | None:
+        """Share by which sending missed the schedule (its own draw, not the asked mean: that is chance)."""
+        if self.scheduled is None or self.sent is None:
+            return None
+        return abs(self.sent / self.scheduled - 1)
+
+
+def rate_kept(records: Records, facts: RunFacts) -> RateKept:
+    """Rates from the first to the last arrival of the requests that were sent."""
+    was_sent = records.present("t_sent_ns")
+    sent = _rate(records.columns["t_sent_ns"][was_sent])
+    if facts.loop != "open":
+        return RateKept(None, None, sent)
+    scheduled = _rate(records.columns["t_scheduled_ns"][was_sent & records.present("t_scheduled_ns")])
+    return RateKept(facts.request_rate, scheduled, sent)
+
+
+def _rate(instants: Array) -> float | None:
+    span = int(instants.max() - instants.min()) if len(instants) > 1 else 0
+    return units.per_s(len(instants) - 1, span) if span > 0 else None
+
+
+@dataclass(frozen=True)
+class CpuUse:
+    """CPU that receiving cost: the busiest thread's share of a core, and ns of all threads per token event."""
+
+    share_of_core: float | None
+    ns_per_event: float | None
+
+
+def cpu_use(records: Records) -> CpuUse:
+    """From the counters of the receiving threads; None where the client gave none or no event came."""
+    workers = [w for w in records.client.get("workers", []) if w.get("wall_ns", 0) > 0]
+    spent = [w["cpu_user_ns"] + w["cpu_system_ns"] for w in workers]
+    n_events = records.client.get("n_events", records.n_events)
+    return CpuUse(
+        max((cpu / w["wall_ns"] for cpu, w in zip(spent, workers, strict=True)), default=None),
+        sum(spent) / n_events if spent and n_events else None,
+    )
+
+
+@dataclass(frozen=True)
+class AskedGot:
+    """A length asked for against the length got, over ok requests that report it."""
+
+    n: int
+    asked: int
+    got: int
+    share_exact: float | None
+    min_deviation: int | None
+    max_deviation: int | None
+
+    @property
+    def deviation(self) -> float | None:
+        """Share by which the total misses what was asked."""
+        return abs(self.got - self.asked) / self.asked if self.n and self.asked else None
+
+
+def asked_got(records: Records, asked: str, got: str) -> AskedGot:
+    """Compare two length columns, e.g. ``isl_requested`` and ``isl_server``."""
+    wanted, found = records.columns[asked].astype(np.int64), records.columns[got].astype(np.int64)
+    known = records.ok & (wanted >= 0) & (found >= 0)
+    off = found[known] - wanted[known]
+    if not len(off):
+        return AskedGot(0, 0, 0, None, None, None)
+    return AskedGot(
+        len(off),
+        int(wanted[known].sum()),
+        int(found[known].sum()),
+        float(np.mean(off == 0)),
+        int(off.min()),
+        int(off.max()),
+    )
