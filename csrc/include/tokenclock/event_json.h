@@ -16,7 +16,14 @@ enum class EventKind : std::uint8_t {
   unrecognised = 4,  // not JSON, or a shape not known here: kept raw for Python's json to look at after the run
 };
 
-enum class FinishReason : std::uint8_t { none = 0, stop = 1, length = 2, tool_calls = 3, content_filter = 4, other = 5 };
+enum class FinishReason : std::uint8_t {
+  none = 0,
+  stop = 1,
+  length = 2,
+  tool_calls = 3,
+  content_filter = 4,
+  other = 5
+};
 
 struct EventMeaning {
   EventKind kind = EventKind::unrecognised;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -12,9 +13,12 @@ struct SseEvent {
   std::string_view type;  // of the event: field; empty when absent
 };
 
+// A whole event inside one input costs no copy: its views point into that input. Bytes are copied only where an event
+// is split across inputs or has several data lines. `data:` without content is an event with empty data, as WHATWG
+// says; id: and retry: are ignored.
 class SseParser {
  public:
-  static constexpr std::size_t kMaxEventBytes = 16 * 1024 * 1024;
+  static constexpr std::size_t kMaxEventBytes = 16 * 1024 * 1024;  // of one line, and of the joined data
 
   // Consumes from the front of `input` (advances it). True: one event with data is complete. False: all is consumed,
   // or too_large().
@@ -23,10 +27,31 @@ class SseParser {
   bool finish(SseEvent& event);
   void reset();  // also gives back a large buffer
 
-  [[nodiscard]] bool too_large() const noexcept;
+  [[nodiscard]] bool too_large() const noexcept { return too_large_; }
 
  private:
-  // the implementation's; a whole event inside `input` must cost no copy
+  void skip_byte_order_mark(std::string_view& input);
+  bool take_line(std::string_view& input, std::string_view& line, bool& is_whole);
+  void read_line(std::string_view line, bool is_whole);
+  void keep_views();
+  void give(SseEvent& event);
+  void drop_event();
+  bool refuse_as_too_large(std::string_view& input);
+
+  // The event being read: views into the current input, or the two strings below.
+  std::string_view data_;
+  std::string_view type_;
+  std::string kept_data_;
+  std::string kept_type_;
+  std::string line_;               // the front of a line whose end has not come yet
+  std::uint8_t n_mark_bytes_ = 0;  // of the byte order mark; 3: it is behind us
+  bool has_data_ = false;
+  bool data_is_kept_ = false;
+  bool skip_line_feed_ = false;  // the last line ended in CR: an LF right behind belongs to it
+  bool was_given_ = false;       // the caller has seen this event: drop it first
+  bool too_large_ = false;
 };
+
+static_assert(sizeof(SseParser) <= 200, "ten thousand connections hold one each");
 
 }  // namespace tokenclock
