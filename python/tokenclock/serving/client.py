@@ -1,0 +1,237 @@
+"""Drives the native load client: bodies in ahead of time, progress while it runs, Records out."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tokenclock._core import LoadClient
+from tokenclock.plan import ServingPlan
+from tokenclock.records import MISSING_NS, OSL_SOURCE_NAMES, REQUEST_COLUMNS, Records, empty_columns
+from tokenclock.serving.endpoint import Endpoint, Prompt, body_builder, request_head
+from tokenclock.serving.unrecognised import Events, read_unrecognised
+from tokenclock.units import NS_PER_S
+
+__all__ = ["LoadRequests", "Observer", "run_load"]
+
+Array = npt.NDArray[Any]
+
+_AHEAD_BYTES = 64 << 20  # bodies built and not yet done with
+_AHEAD_S = 0.2  # longest time spent on bodies before the first request goes out
+_BATCH = 256  # bodies per hand-over
+_POLL_S = 0.05  # how often progress, feeding and Ctrl-C get their turn
+_NO_LIMIT = 1 << 62
+_SERVER, _TOKENIZER, _EVENTS = (OSL_SOURCE_NAMES.index(name) for name in ("server usage", "tokenizer", "event count"))
+
+
+@dataclass(frozen=True)
+class LoadRequests:
+    """What is to be sent: one entry per row.
+
+    Args:
+        prompts: text or token ids.
+        isl_requested: int32 (n,), tokens asked for; -1 where unknown.
+        osl_requested: int32 (n,), output tokens asked for.
+        t_due_ns: int64 (n,), due times after the start, rising; all zero for a closed loop.
+    """
+
+    prompts: Sequence[Prompt]
+    isl_requested: Array
+    osl_requested: Array
+    t_due_ns: Array
+
+
+class Observer:
+    """What wants to know how the run goes on; does nothing by itself."""
+
+    def on_progress(self, progress: dict[str, int]) -> None:
+        """Counters of the run so far, about 20 times a second."""
+
+    def on_final(self, client: LoadClient) -> None:
+        """A turn to fetch what became final (`LoadClient.take_final`)."""
+
+
+@dataclass
+class _Feeder:
+    """Builds bodies in row order, never more than `_AHEAD_BYTES` ahead of the workers."""
+
+    client: LoadClient
+    build: Callable[[Prompt, int], bytes]
+    requests: LoadRequests
+    next_row: int = 0
+    closed: bool = field(default=False)
+
+    def feed(self, deadline_s: float) -> None:
+        n = len(self.requests.prompts)
+        while self.next_row < n and self.client.pending_bytes < _AHEAD_BYTES:
+            rows = np.arange(self.next_row, min(self.next_row + _BATCH, n), dtype=np.int32)
+            bodies = [
+                self.build(self.requests.prompts[row], int(self.requests.osl_requested[row])) for row in rows.tolist()
+            ]
+            offsets = np.zeros(len(bodies) + 1, dtype=np.int64)
+            np.cumsum([len(body) for body in bodies], out=offsets[1:])
+            self.client.submit(b"".join(bodies), offsets, self.requests.t_due_ns[rows], rows)
+            self.next_row += len(rows)
+            if time.monotonic() > deadline_s:
+                break
+        if self.next_row == n and not self.closed:
+            self.client.close()
+            self.closed = True
+
+
+def run_load(
+    plan: ServingPlan,
+    requests: LoadRequests,
+    *,
+    addresses: Sequence[tuple[str, int]] | None = None,
+    max_concurrency: int | None = None,
+    keep_text: bool = False,
+    keep_all_text: bool = False,
+    keep_final_event: bool = False,
+    count_tokens: Callable[[str], int] | None = None,
+    kernel_stamps: bool = True,
+    cpus: Sequence[int] = (),
+    observer: Observer | None = None,
+) -> Records:
+    """Send the requests as the plan says and return what was seen; one row per request, failures included.
+
+    Args:
+        plan: endpoint, load and generation settings.
+        requests: prompts, lengths and due times.
+        addresses: numeric addresses of the server; default: the plan's host, resolved.
+        max_concurrency: slots; default: the plan's. With it and due times of zero the loop is closed.
+        keep_text: keep generated text up to 64 MB (to count tokens with `count_tokens`).
+        keep_all_text: keep all generated text.
+        keep_final_event: keep the raw JSON of the event that carried usage.
+        count_tokens: text -> tokens, for replies without usage.
+        kernel_stamps: ask the kernel for receive stamps.
+        cpus: cores for the worker threads; default: not pinned.
+        observer: told about progress.
+
+    Returns:
+        Records whose `client` holds the native counters, `wall_ns`, `process_cpu_ns` and `interrupted`
+        (True after Ctrl-C: what was in flight is `cancelled`, what was never sent `not_sent`).
+
+    Raises:
+        MeasurementError: the host name is unknown.
+    """
+    n = len(requests.prompts)
+    slots = plan.load.max_concurrency if max_concurrency is None else max_concurrency
+    closed_loop = slots is not None and not bool(np.any(requests.t_due_ns))
+    client = LoadClient(
+        addresses=list(addresses or Endpoint.parse(plan.endpoint.base_url).resolve()),
+        request_head=request_head(plan),
+        n_rows=n,
+        stream=plan.load.streaming,
+        max_concurrency=slots or 0,
+        closed_loop=closed_loop,
+        n_workers=plan.load.workers,
+        keep_alive=plan.endpoint.connection == "reuse",
+        kernel_stamps=kernel_stamps,
+        request_timeout_ns=int(plan.load.request_timeout_s * NS_PER_S),
+        no_progress_timeout_ns=int(plan.load.no_progress_timeout_s * NS_PER_S),
+        keep_text=keep_text or keep_all_text,
+        text_limit_bytes=_NO_LIMIT if keep_all_text else _AHEAD_BYTES,
+        keep_final_event=keep_final_event,
+        cpus=list(cpus),
+    )
+    cpu_before_ns = _process_cpu_ns()
+    epoch_ns, interrupted = _drive(client, _Feeder(client, body_builder(plan), requests), observer or Observer())
+    wall_ns = time.perf_counter_ns() - epoch_ns
+    facts = client.facts() | {
+        "wall_ns": wall_ns,
+        "process_cpu_ns": _process_cpu_ns() - cpu_before_ns,
+        "interrupted": interrupted,
+        "closed_loop": closed_loop,
+    }
+    return _to_records(client, requests, facts, epoch_ns, count_tokens)
+
+
+def _drive(client: LoadClient, feeder: _Feeder, observer: Observer) -> tuple[int, bool]:
+    """Run to the end or to Ctrl-C; returns the epoch and whether it was Ctrl-C."""
+    interrupted = False
+    feeder.feed(time.monotonic() + _AHEAD_S)
+    epoch_ns = client.start()
+    try:
+        while not client.wait(0.0 if client.pending_bytes == 0 and not feeder.closed else _POLL_S):
+            feeder.feed(time.monotonic() + _POLL_S)
+            observer.on_progress(client.progress())
+            observer.on_final(client)
+    except KeyboardInterrupt:
+        interrupted = True
+        client.stop()
+    observer.on_progress(client.progress())
+    observer.on_final(client)
+    return epoch_ns, interrupted
+
+
+def _process_cpu_ns() -> int:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return int((usage.ru_utime + usage.ru_stime) * NS_PER_S)
+
+
+def _to_records(
+    client: LoadClient,
+    requests: LoadRequests,
+    facts: dict[str, Any],
+    epoch_ns: int,
+    count_tokens: Callable[[str], int] | None,
+) -> Records:
+    native = client.columns()
+    columns = empty_columns(len(requests.prompts))
+    columns["isl_requested"] = np.asarray(requests.isl_requested, dtype=np.int32)
+    columns["osl_requested"] = np.asarray(requests.osl_requested, dtype=np.int32)
+    for name in columns:
+        if name in native:
+            columns[name] = native[name].astype(REQUEST_COLUMNS[name][0])
+    errors = client.errors()
+    tokens = client.tokens()
+    events = Events(tokens["token_offsets"], tokens["t_token_ns"], tokens["n_tokens"], tokens["t_read_ns"])
+    osl_events = native["osl_events"].copy()
+    raw_events = client.raw_events()
+    if raw_events:
+        events, facts["n_resolved"] = read_unrecognised(raw_events, columns, events, errors, osl_events)
+    texts = client.reply_texts() or None
+    _settle_osl(columns, native["osl_server"], osl_events, texts, count_tokens)
+    return Records(
+        epoch_ns=epoch_ns,
+        columns=columns,
+        token_offsets=events.offsets,
+        t_token_ns=events.t_token_ns,
+        n_tokens=events.n_tokens,
+        t_read_ns=events.t_read_ns,
+        texts=texts,
+        errors=errors,
+        response_ids=client.response_ids(),
+        final_events=client.final_events() or None,
+        client=facts,
+    )
+
+
+def _settle_osl(
+    columns: dict[str, Array],
+    osl_server: Array,
+    osl_events: Array,
+    texts: list[str] | None,
+    count_tokens: Callable[[str], int] | None,
+) -> None:
+    """Fill `osl` and `osl_source`: the server's usage, else the tokenizer, else the token events."""
+    osl, source = columns["osl"], columns["osl_source"]
+    from_server = osl_server >= 0
+    osl[from_server] = osl_server[from_server]
+    source[from_server] = _SERVER
+    answered = ~from_server & (columns["t_last_token_ns"] != MISSING_NS)
+    if texts is not None and count_tokens is not None:
+        for row in np.flatnonzero(answered).tolist():
+            if texts[row]:
+                osl[row] = count_tokens(texts[row])
+                source[row] = _TOKENIZER
+    by_events = answered & (source == 0) & (osl_events > 0)
+    osl[by_events] = osl_events[by_events]
+    source[by_events] = _EVENTS
