@@ -1,0 +1,284 @@
+#include "tokenclock/load_client.h"
+
+#include <chrono>
+#include <stdexcept>
+
+#include "check.h"
+#include "scripted_server.h"
+
+using namespace tokenclock;
+using test::ScriptedServer;
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::int64_t kMs = 1'000'000;
+
+std::string chunk(const std::string& data) {
+  char size[16];
+  std::snprintf(size, sizeof size, "%zx\r\n", data.size());
+  return size + data + "\r\n";
+}
+
+const std::string kHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+const std::string kToken = chunk("data: {\"id\":\"r\",\"choices\":[{\"text\":\"a\"}]}\n\n");
+const std::string kEnd =
+    chunk("data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":3}}\n\ndata: [DONE]\n\n") +
+    "0\r\n\r\n";
+
+bool answer(int fd, int /*n*/, const std::string& /*request*/) {
+  return ScriptedServer::write(fd, kHead) && ScriptedServer::write(fd, kToken) && ScriptedServer::write(fd, kToken) &&
+         ScriptedServer::write(fd, kToken + kEnd);
+}
+
+LoadOptions options_for(std::uint16_t port) {
+  LoadOptions options;
+  options.addresses = {parse_address("127.0.0.1", port)};
+  options.request_head = "POST /v1/completions HTTP/1.1\r\nHost: test\r\n";
+  return options;
+}
+
+void submit(LoadClient& client, int n, std::int64_t gap_ns = 0) {
+  std::string arena;
+  std::vector<std::int64_t> offsets{0};
+  std::vector<std::int64_t> due;
+  std::vector<std::int32_t> rows;
+  for (int i = 0; i < n; ++i) {
+    arena += "{\"row\":" + std::to_string(i) + "}";
+    offsets.push_back(static_cast<std::int64_t>(arena.size()));
+    due.push_back(i * gap_ns);
+    rows.push_back(i);
+  }
+  client.submit(arena, offsets, due, rows);
+  client.close();
+}
+
+int status_of(const LoadClient& client, std::size_t row) { return client.columns().status[row]; }
+int number(RequestStatus status) { return static_cast<int>(status); }
+
+void run(LoadClient& client) {
+  client.start();
+  CHECK(client.wait(20'000 * kMs));
+}
+
+void a_closed_loop_keeps_its_slots_and_reuses_connections() {
+  ScriptedServer server(answer);
+  LoadOptions options = options_for(server.port());
+  options.closed_loop = true;
+  options.max_concurrency = 4;
+  options.n_workers = 2;
+  {
+    LoadClient client(options, 40);
+    submit(client, 40);
+    run(client);
+    const RequestColumns& columns = client.columns();
+    for (std::size_t row = 0; row < 40; ++row) {
+      CHECK_EQ(status_of(client, row), number(RequestStatus::ok));
+      CHECK(columns.t_scheduled_ns[row] <= columns.t_sent_ns[row]);
+      CHECK(columns.t_sent_ns[row] <= columns.t_first_token_ns[row]);
+      CHECK(columns.t_first_token_ns[row] <= columns.t_last_token_ns[row]);
+      CHECK(columns.t_last_token_ns[row] <= columns.t_done_ns[row]);
+      CHECK_EQ(columns.osl_server[row], 3);
+    }
+    CHECK_EQ(client.tokens().n_events, std::size_t{120});
+    CHECK_EQ(client.tokens().offsets[40], 120);
+    CHECK_EQ(client.progress().n_done, 40);
+    CHECK_EQ(client.pending_bytes(), 0);
+    const auto final = client.take_final();
+    CHECK_EQ(final.events.size(), std::size_t{120});
+    CHECK_EQ(final.rows.size(), std::size_t{40});
+  }
+  CHECK(server.n_connections() <= 4);
+}
+
+void connections_anew_when_asked() {
+  ScriptedServer server(answer);
+  LoadOptions options = options_for(server.port());
+  options.closed_loop = true;
+  options.max_concurrency = 1;
+  options.keep_alive = false;
+  LoadClient client(options, 5);
+  submit(client, 5);
+  run(client);
+  CHECK_EQ(server.n_connections(), 5);
+  CHECK(client.columns().t_connect_ns[4] != kMissingNs);
+}
+
+void an_open_loop_keeps_its_schedule_while_the_server_is_slow() {
+  ScriptedServer server([](int fd, int n, const std::string& request) {
+    std::this_thread::sleep_for(milliseconds(100));
+    return answer(fd, n, request);
+  });
+  LoadClient client(options_for(server.port()), 10);
+  submit(client, 10, 5 * kMs);
+  run(client);
+  for (std::size_t row = 0; row < 10; ++row) {
+    CHECK_EQ(client.columns().t_scheduled_ns[row], static_cast<std::int64_t>(row) * 5 * kMs);
+    CHECK_EQ(status_of(client, row), number(RequestStatus::ok));
+    CHECK(client.columns().t_sent_ns[row] >= client.columns().t_scheduled_ns[row]);
+  }
+  // ten answers of 100 ms each, sent without waiting for one another
+  CHECK(client.columns().t_sent_ns[9] < client.columns().t_done_ns[0]);
+}
+
+void a_reused_connection_that_died_is_replaced_once() {
+  ScriptedServer server([](int fd, int n, const std::string& request) { return answer(fd, n, request) && n < 1; });
+  LoadOptions options = options_for(server.port());
+  options.closed_loop = true;
+  options.max_concurrency = 1;
+  LoadClient client(options, 6);
+  submit(client, 6);
+  run(client);
+  for (std::size_t row = 0; row < 6; ++row) CHECK_EQ(status_of(client, row), number(RequestStatus::ok));
+  CHECK_EQ(server.n_connections(), 3);
+}
+
+void a_new_connection_that_dies_is_a_failure() {
+  ScriptedServer server([](int, int, const std::string&) { return false; });
+  LoadClient client(options_for(server.port()), 1);
+  submit(client, 1);
+  run(client);
+  CHECK_EQ(status_of(client, 0), number(RequestStatus::truncated));
+  CHECK_EQ(int{client.columns().resent[0]}, 0);
+}
+
+void nobody_listens() {
+  std::uint16_t port = 0;
+  {
+    ScriptedServer server(answer);
+    port = server.port();
+  }
+  LoadOptions options = options_for(port);
+  options.closed_loop = true;
+  options.max_concurrency = 8;
+  LoadClient client(options, 100);
+  submit(client, 100);
+  run(client);
+  for (std::size_t row = 0; row < 100; ++row) CHECK_EQ(status_of(client, row), number(RequestStatus::connect_error));
+  CHECK(client.worker(0).recording().errors().at(0).find("connect: ") == 0);
+}
+
+void the_second_address_is_tried() {
+  ScriptedServer server(answer);
+  LoadOptions options = options_for(server.port());
+  options.addresses.insert(options.addresses.begin(), parse_address("::1", server.port()));
+  LoadClient client(options, 3);
+  submit(client, 3);
+  run(client);
+  for (std::size_t row = 0; row < 3; ++row) CHECK_EQ(status_of(client, row), number(RequestStatus::ok));
+}
+
+void time_outs() {
+  std::atomic<bool> done{false};
+  ScriptedServer server([&done](int fd, int, const std::string& request) {
+    ScriptedServer::write(fd, kHead + kToken);
+    const bool drips = request.find("\"row\":0") != std::string::npos;
+    while (!done) {
+      std::this_thread::sleep_for(milliseconds(20));
+      if (drips) ScriptedServer::write(fd, kToken);
+    }
+    return false;
+  });
+  LoadOptions options = options_for(server.port());
+  options.request_timeout_ns = 600 * kMs;
+  options.no_progress_timeout_ns = 200 * kMs;
+  {
+    LoadClient client(options, 2);
+    submit(client, 2);
+    run(client);
+    CHECK_EQ(status_of(client, 0), number(RequestStatus::timeout));
+    CHECK_EQ(status_of(client, 1), number(RequestStatus::stalled));
+    CHECK(client.columns().osl_events[0] > 2);
+    CHECK_EQ(client.columns().osl_events[1], 1);
+  }
+  done = true;
+}
+
+void stop_keeps_what_was_done() {
+  std::atomic<bool> done{false};
+  ScriptedServer server([&done](int fd, int n, const std::string& request) {
+    if (request.find("\"row\":0}") != std::string::npos) return answer(fd, n, request);
+    ScriptedServer::write(fd, kHead + kToken);
+    while (!done) std::this_thread::sleep_for(milliseconds(5));
+    return false;
+  });
+  LoadOptions options = options_for(server.port());
+  options.closed_loop = true;
+  options.max_concurrency = 1;
+  {
+    LoadClient client(options, 3);
+    submit(client, 3);
+    client.start();
+    while (client.progress().n_done < 1 || client.progress().n_events < 4) CHECK(!client.wait(kMs));
+    CHECK_THROWS(client.tokens(), std::logic_error);
+    client.stop();
+    CHECK_EQ(status_of(client, 0), number(RequestStatus::ok));
+    CHECK_EQ(status_of(client, 1), number(RequestStatus::cancelled));
+    CHECK_EQ(status_of(client, 2), number(RequestStatus::not_sent));
+    CHECK_EQ(client.tokens().n_events, std::size_t{4});
+  }
+  done = true;
+}
+
+void a_large_body_is_sent_in_pieces() {
+  std::atomic<std::size_t> received{0};
+  ScriptedServer server([&received](int fd, int n, const std::string& request) {
+    received = request.size();
+    return answer(fd, n, request);
+  });
+  LoadClient client(options_for(server.port()), 1);
+  const std::string body(8u << 20, 'x');
+  client.submit(body, {0, static_cast<std::int64_t>(body.size())}, {0}, {0});
+  client.close();
+  run(client);
+  CHECK_EQ(status_of(client, 0), number(RequestStatus::ok));
+  CHECK(received > body.size());
+}
+
+void requests_may_come_while_it_runs() {
+  ScriptedServer server(answer);
+  LoadOptions options = options_for(server.port());
+  options.closed_loop = true;
+  options.max_concurrency = 2;
+  options.n_workers = 2;
+  LoadClient client(options, 200);
+  client.start();
+  for (int i = 0; i < 200; ++i) client.submit("{}", {0, 2}, {0}, {i});
+  CHECK(!client.ended());
+  client.close();
+  CHECK(client.wait(20'000 * kMs));
+  std::size_t n_final = client.take_final().events.size();
+  CHECK_EQ(n_final, std::size_t{600});
+}
+
+void wrong_input_is_refused() {
+  CHECK_THROWS(LoadClient(LoadOptions{}, 1), std::invalid_argument);
+  LoadOptions options = options_for(1);
+  options.closed_loop = true;
+  CHECK_THROWS(LoadClient(options, 1), std::invalid_argument);
+  LoadClient client(options_for(1), 1);
+  CHECK_THROWS(client.submit("{}", {0, 2}, {0}, {1}), std::invalid_argument);
+  CHECK_THROWS(client.submit("{}", {0, 3}, {0}, {0}), std::invalid_argument);
+  CHECK_THROWS(client.submit("{}", {0}, {0}, {0}), std::invalid_argument);
+  client.close();
+  CHECK_THROWS(client.submit("{}", {0, 2}, {0}, {0}), std::logic_error);
+  CHECK_THROWS(parse_address("localhost", 80), std::invalid_argument);
+}
+
+}  // namespace
+
+int main() {
+  a_closed_loop_keeps_its_slots_and_reuses_connections();
+  connections_anew_when_asked();
+  an_open_loop_keeps_its_schedule_while_the_server_is_slow();
+  a_reused_connection_that_died_is_replaced_once();
+  a_new_connection_that_dies_is_a_failure();
+  nobody_listens();
+  the_second_address_is_tried();
+  time_outs();
+  stop_keeps_what_was_done();
+  a_large_body_is_sent_in_pieces();
+  requests_may_come_while_it_runs();
+  wrong_input_is_refused();
+}
