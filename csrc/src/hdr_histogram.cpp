@@ -26,9 +26,9 @@ int bit_length(std::uint64_t bits) { return static_cast<int>(std::bit_width(bits
 
 // Bits of the unit-wide part: 2^bits >= 2 * 10^digits units, so that no later bucket is wider than its value /
 // 10^digits.
-int linear_bits(int significant_digits) {
+int linear_bits(std::int64_t significant_digits) {
   std::uint64_t needed = 2;
-  for (int i = 0; i < significant_digits; ++i) needed *= 10;
+  for (std::int64_t i = 0; i < significant_digits; ++i) needed *= 10;
   return bit_length(needed - 1);
 }
 
@@ -46,7 +46,7 @@ std::int64_t percentile_rank(double percentile, std::int64_t n) {
   return std::clamp<std::int64_t>(rank, 1, n);
 }
 
-HdrHistogram::HdrHistogram(std::int64_t lowest, std::int64_t highest, int significant_digits)
+HdrHistogram::HdrHistogram(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits)
     : lowest_(lowest), highest_(highest), significant_digits_(significant_digits) {
   if (significant_digits < 1 || significant_digits > 5)
     reject("significant_digits" + between(1, 5), significant_digits);
@@ -69,7 +69,7 @@ HdrHistogram::HdrHistogram(std::int64_t lowest, std::int64_t highest, int signif
   counts_.assign(static_cast<std::size_t>(n_doublings + 2) << half_bits_, 0);
 }
 
-HdrHistogram HdrHistogram::restore(std::int64_t lowest, std::int64_t highest, int significant_digits,
+HdrHistogram HdrHistogram::restore(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits,
                                    std::span<const Bucket> buckets, std::int64_t min, std::int64_t max,
                                    std::int64_t n_lost) {
   HdrHistogram histogram(lowest, highest, significant_digits);

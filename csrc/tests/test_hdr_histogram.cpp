@@ -106,7 +106,7 @@ void losses_are_counted_and_nothing_is_clamped() {
   CHECK_EQ(histogram.record_many(std::vector<std::int64_t>{5, -5, 1001, 500, std::numeric_limits<std::int64_t>::min()}),
            2);
   CHECK_EQ(histogram.n_lost(), 10);
-  histogram.count_lost(kInt64Max);
+  CHECK(!histogram.record_n(-1, kInt64Max));
   CHECK_EQ(histogram.n_lost(), kInt64Max);
   histogram.reset();
   CHECK_EQ(histogram.n_lost(), 0);

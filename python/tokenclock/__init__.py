@@ -7,6 +7,7 @@ from typing import Any
 
 # name -> module that defines it; loaded at first use so that `import tokenclock` stays instant
 _PUBLIC: dict[str, str] = {
+    "HdrHistogram": "tokenclock._core",
     "now_ns": "tokenclock._core",
 }
 

@@ -34,11 +34,11 @@ class HdrHistogram {
   };
 
   // lowest >= 1, highest >= 2 * lowest, 1 <= significant_digits <= 5; else std::invalid_argument.
-  HdrHistogram(std::int64_t lowest, std::int64_t highest, int significant_digits);
+  HdrHistogram(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits);
 
   // Rebuilds a saved histogram. Checks all it is given (std::invalid_argument): indices in order and in range, counts
   // >= 1, min and max inside the first and last bucket. Without buckets, min and max are ignored.
-  [[nodiscard]] static HdrHistogram restore(std::int64_t lowest, std::int64_t highest, int significant_digits,
+  [[nodiscard]] static HdrHistogram restore(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits,
                                             std::span<const Bucket> buckets, std::int64_t min, std::int64_t max,
                                             std::int64_t n_lost);
 
@@ -54,9 +54,6 @@ class HdrHistogram {
   // load generator which waited with the server failed to take. Interval 0, or one above value: value alone. Each of
   // these values is recorded or counted lost; true when none was lost.
   bool record_corrected(std::int64_t value, std::int64_t expected_interval);
-
-  // Counts n values that the caller could not even express in int64.
-  void count_lost(std::int64_t n) noexcept;
 
   // Adds other's counts and losses; returns how many of its values were out of range here (they count as lost). Where
   // the layouts differ a bucket lands at its lowest value; min and max stay exact unless they were dropped.
@@ -109,6 +106,7 @@ class HdrHistogram {
   void require_room_for(std::int64_t n) const;
   void require_in_range(std::int64_t value) const;
   void add(std::int64_t index, std::int64_t n) noexcept;
+  void count_lost(std::int64_t n) noexcept;
 
   std::int64_t lowest_;
   std::int64_t highest_;
