@@ -235,9 +235,8 @@ void LoadWorker::connected(Connection& connection) {
 
 void LoadWorker::send_request(Connection& connection) {
   const auto row = static_cast<std::size_t>(connection.request.row);
-  const int length =
-      std::snprintf(connection.length_line.data(), connection.length_line.size(), "Content-Length: %zu\r\n\r\n",
-                    connection.request.body.size());
+  const int length = std::snprintf(connection.length_line.data(), connection.length_line.size(),
+                                   "Content-Length: %zu\r\n\r\n", connection.request.body.size());
   connection.length_line_size = static_cast<std::size_t>(length);
   connection.n_sent_bytes = 0;
   connection.waits_for_room = false;

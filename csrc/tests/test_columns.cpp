@@ -1,8 +1,7 @@
-#include "tokenclock/columns.h"
-
 #include <memory>
 
 #include "check.h"
+#include "tokenclock/columns.h"
 
 using namespace tokenclock;
 

@@ -1,10 +1,9 @@
-#include "tokenclock/load_client.h"
-
 #include <chrono>
 #include <stdexcept>
 
 #include "check.h"
 #include "scripted_server.h"
+#include "tokenclock/load_client.h"
 
 using namespace tokenclock;
 using test::ScriptedServer;
@@ -23,9 +22,11 @@ std::string chunk(const std::string& data) {
 
 const std::string kHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 const std::string kToken = chunk("data: {\"id\":\"r\",\"choices\":[{\"text\":\"a\"}]}\n\n");
-const std::string kEnd =
-    chunk("data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":3}}\n\ndata: [DONE]\n\n") +
-    "0\r\n\r\n";
+const std::string kEnd = chunk(
+                             "data: "
+                             "{\"choices\":[{\"text\":\"\",\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":"
+                             "1,\"completion_tokens\":3}}\n\ndata: [DONE]\n\n") +
+                         "0\r\n\r\n";
 
 bool answer(int fd, int /*n*/, const std::string& /*request*/) {
   return ScriptedServer::write(fd, kHead) && ScriptedServer::write(fd, kToken) && ScriptedServer::write(fd, kToken) &&

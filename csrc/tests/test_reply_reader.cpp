@@ -1,10 +1,9 @@
 // Every reply is read whole, byte by byte, and at every two-way split: the outcome must be the same.
-#include "tokenclock/reply_reader.h"
-
 #include <functional>
 #include <string>
 
 #include "check.h"
+#include "tokenclock/reply_reader.h"
 
 using namespace tokenclock;
 
@@ -56,7 +55,8 @@ Outcome read(const std::string& bytes, std::size_t split, std::size_t step, bool
     at += n;
     t += 10;
   }
-  if (progress == ReplyReader::Progress::more && then_closed) progress = reader.closed("closed by peer", {t, t, false}, recording);
+  if (progress == ReplyReader::Progress::more && then_closed)
+    progress = reader.closed("closed by peer", {t, t, false}, recording);
   Outcome outcome;
   outcome.progress = progress;
   outcome.status = static_cast<int>(reader.status());
@@ -80,7 +80,12 @@ Outcome read(const std::string& bytes, std::size_t split, std::size_t step, bool
 
 Outcome read_every_way(const std::string& bytes, bool stream = true, bool then_closed = false) {
   const Outcome whole = read(bytes, bytes.size(), 0, stream, then_closed);
-  CHECK(read(bytes, 0, 1, stream, then_closed) == whole);
+  const Outcome bytewise = read(bytes, 0, 1, stream, then_closed);
+  CHECK_EQ(bytewise.error, whole.error);
+  CHECK_EQ(bytewise.status, whole.status);
+  CHECK_EQ(bytewise.n_events, whole.n_events);
+  CHECK_EQ(bytewise.reusable, whole.reusable);
+  CHECK(bytewise == whole);
   for (std::size_t split = 1; split < bytes.size(); ++split) CHECK(read(bytes, split, 0, stream, then_closed) == whole);
   return whole;
 }
@@ -89,7 +94,8 @@ void completions_stream() {
   const Outcome outcome = read_every_way(
       kHead + event(R"({"id":"cmpl-1","choices":[{"index":0,"text":"Hel\u00e9","finish_reason":null}]})") +
       event(R"({"id":"cmpl-1","choices":[{"index":0,"text":"lo","finish_reason":"length"}]})") +
-      event(R"({"id":"cmpl-1","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":3}}})") +
+      event(
+          R"({"id":"cmpl-1","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":3}}})") +
       event("[DONE]") + "0\r\n\r\n");
   CHECK(outcome.progress == ReplyReader::Progress::complete);
   CHECK_EQ(outcome.status, static_cast<int>(RequestStatus::ok));
@@ -105,9 +111,8 @@ void completions_stream() {
 }
 
 void chat_role_only_is_no_token_and_usage_moves_nothing() {
-  const std::string bytes =
-      kHead + event(R"({"choices":[{"delta":{"role":"assistant","content":null}}]})") + ": keep-alive\n\n" +
-      std::string("0\r\n\r\n");
+  const std::string bytes = kHead + event(R"({"choices":[{"delta":{"role":"assistant","content":null}}]})") +
+                            ": keep-alive\n\n" + std::string("0\r\n\r\n");
   // a comment outside of a chunk is a broken frame
   CHECK_EQ(read(bytes, bytes.size(), 0, true, false).status, static_cast<int>(RequestStatus::protocol_error));
 
@@ -118,13 +123,17 @@ void chat_role_only_is_no_token_and_usage_moves_nothing() {
   ReplyReader reader;
   reader.begin(0, options);
   using P = ReplyReader::Progress;
-  CHECK(reader.feed(kHead + event(R"({"choices":[{"delta":{"role":"assistant","content":""}}]})"), {10, 11, true}, recording) == P::more);
+  CHECK(reader.feed(kHead + event(R"({"choices":[{"delta":{"role":"assistant","content":""}}]})"), {10, 11, true},
+                    recording) == P::more);
   CHECK_EQ(columns.t_first_token_ns[0], kMissingNs);
   CHECK_EQ(columns.t_first_byte_ns[0], 10);
-  CHECK(reader.feed(event(R"({"choices":[{"delta":{"reasoning_content":"hm"}}]})"), {20, 21, true}, recording) == P::more);
+  CHECK(reader.feed(event(R"({"choices":[{"delta":{"reasoning_content":"hm"}}]})"), {20, 21, true}, recording) ==
+        P::more);
   CHECK(reader.feed(event(R"({"choices":[{"delta":{"content":"a"}}]})"), {30, 31, true}, recording) == P::more);
-  CHECK(reader.feed(event(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})"), {40, 41, true}, recording) == P::more);
-  CHECK(reader.feed(event(R"({"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}})") + event("[DONE]") + "0\r\n\r\n",
+  CHECK(reader.feed(event(R"({"choices":[{"delta":{},"finish_reason":"stop"}]})"), {40, 41, true}, recording) ==
+        P::more);
+  CHECK(reader.feed(event(R"({"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}})") + event("[DONE]") +
+                        "0\r\n\r\n",
                     {50, 51, true}, recording) == P::complete);
   CHECK_EQ(columns.t_first_token_ns[0], 20);
   CHECK_EQ(columns.t_last_token_ns[0], 30);
@@ -159,14 +168,16 @@ void tokens_per_event() {
                   R"({"choices":[{"text":"b"}],"usage":{"completion_tokens":5}})"}),
            5);
   // usage in the last event alone: it says nothing of that event's tokens
-  CHECK_EQ(count({R"({"choices":[{"text":"a"}]})", R"({"choices":[{"text":"b","finish_reason":"stop"}],"usage":{"completion_tokens":9}})"}), 2);
+  CHECK_EQ(count({R"({"choices":[{"text":"a"}]})",
+                  R"({"choices":[{"text":"b","finish_reason":"stop"}],"usage":{"completion_tokens":9}})"}),
+           2);
   CHECK_EQ(count({R"({"choices":[{"text":"a","token_ids":[1,2,3]}]})"}), 3);
   CHECK_EQ(count({R"({"choices":[{"text":"ab","logprobs":{"tokens":["a","b"]}}]})"}), 2);
 }
 
 void failures() {
   const std::string token = event(R"({"choices":[{"text":"a"}]})");
-  Outcome outcome = read_every_way("HTTP/1.1 404 Not Found\r\nContent-Length: 21\r\n\r\n{\"error\":\"no model m\"}");
+  Outcome outcome = read_every_way("HTTP/1.1 404 Not Found\r\nContent-Length: 22\r\n\r\n{\"error\":\"no model m\"}");
   CHECK_EQ(outcome.status, static_cast<int>(RequestStatus::http_error));
   CHECK_EQ(outcome.http_status, 404);
   CHECK_EQ(outcome.error, std::string("{\"error\":\"no model m\"}"));
@@ -199,8 +210,11 @@ void failures() {
 }
 
 void whole_replies() {
-  const std::string body = R"({"id":"x","choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":4,"completion_tokens":1}})";
-  const std::string bytes = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  const std::string body =
+      R"({"id":"x","choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":4,"completion_tokens":1}})";
+  const std::string bytes =
+      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+      "\r\n\r\n" + body;
   for (const bool stream : {false, true}) {
     const Outcome outcome = read_every_way(bytes, stream);
     CHECK_EQ(outcome.status, static_cast<int>(RequestStatus::ok));

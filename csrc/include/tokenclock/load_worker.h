@@ -27,7 +27,8 @@ struct LoadOptions {
   std::size_t max_concurrency = 0;  // 0: unlimited
   std::size_t max_connecting = 256;
   bool closed_loop = false;  // a request is due when a slot is free for it
-  bool keep_alive = true;  // false: the head should say `Connection: close`, and every request gets a connection of its own
+  bool keep_alive =
+      true;  // false: the head should say `Connection: close`, and every request gets a connection of its own
   bool kernel_stamps = true;
   std::int64_t request_timeout_ns = 0;      // 0: none
   std::int64_t no_progress_timeout_ns = 0;  // 0: none
