@@ -36,7 +36,7 @@ _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
 def _require(ok: bool, flag: str, expected: str, got: object, remedy: str = "") -> None:
     """Raise the one line every wrong value gets: what was expected, what was got, what to do."""
     if not ok:
-        shown = got if isinstance(got, str) and got else repr(got)
+        shown = got if isinstance(got, str) and got else f"{got:g}" if isinstance(got, float) else repr(got)
         raise UsageError(f"{flag} must be {expected}, got {shown}" + (f"; {remedy}" if remedy else ""))
 
 
@@ -264,6 +264,8 @@ class OutputPlan:
 
     def __post_init__(self) -> None:
         allowed = "some of " + ",".join(LATENCY_METRICS)
+        _require(bool(self.percentile_metrics), "--percentile-metrics", allowed, "none")
+        _require(bool(self.metric_percentiles), "--metric-percentiles", "numbers in [0, 100]", "none")
         for metric in self.percentile_metrics:
             _require(metric in LATENCY_METRICS, "--percentile-metrics", allowed, metric)
         for percentile in self.metric_percentiles:

@@ -9,7 +9,7 @@ __all__ = ["draw_lengths", "length_bounds"]
 
 
 def length_bounds(length: int, range_ratio: float) -> tuple[int, int]:
-    """Smallest and largest length: int(L(1-r)), at least 1, and int(L(1+r)), for a length L >= 1 and a ratio r in [0, 1)."""
+    """Smallest and largest length for L >= 1 and a ratio r in [0, 1): int(L(1-r)) but at least 1, and int(L(1+r))."""
     return max(1, int(length * (1.0 - range_ratio))), max(1, int(length * (1.0 + range_ratio)))
 
 

@@ -45,7 +45,7 @@ class Workload:
         return self.draw_spares(count)
 
     def asked_and_got(self) -> dict[str, Any]:
-        """Asked against realised prompt lengths: `n_known`, and None or `exact_share` and `largest_difference` in tokens."""
+        """Asked against realised prompt lengths: `n_known`, `exact_share`, `largest_difference`; None where unknown."""
         known = self.isl_realised >= 0
         difference = np.abs(self.isl_realised[known].astype(np.int64) - self.isl_requested[known])
         n_known = int(known.sum())

@@ -1,0 +1,91 @@
+"""Picks the command: `python -m tokenclock COMMAND ...`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from tokenclock.errors import TokenclockError, UsageError
+
+__all__ = ["COMMANDS", "main"]
+
+# name -> (module whose main(argv) -> exit code runs it, what it does)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serving": ("tokenclock.cli.serving", "load test of an OpenAI-compatible server"),
+    "paced-server": (
+        "tokenclock.cli.paced_server",
+        "OpenAI-compatible server with exact, logged emission times; no model",
+    ),
+    "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
+}
+NOT_BUILT = (
+    "analyze", "baseline", "benchmark", "calibrate", "compare", "history", "latency", "prepare-dataset",
+    "process-export-files", "profile", "report", "sweep", "throughput",
+)  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (default: sys.argv) and return its exit code; errors are one line on stderr."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else ""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except TokenclockError as error:
+        print(f"{f'tokenclock {name}'.strip()}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our stdout has gone (`| head`); keep the interpreter's own flush quiet
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    command = arguments[0]
+    if command in ("-V", "--version"):
+        print(_version())
+        return 0
+    if command in COMMANDS:
+        run = importlib.import_module(COMMANDS[command][0]).main
+        return int(run(arguments[1:]))
+    if command in NOT_BUILT:
+        raise UsageError(f"{command} is not built yet; `tokenclock` alone lists the commands there are")
+    from tokenclock.cli.arguments import did_you_mean
+
+    nearest = did_you_mean(command, [*COMMANDS, "--help", "--version"])
+    raise UsageError(f"unknown command {command}{nearest}; `tokenclock` alone lists them")
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        ["usage: tokenclock COMMAND [FLAGS]   (--help after a command explains its flags; --version)", "", *lines]
+    )
+
+
+def _version() -> str:
+    try:
+        from tokenclock._core import build_info
+    except ImportError as error:
+        raise TokenclockError(f"the native core is not built ({error}); run: pip install .") from error
+    info = build_info()
+    features = [("kernel receive stamps", "kernel_stamps"), ("TLS", "tls")]
+    return "\n".join(
+        [
+            f"tokenclock {info['version']}",
+            f"compiler: {info['compiler']}, C++ {info['cxx_standard']}",
+            *(f"{label}: {'yes' if info[key] else 'no'}" for label, key in features),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

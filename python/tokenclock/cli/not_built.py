@@ -1,0 +1,129 @@
+"""Flags of the tools `serving` stands in for that it does not have yet: refused by name, never ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tokenclock.errors import UsageError
+
+__all__ = ["DATASETS", "refuse_dataset", "refuse_flags"]
+
+# A flag -> what to do instead; an empty text where there is nothing but waiting.
+_FLAGS: dict[str, str] = {
+    # the TensorRT-LLM client
+    "--custom-tokenizer": "give a directory with a tokenizer.json by --tokenizer",
+    "--dataset-path": "use --dataset-name random",
+    "--download-path": "tokenclock never downloads data",
+    "--download-timeout": "tokenclock never downloads data",
+    "--lora-modules": "run once for each adapter with --served-model-name",
+    "--profile": "start and stop the server's profiler by hand",
+    "--save-request-time-breakdown": "",
+    "--sharegpt-output-len": "use --dataset-name random with --random-output-len",
+    "--use-beam-search": "the original accepts and ignores it: leave it out",
+    # vLLM's client
+    "--append-result": "give each run its own --result-filename",
+    "--asr-max-audio-len-sec": "",
+    "--asr-min-audio-len-sec": "",
+    "--chat-template-kwargs": "use --extra-body '{\"chat_template_kwargs\": {...}}'",
+    "--custom-output-len": "use --random-output-len",
+    "--disable-shuffle": "",
+    "--frequency-penalty": "use --extra-body '{\"frequency_penalty\": X}'",
+    "--input-len": "use --random-input-len",
+    "--insecure": "https:// is not built yet either",
+    "--label": "use --metadata label=TEXT",
+    "--lora-assignment": "run once for each adapter with --served-model-name",
+    "--no-oversample": "prompts of --dataset-name random never repeat",
+    "--no-self-timed": "leave it out: due times come from --request-rate",
+    "--no-stream": "for replies in one piece use --non-streaming",
+    "--output-len": "use --random-output-len",
+    "--plot-dataset-stats": "",
+    "--plot-timeline": "",
+    "--presence-penalty": "use --extra-body '{\"presence_penalty\": X}'",
+    "--probe-request-rate": "",
+    "--ramp-up-end-rps": "run once for each --request-rate",
+    "--ramp-up-start-rps": "run once for each --request-rate",
+    "--ramp-up-strategy": "run once for each --request-rate",
+    "--repetition-penalty": "use --extra-body '{\"repetition_penalty\": X}'",
+    "--request-id-prefix": "",
+    "--self-timed": "leave it out: due times come from --request-rate",
+    "--skip-chat-template": "",
+    "--skip-tokenizer-init": "leave --tokenizer out",
+    "--timeline-itl-thresholds": "",
+    # SGLang's client
+    "--apply-chat-template": "use --backend openai-chat",
+    "--cache-report": "",
+    "--dataset-offset": "use another --seed",
+    "--disable-ignore-eos": "leave --ignore-eos out: it is off here unless asked for",
+    "--disable-stream": "use --non-streaming",
+    "--extra-request-body": "use --extra-body",
+    "--fake-prefill": "",
+    "--flush-cache": "clear the server's cache by hand, or use another --seed",
+    "--output-details": "use --save-detailed",
+    "--output-file": "use --save-result with --result-dir and --result-filename",
+    "--plot-throughput": "",
+    "--print-requests": "",
+    "--prompt-suffix": "",
+    "--random-input": "use --random-input-len",
+    "--random-output": "use --random-output-len",
+    "--return-logprob": "use --logprobs N",
+    "--rust-client": "leave it out: the client is native",
+    "--rust-worker-threads": "use --workers",
+    "--tag": "use --metadata tag=TEXT",
+    "--tokenize-prompt": "use --tokenize-on-client",
+    "--warmup-requests": "use --num-warmups",
+    # wanted by tokenclock's own design
+    "--config": "give flags, or variables such as TOKENCLOCK_SERVING_SEED",
+    "--unix-socket": "use --base-url http://HOST:PORT",
+}
+_FAMILIES: dict[str, str] = {
+    "--blazedit-": "use --dataset-name random",
+    "--gsp-": "use --random-prefix-len for one shared prefix",
+    "--hf-": "use --dataset-name random",
+    "--lora-": "run once for each adapter with --served-model-name",
+    "--mooncake-": "use --dataset-name random",
+    "--prefix-repetition-": "use --random-prefix-len for one shared prefix",
+    "--profile-": "start and stop the server's profiler by hand",
+    "--random-image-": "use --dataset-name random",
+    "--random-mm-": "use --dataset-name random",
+    "--return-logprob-": "use --logprobs N",
+    "--sonnet-": "use --dataset-name random",
+    "--spec-bench-": "use --dataset-name random",
+    "--speed-bench-": "use --dataset-name random",
+    "--timed-trace-": "use --dataset-name random",
+    "--top-logprobs-": "use --logprobs N",
+}
+_TRTLLM_DATASETS = "sharegpt", "burstgpt", "sonnet", "random_image", "hf", "trtllm_custom"
+_VLLM_DATASETS = (
+    *("random-mm", "random-rerank", "custom", "custom_image", "custom_audio", "prefix_repetition"),
+    *("spec_bench", "speed_bench", "timed_trace"),
+)
+_SGLANG_DATASETS = (
+    *("agentic-trace", "openai", "random-ids", "generated-shared-prefix", "mmmu", "image", "mooncake"),
+    *("longbench_v2", "speed-bench"),
+)
+DATASETS = frozenset((*_TRTLLM_DATASETS, *_VLLM_DATASETS, *_SGLANG_DATASETS))
+
+
+def refuse_flags(arguments: Sequence[str]) -> None:
+    """Raise UsageError for the first flag that the originals have and this command does not have yet."""
+    for argument in arguments:
+        flag = argument.partition("=")[0]
+        if not flag.startswith("--"):
+            continue
+        families = [advice for family, advice in _FAMILIES.items() if flag.startswith(family)]
+        if flag not in _FLAGS and not families:
+            continue
+        advice = _FLAGS[flag] if flag in _FLAGS else families[0]
+        raise UsageError(f"{flag} is not built yet" + (f"; {advice}" if advice else ""))
+
+
+def refuse_dataset(name: str | None) -> None:
+    """Raise UsageError for every dataset but `random`, in words that fit its kind."""
+    if name == "random":
+        return
+    advice = "use --dataset-name random, whose prompts are synthetic and need no file and no network"
+    if name is None:
+        raise UsageError(f"--dataset-name is needed (the original's default sharegpt is not built yet); {advice}")
+    if name in DATASETS:
+        raise UsageError(f"--dataset-name {name} is not built yet; {advice}")
+    raise UsageError(f"--dataset-name must be random, got {name}; {advice}")

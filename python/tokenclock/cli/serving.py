@@ -1,0 +1,136 @@
+"""`tokenclock serving`: load test of an OpenAI-compatible server, in the words of benchmark_serving."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tokenclock.cli.arguments import from_environment
+from tokenclock.cli.not_built import refuse_dataset, refuse_flags
+from tokenclock.cli.serving_flags import build_parser
+from tokenclock.errors import UsageError
+
+if TYPE_CHECKING:
+    from tokenclock.plan import ServingPlan
+
+__all__ = ["build_parser", "main", "plan_from_args", "plan_from_argv"]
+
+ENVIRONMENT_PREFIX = "TOKENCLOCK_SERVING_"
+
+
+def plan_from_argv(argv: Sequence[str], environment: Mapping[str, str]) -> ServingPlan:
+    """The plan of a command line. Raises UsageError with one line for anything wrong, or SystemExit after --help."""
+    refuse_flags(argv)
+    parser = build_parser()
+    preset = from_environment(parser, environment, ENVIRONMENT_PREFIX) if not {"-h", "--help"} & set(argv) else []
+    return plan_from_args(parser.read([*preset, *argv]), environment)
+
+
+def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> ServingPlan:
+    """The plan of parsed flags; `environment` is asked for OPENAI_API_KEY only."""
+    from tokenclock import plan
+    from tokenclock.serving.endpoint import Endpoint
+
+    refuse_dataset(args.dataset_name)
+    if not args.model:
+        raise UsageError("--model is needed: the name the server knows its model by (GET /v1/models lists them)")
+    base_url = args.base_url or _base_url(args.host, args.port)
+    Endpoint.parse(base_url)
+    for name in ("mistral", "custom"):
+        if args.tokenizer_mode == name:
+            raise UsageError(f"--tokenizer-mode {name} is not built yet; use auto with a directory's tokenizer.json")
+    return plan.ServingPlan(
+        endpoint=plan.EndpointPlan(
+            model=args.model,
+            backend=args.backend,
+            base_url=base_url,
+            path=_path(args.backend, args.endpoint),
+            served_model_name=args.served_model_name,
+            tokenizer=args.tokenizer,
+            tokenizer_mode=args.tokenizer_mode,
+            trust_remote_code=args.trust_remote_code,
+            headers=tuple(args.header),
+            api_key=environment.get("OPENAI_API_KEY") or None,
+            connection=args.connection,
+        ),
+        load=plan.LoadPlan(
+            num_prompts=args.num_prompts,
+            request_rate=args.request_rate,
+            burstiness=args.burstiness,
+            max_concurrency=args.max_concurrency,
+            seed=args.seed,
+            test_input=not args.no_test_input,
+            num_warmups=args.num_warmups,
+            ready_check_timeout_s=args.ready_check_timeout_sec,
+            streaming=not args.non_streaming,
+            request_timeout_s=args.request_timeout,
+            no_progress_timeout_s=args.no_progress_timeout,
+            workers=args.workers,
+        ),
+        generation=plan.GenerationPlan(
+            ignore_eos=args.ignore_eos,
+            logprobs=args.logprobs,
+            temperature=0.0 if args.temperature is None else args.temperature,
+            top_p=args.top_p,
+            top_k=args.top_k,
+            min_p=args.min_p,
+            extra_body=args.extra_body,
+        ),
+        dataset=plan.RandomDataset(
+            name=args.dataset_name,
+            input_len=args.random_input_len,
+            output_len=args.random_output_len,
+            range_ratio=args.random_range_ratio,
+            prefix_len=args.random_prefix_len,
+            random_ids=args.random_ids,
+            tokenize_on_client=args.tokenize_on_client,
+            vocab_size=args.vocab_size,
+        ),
+        output=plan.OutputPlan(
+            percentile_metrics=args.percentile_metrics,
+            metric_percentiles=args.metric_percentiles,
+            goodput_ms=dict(args.goodput),
+            save_result=args.save_result,
+            save_detailed=args.save_detailed,
+            save_columns=not args.no_save_columns,
+            save_events=args.save_events,
+            result_dir=args.result_dir,
+            result_filename=args.result_filename,
+            metadata=dict(args.metadata),
+            console=args.console,
+            progress=not args.disable_tqdm,
+            strict=args.strict,
+            max_failure_share=args.max_failure_share,
+        ),
+    )
+
+
+def _base_url(host: str, port: int) -> str:
+    if not 1 <= port <= 65535:
+        raise UsageError(f"--port must be in 1..65535, got {port}")
+    if not host or "/" in host:
+        raise UsageError(f"--host must be a name or an address, got {host or repr(host)}; a URL goes to --base-url")
+    return f"http://[{host.strip('[]')}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _path(backend: str, asked: str | None) -> str:
+    """The path asked for; chat turns the completions path, which is the other backend's default, into its own."""
+    if backend == "openai-chat" and asked in (None, "/v1/completions"):
+        return "/v1/chat/completions"
+    return "/v1/completions" if asked is None else asked
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit code. Raises TokenclockError for what ends it early."""
+    plan = plan_from_argv(argv, os.environ)
+    for name in ("save_detailed", "result_dir", "result_filename"):
+        if getattr(plan.output, name) and not plan.output.save_result:
+            flag = "--" + name.replace("_", "-")
+            print(f"tokenclock serving: {flag} without --save-result saves nothing", file=sys.stderr)
+    from tokenclock.run import run_serving
+
+    run_serving(plan)
+    return 0

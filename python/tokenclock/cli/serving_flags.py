@@ -1,0 +1,269 @@
+"""The flags of `tokenclock serving`, grouped, with units and defaults: the text people read first."""
+
+from __future__ import annotations
+
+from tokenclock.cli import arguments as words
+from tokenclock.cli.arguments import CommandParser
+
+__all__ = ["build_parser"]
+
+_DESCRIPTION = """\
+Sends requests to an OpenAI-compatible server (trtllm-serve, vLLM, SGLang, llama.cpp, ...), stamps every token as it
+arrives, and reports latency and throughput together with the measurement's own error.
+
+With --max-concurrency N the load is a closed loop: N requests at a time, the next starts when one ends. With
+--request-rate R it is an open loop: requests are due at times fixed before the run, whatever the server does.
+"""
+
+_EPILOG = """\
+environment:
+  OPENAI_API_KEY             sent as 'Authorization: Bearer ...' when set
+  TOKENCLOCK_SERVING_<FLAG>  default of a flag, e.g. TOKENCLOCK_SERVING_BASE_URL; the flag itself wins
+
+exit codes:
+  0 measured; 1 nothing could be measured; 2 wrong flags; 3 measured, but failures exceed --max-failure-share
+  or --strict found the quality wanting; 130 stopped by Ctrl-C (what was measured is saved)
+
+examples:
+  16 requests at a time, 1024 tokens in and 128 out, result kept:
+    tokenclock serving --model my-model --dataset-name random --random-input-len 1024 --random-output-len 128 \\
+        --num-prompts 80 --max-concurrency 16 --ignore-eos --save-result --result-dir results
+
+  Poisson arrivals at 4 requests/s, share of requests that meet two limits:
+    tokenclock serving --base-url http://10.0.0.7:8000 --model my-model --dataset-name random --request-rate 4 \\
+        --num-prompts 400 --ignore-eos --percentile-metrics ttft,tpot,itl,e2el --goodput ttft:300 tpot:40
+"""
+
+
+def build_parser() -> CommandParser:
+    """The command's parser: every flag with its unit and default, none read yet."""
+    parser = CommandParser(
+        prog="tokenclock serving",
+        usage="tokenclock serving --model NAME --dataset-name random [FLAGS]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+    )
+    _add_endpoint(parser)
+    _add_load(parser)
+    _add_dataset(parser)
+    _add_generation(parser)
+    _add_output(parser)
+    return parser
+
+
+def _add_endpoint(parser: CommandParser) -> None:
+    group = parser.add_argument_group("server and model")
+    add = group.add_argument
+    add(
+        "--backend",
+        default="openai",
+        metavar="NAME",
+        help="openai: completions; openai-chat: chat completions (default: openai)",
+    )
+    add("--base-url", metavar="URL", help="http://HOST[:PORT][/PREFIX]; replaces --host and --port")
+    add("--host", default="127.0.0.1", help="server name or address, IPv4 or IPv6 (default: 127.0.0.1)")
+    add("--port", default=8000, type=words.whole_number, help="server port (default: 8000)")
+    add(
+        "--endpoint",
+        metavar="PATH",
+        help="path below the base URL (default: /v1/completions; with openai-chat /v1/chat/completions)",
+    )
+    add(
+        "--model",
+        metavar="NAME",
+        help="model name to send; a directory with a tokenizer.json also gives the tokenizer (required)",
+    )
+    add("--served-model-name", metavar="NAME", help="model name to send, where the server knows it by another")
+    add(
+        "--tokenizer",
+        metavar="DIR",
+        help="directory with a tokenizer.json, for prompts of exact length; nothing is ever "
+        "downloaded (default: --model if it is such a directory, else none)",
+    )
+    add(
+        "--tokenizer-mode",
+        default="auto",
+        metavar="MODE",
+        help="auto, or slow: read the tokenizer by the transformers package (default: auto)",
+    )
+    add("--trust-remote-code", action="store_true", help="let transformers run code from the tokenizer's directory")
+    add(
+        "--header",
+        action="extend",
+        nargs="+",
+        type=words.header,
+        default=[],
+        metavar="KEY=VALUE",
+        help="HTTP header to send, or 'Key: value'; repeatable; never written to a file",
+    )
+    add(
+        "--connection",
+        default="reuse",
+        metavar="HOW",
+        help="reuse: keep-alive; new: one connection per request (default: reuse)",
+    )
+
+
+def _add_load(parser: CommandParser) -> None:
+    group = parser.add_argument_group("load")
+    add = group.add_argument
+    add("--num-prompts", default=1000, type=words.whole_number, metavar="N", help="requests to send (default: 1000)")
+    add("--max-concurrency", type=words.whole_number, metavar="N", help="most requests in flight (default: no limit)")
+    add(
+        "--request-rate",
+        default=float("inf"),
+        type=words.number,
+        metavar="R",
+        help="mean arrivals in requests/s; inf: everything is due at once (default: inf)",
+    )
+    add(
+        "--burstiness",
+        default=1.0,
+        type=words.number,
+        metavar="B",
+        help="shape of the gamma-distributed gaps: 1 Poisson, < 1 burstier, > 1 more regular (default: 1)",
+    )
+    add(
+        "--seed",
+        default=0,
+        type=words.whole_number,
+        metavar="N",
+        help="seed of lengths, prompts and arrival times (default: 0)",
+    )
+    add(
+        "--num-warmups",
+        default=0,
+        type=words.whole_number,
+        metavar="N",
+        help="unmeasured requests before the run, with prompts of their own (default: 0)",
+    )
+    add("--no-test-input", action="store_true", help="skip the one request whose failure ends the command early")
+    add(
+        "--ready-check-timeout-sec",
+        default=0.0,
+        type=words.number,
+        metavar="S",
+        help="repeat the test request until it is answered, for S seconds; 0: try once (default: 0)",
+    )
+    add(
+        "--request-timeout",
+        default=21600.0,
+        type=words.number,
+        metavar="S",
+        help="longest time for one request, in seconds; 0: none (default: 21600)",
+    )
+    add(
+        "--no-progress-timeout",
+        default=0.0,
+        type=words.number,
+        metavar="S",
+        help="longest silence of the server within a request, in seconds; 0: none (default: 0)",
+    )
+    add("--non-streaming", action="store_true", help="ask for replies in one piece: no TTFT, TPOT or ITL")
+    add("--workers", default=1, type=words.whole_number, metavar="N", help="native client threads (default: 1)")
+
+
+def _add_dataset(parser: CommandParser) -> None:
+    group = parser.add_argument_group("dataset", "Lengths are in tokens.")
+    add = group.add_argument
+    add("--dataset-name", metavar="NAME", help="random: synthetic prompts, no network needed (required)")
+    add("--random-input-len", default=1024, type=words.whole_number, metavar="L", help="prompt length (default: 1024)")
+    add("--random-output-len", default=128, type=words.whole_number, metavar="L", help="answer length (default: 128)")
+    add(
+        "--random-range-ratio",
+        default=0.0,
+        type=words.number,
+        metavar="R",
+        help="lengths are uniform from int(L(1-R)) to int(L(1+R)), R in [0, 1) (default: 0)",
+    )
+    add(
+        "--random-prefix-len",
+        default=0,
+        type=words.whole_number,
+        metavar="L",
+        help="tokens at the start that all prompts share, added to the prompt length (default: 0)",
+    )
+    add("--random-ids", action="store_true", help="draw token ids rather than text of a dataset; what happens anyway")
+    add("--tokenize-on-client", action="store_true", help="send token ids, not text: exact lengths on every server")
+    add(
+        "--vocab-size",
+        type=words.whole_number,
+        metavar="N",
+        help="draw token ids below N (default: the tokenizer's, else what /v1/models reports, else 10000)",
+    )
+
+
+def _add_generation(parser: CommandParser) -> None:
+    group = parser.add_argument_group("generation")
+    add = group.add_argument
+    add("--ignore-eos", action="store_true", help="ask the server to go on to the asked length")
+    add("--temperature", type=words.number, metavar="T", help="sampling temperature (default: 0, greedy)")
+    add("--top-p", type=words.number, metavar="P", help="nucleus sampling share (default: not sent)")
+    add("--top-k", type=words.whole_number, metavar="K", help="candidates per token (default: not sent)")
+    add("--min-p", type=words.number, metavar="P", help="least relative probability (default: not sent)")
+    add("--logprobs", type=words.whole_number, metavar="N", help="log probabilities per token (default: not sent)")
+    add(
+        "--extra-body",
+        type=words.json_object,
+        default={},
+        metavar="JSON",
+        help="object merged last into every request; null takes a field out",
+    )
+
+
+def _add_output(parser: CommandParser) -> None:
+    group = parser.add_argument_group("output and verdict")
+    add = group.add_argument
+    add(
+        "--percentile-metrics",
+        default=("ttft", "tpot", "itl"),
+        type=words.metric_list,
+        metavar="LIST",
+        help="latencies to report, of ttft,tpot,itl,e2el (default: ttft,tpot,itl)",
+    )
+    add(
+        "--metric-percentiles",
+        default=(99.0,),
+        type=words.number_list,
+        metavar="LIST",
+        help="percentiles to report, such as 50,95,99.9 (default: 99)",
+    )
+    add(
+        "--goodput",
+        action="extend",
+        nargs="+",
+        type=words.goodput_limit,
+        default=[],
+        metavar="KEY:MS",
+        help="limits in ms that a good request meets, such as ttft:200 tpot:50 e2el:5000",
+    )
+    add("--save-result", action="store_true", help="write the result as JSON, with its columns beside it")
+    add("--save-detailed", action="store_true", help="keep each request's values in the JSON too")
+    add("--no-save-columns", action="store_true", help="write no .columns.npz beside the JSON")
+    add("--save-events", metavar="DIR", help="write raw events there while the run goes on")
+    add("--result-dir", metavar="DIR", help="where the result goes; created (default: the working directory)")
+    add("--result-filename", metavar="NAME", help="name of the result (default: made of backend, rate, model, date)")
+    add(
+        "--metadata",
+        action="extend",
+        nargs="+",
+        type=words.key_value,
+        default=[],
+        metavar="KEY=VALUE",
+        help="text to keep at the top of the JSON",
+    )
+    add(
+        "--console",
+        default="classic",
+        metavar="KIND",
+        help="classic: the rows of the documented tool; full: also std, min, max (default: classic)",
+    )
+    add("--disable-tqdm", action="store_true", help="no progress bar (there is none when piped)")
+    add("--strict", action="store_true", help="exit 3 unless the quality of the measurement is VALID")
+    add(
+        "--max-failure-share",
+        default=0.0,
+        type=words.number,
+        metavar="X",
+        help="share of requests that may fail, 0 to 1, before the run is INVALID and exits 3 (default: 0)",
+    )

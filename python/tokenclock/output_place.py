@@ -1,0 +1,53 @@
+"""Where a run's files go: named and made ready before the first request, so that a typo costs a second, not an hour."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from tokenclock.errors import UsageError
+from tokenclock.plan import ServingPlan
+
+__all__ = ["prepare_output", "result_path"]
+
+
+def result_path(plan: ServingPlan, date: str) -> Path:
+    """The JSON file of a run; `date` is YYYYMMDD-HHMMSS in local time.
+
+    --result-filename, else `{backend}-{rate}qps[-concurrency{N}]-{end of the model name}-{date}.json`.
+    """
+    output, load = plan.output, plan.load
+    name = output.result_filename
+    if not name:
+        limit = f"-concurrency{load.max_concurrency}" if load.max_concurrency is not None else ""
+        model = plan.endpoint.model.rstrip("/").rpartition("/")[2]
+        name = f"{plan.endpoint.backend}-{float(load.request_rate)}qps{limit}-{model}-{date}.json"
+    return Path(output.result_dir or ".") / name
+
+
+def prepare_output(plan: ServingPlan, date: str) -> Path | None:
+    """Create the directories the run will write to, and try them; returns the result's path, or None if none is saved.
+
+    Raises UsageError when a directory cannot be made or written to.
+    """
+    if plan.output.save_events is not None:
+        _usable_directory(Path(plan.output.save_events), "--save-events")
+    if not plan.output.save_result:
+        return None
+    path = result_path(plan, date)
+    if path.is_dir():
+        raise UsageError(f"--result-filename must name a file, got the directory {path}")
+    _usable_directory(path.parent, "--result-dir")
+    return path
+
+
+def _usable_directory(directory: Path, flag: str) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"{flag} must be a directory that can be written to, got {directory} ({reason}); give another"
+        ) from error

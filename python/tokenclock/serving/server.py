@@ -1,0 +1,73 @@
+"""What a server says about itself before a run: its models and the size of their vocabulary."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tokenclock.plan import ServingPlan
+from tokenclock.serving.endpoint import Endpoint
+
+__all__ = ["ServerModels", "ask_models", "models_path"]
+
+_LARGEST_ANSWER_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ServerModels:
+    """The answer of `/v1/models`, or why there is none."""
+
+    names: tuple[str, ...] = ()
+    n_vocab: int | None = None  # vocabulary size of the asked model, where the server tells
+    problem: str | None = None  # why nothing is known; a server need not have this page
+
+
+def models_path(path: str) -> str:
+    """The path of the model list beside a completions path: `/v1/chat/completions` -> `/v1/models`."""
+    path = path.partition("?")[0].rstrip("/")
+    for ending in ("/chat/completions", "/completions"):
+        if path.endswith(ending):
+            return path[: -len(ending)] + "/models"
+    return "/v1/models"
+
+
+def ask_models(plan: ServingPlan, *, timeout_s: float = 2.0) -> ServerModels:
+    """Ask the server for its models, once, past any proxy; every failure becomes `problem`, none is raised.
+
+    timeout_s: longest wait for the connection and for each piece of the answer.
+    """
+    endpoint = Endpoint.parse(plan.endpoint.base_url)
+    headers = {"Accept": "application/json", "Connection": "close", "Host": endpoint.host_header}
+    if plan.endpoint.api_key is not None:
+        headers["Authorization"] = f"Bearer {plan.endpoint.api_key}"
+    for name, value in plan.endpoint.headers:
+        headers = {known: text for known, text in headers.items() if known.lower() != name.lower()} | {name: value}
+    connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=timeout_s)
+    try:
+        connection.request("GET", endpoint.prefix + models_path(plan.endpoint.path), headers=headers)
+        response = connection.getresponse()
+        body = response.read(_LARGEST_ANSWER_BYTES)
+        if response.status != 200:
+            return ServerModels(problem=f"HTTP {response.status} {response.reason}")
+        return _read_models(json.loads(body), plan.endpoint.body_model)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return ServerModels(problem=str(error) or type(error).__name__)
+    finally:
+        connection.close()
+
+
+def _read_models(answer: Any, model: str) -> ServerModels:
+    """Pick names and the vocabulary size out of any shape of answer; unknown shapes give nothing."""
+    entries = answer.get("data") if isinstance(answer, dict) else None
+    entries = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    if not entries:
+        return ServerModels(problem="the answer lists no models")
+    names = tuple(entry["id"] for entry in entries if isinstance(entry.get("id"), str))
+    chosen = next((entry for entry in entries if entry.get("id") == model), entries[0])
+    meta = chosen.get("meta")
+    candidates = [holder.get(key) for holder in (chosen, meta if isinstance(meta, dict) else {})
+                  for key in ("n_vocab", "vocab_size")]  # fmt: skip
+    sizes = [size for size in candidates if isinstance(size, int) and not isinstance(size, bool) and size > 0]
+    return ServerModels(names, sizes[0] if sizes else None)
