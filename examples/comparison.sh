@@ -1,0 +1,13 @@
+python -m tokenclock serving \
+    --model meta-llama/Meta-Llama-3-8B-Instruct \
+    --backend openai \
+    --dataset-name random \
+    --random-input-len 512 \
+    --random-output-len 128 \
+    --num-prompts 80 \
+    --max-concurrency 16 \
+    --ignore-eos \
+    --random-ids \
+    --save-result \
+    --result-dir /tmp/bench_pytorch \
+    --result-filename concurrency_16.json

@@ -1,0 +1,47 @@
+"""The documentation says what the code does: tables are made from it, links lead somewhere, scripts are well-formed."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+def test_the_tables_of_the_metrics_page_are_those_of_the_code() -> None:
+    spec = importlib.util.spec_from_file_location("make_tables", ROOT / "docs/make_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    page = tables.PAGE.read_text()
+    assert tables.render(page) == page, "docs/metrics.md is behind the code: make docs"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    unlinked = [page.name for page in PAGES if page.parent.name == "docs" and f"docs/{page.name}" not in readme]
+    assert unlinked == []
+
+
+@pytest.mark.parametrize("script", sorted(ROOT.glob("examples/*.sh")), ids=lambda script: script.name)
+def test_example_scripts_are_well_formed(script: Path) -> None:
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_decisions_are_dated() -> None:
+    paragraphs = (ROOT / "docs/decisions.md").read_text().split("\n\n")[2:]
+    undated = [p.splitlines()[0] for p in paragraphs if not re.match(r"\*\*\d{4}-\d\d-\d\d\. .+", p)]
+    assert undated == []
