@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -60,6 +60,13 @@ THRESHOLDS: dict[str, Threshold] = {
         100e6,
         "requests left {value} late at p99 (above {limit})",
         "stop other work on this machine, lower the rate, or keep connections open",
+        shown="{:ms}",
+    ),
+    "slot_idle": Threshold(
+        5e6,
+        100e6,
+        "slots stood empty for {value} between requests at p99 (above {limit})",
+        "stop other work on this machine, or keep connections open",
         shown="{:ms}",
     ),
     "cpu": Threshold(
@@ -139,6 +146,18 @@ THRESHOLDS: dict[str, Threshold] = {
         "raise --num-prompts or name lower percentiles",
         shown="{:.0f}",
     ),
+}
+
+
+# What to do about the kind of failure that is most frequent.
+_FAILURE_REMEDIES = {
+    "http_error": "hold --model, --endpoint and OPENAI_API_KEY against the message above",
+    "connect_error": "see that the server runs and that --base-url or --host and --port name it",
+    "timeout": "raise --request-timeout, or lower the load",
+    "stalled": "see why the server went silent, or lower the load",
+    "truncated": "see the server's log: it ended streams before a finish reason",
+    "stream_error": "see the message above and the server's log",
+    "protocol_error": "see that --base-url speaks HTTP and that --backend fits the endpoint",
 }
 
 
@@ -289,15 +308,18 @@ def _stamp_checks(records: Records) -> Iterator[Check]:
             yield _judge("anchor", float(client.get("anchor_uncertainty_ns", 0)))
     stepped = {"n_events_stepped": int(client.get("n_events_stepped", 0))}
     yield _judge("clock", int(client.get("n_clock_steps", 0)), stepped)
+    # the client reads again, after the run, what its fast walker left alone; what stays unread is in no number
+    unread = int(client.get("n_unrecognised", 0)) - int(client.get("n_resolved", 0))
     if client.get("n_unrecognised", 0):
-        yield _judge("unrecognised", int(client["n_unrecognised"]))
+        yield _judge("unrecognised", unread, {"n_dropped": int(client.get("n_unrecognised_dropped", 0))})
 
 
 def _client_checks(records: Records, facts: RunFacts) -> Iterator[Check]:
     lag = distribution("send_lag", client_cost.send_lag_ns(records, facts))
     # in a burst all requests are due at once: how long sending them takes is shown, but it is no fault
     judged = None if facts.loop == "burst" else lag.percentile(99)
-    yield _judge("send_lag", judged, {"loop": facts.loop, "n": lag.n, **_spread(lag)})
+    tag = "slot_idle" if facts.loop == "closed" else "send_lag"
+    yield _judge(tag, judged, {"n": lag.n, **_spread(lag)})
     cpu = client_cost.cpu_use(records)
     yield _judge("cpu", cpu.share_of_core, {"ns_per_event": cpu.ns_per_event})
     rate = client_cost.rate_kept(records, facts)
@@ -352,11 +374,13 @@ def _failure_checks(summary: RunSummary, facts: RunFacts, incomplete: bool) -> I
     n_judged = summary.n_scheduled - unfinished
     kinds: dict[str, Value] = {name: summary.by_status[name] for name in STATUS_NAMES[1:] if name in summary.by_status}
     details = {**kinds, "n_failed": n_failed, "n_scheduled": summary.n_scheduled}
+    check = _judge("failures", n_failed / n_judged if n_judged else None, details, invalid=facts.max_failure_share)
     if summary.n_ok == 0:
-        reason = "no request succeeded: nothing was measured"
-        yield Check("failures", INVALID, 1.0, facts.max_failure_share, details, reason, THRESHOLDS["failures"].remedy)
-        return
-    yield _judge("failures", n_failed / n_judged, details, invalid=facts.max_failure_share)
+        check = replace(check, status=INVALID, reason="no request succeeded: nothing was measured")
+    if check.status != OK:
+        most = max(kinds, key=lambda kind: summary.by_status[kind], default="")
+        check = replace(check, remedy=_FAILURE_REMEDIES.get(most, THRESHOLDS["failures"].remedy))
+    yield check
 
 
 def _sample_marks(summary: RunSummary, facts: RunFacts) -> tuple[SampleMark, ...]:

@@ -27,7 +27,7 @@ class RunFacts:
         max_concurrency: requests in flight at most, None = unlimited.
         streaming: False for one JSON reply per request.
         percentile_metrics: latencies to show, of ``ttft tpot itl e2el``.
-        metric_percentiles: percentiles to show, 0 < p <= 100.
+        metric_percentiles: percentiles to show, 0 <= p <= 100.
         percentiles_named: the user named the percentiles, so too few samples for one of them makes the run INVALID.
         slos_ms: limits for goodput in ms, of ``ttft tpot e2el``; empty = goodput not asked.
         metadata: pairs copied to the top of the JSON file.
@@ -59,8 +59,8 @@ class RunFacts:
             if tag not in LATENCY_TAGS:
                 raise ValueError(f"percentile metric must be one of {', '.join(LATENCY_TAGS)}, got {tag!r}")
         for percentile in self.metric_percentiles:
-            if not 0 < percentile <= 100:
-                raise ValueError(f"a percentile must be above 0 and at most 100, got {percentile}")
+            if not 0 <= percentile <= 100:
+                raise ValueError(f"a percentile must be in [0, 100], got {percentile}")
         for tag in self.slos_ms:
             if tag not in SLO_TAGS:
                 raise ValueError(f"a goodput limit must be one of {', '.join(SLO_TAGS)}, got {tag!r}")

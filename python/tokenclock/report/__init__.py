@@ -1,0 +1,1 @@
+"""Faces of a Result: they format and never compute."""

@@ -1,0 +1,151 @@
+"""The block under the table that says how far the numbers can be trusted."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tokenclock.metrics.definitions import DEFINITIONS
+from tokenclock.quality import INVALID, Check, Quality
+from tokenclock.records import STATUS_NAMES
+from tokenclock.report.format import (
+    NOT_MEASURED,
+    fixed,
+    fixed_ms,
+    fixed_us,
+    heading,
+    own_row,
+    percent,
+    rule,
+    spread,
+    wrapped,
+)
+from tokenclock.result import Result
+
+__all__ = ["render"]
+
+_EXAMPLE_CHARS = 130
+_SHOWN_IN_MS_NS = 100_000_000
+
+
+def render(result: Result) -> str:
+    """The block as text, ending in a newline: figures first, verdict with reasons and remedies last."""
+    lines = [
+        heading(" Measurement quality ", "="),
+        *_stamp_rows(result.quality),
+        *_client_rows(result),
+        *_length_rows(result.quality),
+        *_failure_rows(result),
+        *_sample_rows(result),
+        *_latency_rows(result),
+        *_verdict_rows(result.quality),
+        rule(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _lag_row(label: str, details: Mapping[str, Any]) -> str:
+    """p50, p99 and maximum of a lag: in us, or in ms where us would not fit the table."""
+    values = [details[key] for key in ("p50_ns", "p99_ns", "max_ns")]
+    if values[-1] is not None and values[-1] >= _SHOWN_IN_MS_NS:
+        return own_row(f"{label} p50/p99/max (ms):", spread(fixed_ms(value, 1) for value in values))
+    return own_row(f"{label} p50/p99/max (us):", spread(fixed_us(value) for value in values))
+
+
+def _stamp_rows(quality: Quality) -> Iterator[str]:
+    stamps = quality.check("stamps")
+    if stamps is None:
+        yield own_row("Token stamps:", NOT_MEASURED)
+        return
+    if stamps.value:
+        yield own_row("Token stamps by the kernel:", percent(stamps.value))
+    else:
+        yield own_row("Token stamps:", "user space")
+    yield _lag_row("Read lag", _details(quality, "read_lag"))
+    yield own_row("Events sharing a stamp:", percent(_value(quality, "coalesced")))
+    if _value(quality, "clock"):
+        yield own_row("Steps of the wall clock:", fixed(_value(quality, "clock"), 0))
+
+
+def _client_rows(result: Result) -> Iterator[str]:
+    quality = result.quality
+    rate, cpu = _details(quality, "rate"), _details(quality, "cpu")
+    for tag, label in (("send_lag", "Send lag"), ("slot_idle", "Slot idle")):
+        if quality.check(tag) is not None:
+            yield _lag_row(label, _details(quality, tag))
+    yield own_row("Client CPU, of one core:", percent(_value(quality, "cpu")))
+    yield own_row("Client CPU per token event (us):", fixed_us(cpu["ns_per_event"], 1))
+    if rate["asked"] is None:
+        yield own_row("Request rate sent (req/s):", fixed(rate["sent"]))
+    else:
+        yield own_row("Rate asked/drawn/sent (req/s):", spread(fixed(rate[k]) for k in ("asked", "scheduled", "sent")))
+
+
+def _length_rows(quality: Quality) -> Iterator[str]:
+    for tag, label in (("isl", "Input tokens as asked:"), ("osl", "Output tokens as asked:")):
+        details = _details(quality, tag)
+        share = percent(details["share_exact"])
+        yield own_row(label, f"{share} ({details['source']})" if details["n"] else NOT_MEASURED)
+        if details["n"] and (details["min_deviation"] or details["max_deviation"]):
+            yield own_row("  off by min/max:", f"{details['min_deviation']:+d} / {details['max_deviation']:+d}")
+    cached = quality.check("cached")
+    yield own_row("Cached prompt tokens:", percent(cached.value) if cached else NOT_MEASURED)
+
+
+def _failure_rows(result: Result) -> Iterator[str]:
+    requests = result.requests
+    yield own_row("Failed requests:", f"{requests['failed']} of {requests['scheduled']}")
+    for kind in STATUS_NAMES[1:]:
+        if kind in requests["by_status"]:
+            yield own_row(f"  {kind}:", requests["by_status"][kind])
+            example = requests["failure_examples"].get(kind)
+            if example:
+                yield from wrapped(textwrap.shorten(example, _EXAMPLE_CHARS, placeholder=" ..."), "    ", "    ")
+
+
+def _sample_rows(result: Result) -> Iterator[str]:
+    face = result.faces["serving"]
+    shown = [tag for tag in face["metrics"] if result.latencies[tag]["n"]]
+    names, counts = "/".join(tag.upper() for tag in shown), (str(result.latencies[tag]["n"]) for tag in shown)
+    yield own_row(f"Samples {names}:" if shown else "Samples:", spread(counts))
+    for percentile in sorted({mark.percentile for mark in result.quality.marks}):
+        marks = [mark for mark in result.quality.marks if mark.percentile == percentile]
+        named = "/".join(mark.metric.upper() for mark in marks)
+        yield own_row(f"  too few for P{percentile:g} {named}:", f"needs {marks[0].needed}")
+    yield own_row("Percentile rule above:", face["percentile_rule"])
+
+
+def _latency_rows(result: Result) -> Iterator[str]:
+    """What the classic table has no row for: latency from the schedule, and per token of multi-token events."""
+    for tag, label in (
+        ("response_ttft", "TTFT from schedule p50/p99 (ms):"),
+        ("response_e2el", "E2EL from schedule p50/p99 (ms):"),
+        ("itl_per_token", "ITL per token p50/p99 (ms):"),
+    ):
+        found = result.latencies.get(tag)
+        if found is not None:
+            ranks = found["percentiles"]["rank"]
+            yield own_row(label, spread(fixed_ms(ranks[p]) for p in ("50", "99")))
+    if result.goodput is not None:
+        yield own_row("Requests within every limit:", percent(result.goodput["share"]))
+        if result.goodput["n_exempt_tpot"]:
+            yield own_row(f"  without a {DEFINITIONS['tpot'].tag.upper()} to miss:", result.goodput["n_exempt_tpot"])
+
+
+def _verdict_rows(quality: Quality) -> Iterator[str]:
+    yield heading(f" Verdict: {quality.verdict} ")
+    for check in quality.findings:
+        mark = "x" if check.status == INVALID else "!"
+        yield from wrapped(check.reason, f"{mark} ", "  ")
+        yield from wrapped(check.remedy, "  -> ", "     ")
+
+
+def _details(quality: Quality, tag: str) -> Mapping[str, Any]:
+    check = quality.check(tag)
+    return {} if check is None else check.details
+
+
+def _value(quality: Quality, tag: str) -> float | None:
+    check: Check | None = quality.check(tag)
+    return None if check is None else check.value
