@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings.h"
@@ -137,7 +138,7 @@ std::unique_ptr<SharedHistogram> copy(const SharedHistogram& self) {
 }
 
 // Read only, and alive as long as the view is. A view taken while another thread records may show it half way.
-py::array counts_view(py::object self) {
+py::array counts_view(const py::object& self) {
   const auto counts = self.cast<const SharedHistogram&>().histogram.counts();
   py::array_t<std::int64_t> view(static_cast<py::ssize_t>(counts.size()), counts.data(), self);
   view.attr("setflags")(py::arg("write") = false);

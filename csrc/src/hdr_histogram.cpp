@@ -47,9 +47,10 @@ std::int64_t percentile_rank(double percentile, std::int64_t n) {
 }
 
 HdrHistogram::HdrHistogram(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits)
-    : lowest_(lowest), highest_(highest), significant_digits_(significant_digits) {
-  if (significant_digits < 1 || significant_digits > 5)
+    : lowest_(lowest), highest_(highest), significant_digits_(static_cast<int>(significant_digits)) {
+  if (significant_digits < 1 || significant_digits > 5) {
     reject("significant_digits" + between(1, 5), significant_digits);
+  }
   if (lowest < 1) reject("lowest must be >= 1", lowest);
   const int bits = linear_bits(significant_digits);
   half_bits_ = bits - 1;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <random>
 #include <stdexcept>
 #include <vector>
@@ -16,6 +17,13 @@ namespace {
 
 constexpr std::int64_t kInt64Max = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kHourUs = 3'600'000'000;
+
+// The value of an optional that must hold one.
+template <typename T>
+T known(const std::optional<T>& maybe) {
+  CHECK(maybe.has_value());
+  return *maybe;
+}
 
 HdrHistogram with_values(HdrHistogram histogram, const std::vector<std::int64_t>& values) {
   histogram.record_many(values);
@@ -79,7 +87,7 @@ void every_bucket_covers_its_own_range_and_no_other() {
   HdrHistogram widest(1, kInt64Max, 1);
   CHECK(widest.record(kInt64Max));
   CHECK_EQ(widest.highest_equivalent(kInt64Max), kInt64Max);
-  CHECK_EQ(*widest.value_at_percentile(100.0), kInt64Max);
+  CHECK_EQ(known(widest.value_at_percentile(100.0)), kInt64Max);
 }
 
 void an_empty_histogram_has_no_values() {
@@ -101,8 +109,8 @@ void losses_are_counted_and_nothing_is_clamped() {
   CHECK(!histogram.record_n(kInt64Max, 5));
   CHECK_EQ(histogram.total_count(), 3);
   CHECK_EQ(histogram.n_lost(), 7);
-  CHECK_EQ(*histogram.max(), 1000);
-  CHECK_EQ(*histogram.min(), 0);
+  CHECK_EQ(known(histogram.max()), 1000);
+  CHECK_EQ(known(histogram.min()), 0);
   CHECK_EQ(histogram.record_many(std::vector<std::int64_t>{5, -5, 1001, 500, std::numeric_limits<std::int64_t>::min()}),
            2);
   CHECK_EQ(histogram.n_lost(), 10);
@@ -124,8 +132,8 @@ void the_total_cannot_overflow() {
   CHECK_THROWS(histogram.merge(full), std::overflow_error);
   CHECK_THROWS(histogram.record_n(7, -1), std::invalid_argument);
   CHECK(histogram == full);
-  CHECK_EQ(*histogram.value_at_percentile(50.0), 7);
-  CHECK_EQ(*histogram.value_at_percentile(100.0), histogram.highest_equivalent(900));
+  CHECK_EQ(known(histogram.value_at_percentile(50.0)), 7);
+  CHECK_EQ(known(histogram.value_at_percentile(100.0)), histogram.highest_equivalent(900));
 }
 
 void correction_fills_in_what_a_waiting_generator_missed() {
@@ -136,10 +144,10 @@ void correction_fills_in_what_a_waiting_generator_missed() {
   CHECK(corrected.record_corrected(100'000'000, 10'000));
   CHECK_EQ(raw.total_count(), 10'001);
   CHECK_EQ(corrected.total_count(), 20'000);
-  CHECK_EQ(*raw.value_at_percentile(99.0), 1'000);
-  CHECK_EQ(*corrected.value_at_percentile(50.0), 1'000);
-  CHECK_EQ(*corrected.value_at_percentile(75.0), corrected.highest_equivalent(50'000'000));
-  CHECK_EQ(*corrected.value_at_percentile(100.0), corrected.highest_equivalent(100'000'000));
+  CHECK_EQ(known(raw.value_at_percentile(99.0)), 1'000);
+  CHECK_EQ(known(corrected.value_at_percentile(50.0)), 1'000);
+  CHECK_EQ(known(corrected.value_at_percentile(75.0)), corrected.highest_equivalent(50'000'000));
+  CHECK_EQ(known(corrected.value_at_percentile(100.0)), corrected.highest_equivalent(100'000'000));
 }
 
 void correction_equals_recording_one_by_one() {
@@ -161,7 +169,7 @@ void correction_equals_recording_one_by_one() {
   HdrHistogram hour(1, kInt64Max, 3);  // 9.2e18 values in as many rounds as there are buckets
   CHECK(hour.record_corrected(kInt64Max, 1));
   CHECK_EQ(hour.total_count(), kInt64Max);
-  CHECK_EQ(*hour.min(), 1);
+  CHECK_EQ(known(hour.min()), 1);
   CHECK_THROWS(hour.record_corrected(5, -1), std::invalid_argument);
 }
 
@@ -175,18 +183,18 @@ void scaling_by_a_power_of_two_keeps_the_percentiles() {
     CHECK(scaled.record(value * 512));
   }
   for (double percentile : {0.0, 10.0, 50.0, 75.0, 90.0, 99.0, 99.9, 99.99, 100.0}) {
-    const auto expected = plain.highest_equivalent(*plain.value_at_percentile(percentile)) * 512 + 511;
-    CHECK_EQ(*scaled.value_at_percentile(percentile), expected);
+    const auto expected = plain.highest_equivalent(known(plain.value_at_percentile(percentile))) * 512 + 511;
+    CHECK_EQ(known(scaled.value_at_percentile(percentile)), expected);
   }
 }
 
 void moments_and_shares_of_a_short_row() {
   const auto histogram = with_values(HdrHistogram(1, 10'000, 3), {2, 4, 4, 4, 5, 5, 7, 9});
-  CHECK_EQ(*histogram.mean(), 5.0);
-  CHECK_EQ(*histogram.standard_deviation(), 2.0);
-  CHECK_EQ(*histogram.percentile_at_value(4), 50.0);
-  CHECK_EQ(*histogram.percentile_at_value(-1), 0.0);
-  CHECK_EQ(*histogram.percentile_at_value(kInt64Max), 100.0);
+  CHECK_EQ(known(histogram.mean()), 5.0);
+  CHECK_EQ(known(histogram.standard_deviation()), 2.0);
+  CHECK_EQ(known(histogram.percentile_at_value(4)), 50.0);
+  CHECK_EQ(known(histogram.percentile_at_value(-1)), 0.0);
+  CHECK_EQ(known(histogram.percentile_at_value(kInt64Max)), 100.0);
   CHECK_EQ(histogram.count_between(4, 5), 5);
   CHECK_EQ(histogram.count_between(-10, kInt64Max), 8);
   CHECK_EQ(histogram.count_between(-10, -1), 0);
@@ -195,7 +203,7 @@ void moments_and_shares_of_a_short_row() {
   CHECK_THROWS(histogram.lowest_equivalent(10'001), std::invalid_argument);
   CHECK_THROWS(histogram.highest_equivalent(-1), std::invalid_argument);
   const auto one = with_values(HdrHistogram(1000, kHourUs, 4), {1000});
-  CHECK_EQ(*one.mean(), 1000.0);  // the bucket's middle is 768; the minimum says more
+  CHECK_EQ(known(one.mean()), 1000.0);  // the bucket's middle is 768; the minimum says more
 }
 
 void merging_adds_counts_and_losses() {
@@ -211,26 +219,27 @@ void merging_adds_counts_and_losses() {
   CHECK_EQ(small.merge(with_values(HdrHistogram(1, 100'000, 3), {7, 2'000, 2'001, 90'000})), 3);
   CHECK_EQ(small.total_count(), 2);
   CHECK_EQ(small.n_lost(), 3);
-  CHECK_EQ(*small.max(), 7);
+  CHECK_EQ(known(small.max()), 7);
 
   auto fine = HdrHistogram(1, 100'000, 5);  // another layout: minimum and maximum stay exact
   CHECK_EQ(fine.merge(with_values(HdrHistogram(1, 100'000, 1), {77, 78, 54'321, 54'322})), 0);
   CHECK_EQ(fine.total_count(), 4);
-  CHECK_EQ(*fine.min(), 77);
-  CHECK_EQ(*fine.max(), 54'322);
-  CHECK_EQ(*fine.value_at_percentile(100.0), 54'322);
+  CHECK_EQ(known(fine.min()), 77);
+  CHECK_EQ(known(fine.max()), 54'322);
+  CHECK_EQ(known(fine.value_at_percentile(100.0)), 54'322);
 
   auto untouched = with_values(HdrHistogram(1, 1'000, 3), {5});
   CHECK_EQ(untouched.merge(HdrHistogram(2, 100'000, 1)), 0);
   CHECK_EQ(untouched.merge(HdrHistogram(1, 1'000, 3)), 0);
-  CHECK_EQ(*untouched.min(), 5);
+  CHECK_EQ(known(untouched.min()), 5);
   CHECK(untouched == with_values(HdrHistogram(1, 1'000, 3), {5}));
 }
 
 void restoring_checks_what_it_is_given() {
   const auto saved = with_values(HdrHistogram(10, 100'000, 2), {3, 500, 99'000, -4});
   const auto buckets = saved.recorded_buckets();
-  const auto back = HdrHistogram::restore(10, 100'000, 2, buckets, *saved.min(), *saved.max(), saved.n_lost());
+  const auto back =
+      HdrHistogram::restore(10, 100'000, 2, buckets, known(saved.min()), known(saved.max()), saved.n_lost());
   CHECK(back == saved);
   CHECK(back.min() == saved.min() && back.max() == saved.max());
   CHECK(HdrHistogram::restore(10, 100'000, 2, {}, 0, 0, 0) == HdrHistogram(10, 100'000, 2));
@@ -261,9 +270,10 @@ void percentiles_match_the_sorted_values() {
     for (const auto value : values) CHECK(single.record(value));
     CHECK(many == single);
     std::sort(values.begin(), values.end());
-    for (double percentile = 0.0; percentile <= 100.0; percentile += 0.37) {
+    for (int tenths = 0; tenths <= 1'000; tenths += 3) {
+      const double percentile = tenths / 10.0;
       const auto exact = values[static_cast<std::size_t>(percentile_rank(percentile, 5'000) - 1)];
-      CHECK_EQ(*many.value_at_percentile(percentile), many.highest_equivalent(exact));
+      CHECK_EQ(known(many.value_at_percentile(percentile)), many.highest_equivalent(exact));
     }
   }
 }

@@ -467,7 +467,7 @@ def test_arguments_of_a_wrong_type_are_refused_in_one_line() -> None:
         (lambda: histogram.record_n(1, "2"), "n must be an int, got str"),
         (lambda: histogram.merge(3), "other must be an HdrHistogram, got int"),
         (lambda: histogram.value_at_percentile("99"), "percentile must be a number, got str"),
-        (lambda: HdrHistogram(lowest=1.0), "lowest must be an int, got float"),  # type: ignore[arg-type]
+        (lambda: HdrHistogram(lowest=1.0), "lowest must be an int, got float"),
     ]
     for call, message in calls:
         with pytest.raises(TypeError, match=f"^{message}$"):
