@@ -1,7 +1,54 @@
 #include "bindings.h"
+#include "tokenclock/clock.h"
 
 namespace tokenclock {
 
-void bind_clock(pybind11::module_& /*module*/) {}
+namespace py = pybind11;
+
+namespace {
+
+// Mean cost of one of n reads in a tight loop: what a stamp is compared with.
+double clock_read_ns(std::int64_t n) {
+  if (n < 1) throw py::value_error("n: expected 1 or more reads, got " + std::to_string(n));
+  const py::gil_scoped_release release;
+  const std::int64_t t_start_ns = now_ns();
+  std::int64_t t_last_ns = t_start_ns;
+  for (std::int64_t i = 0; i < n; ++i) t_last_ns = now_ns();
+  return static_cast<double>(t_last_ns - t_start_ns) / static_cast<double>(n);
+}
+
+py::dict clock_facts() {
+  ClockFacts facts;
+  ClockAnchor anchor;
+  {
+    const py::gil_scoped_release release;
+    facts = measure_clock();
+    anchor = take_anchor(system_clock_source());
+  }
+  py::dict result;
+  result["resolution_ns"] = facts.resolution_ns;
+  result["read_cost_ns"] = facts.read_cost_ns;
+  result["anchor_offset_ns"] = anchor.offset_ns;
+  result["anchor_uncertainty_ns"] = anchor.uncertainty_ns;
+  return result;
+}
+
+}  // namespace
+
+void bind_clock(py::module_& module) {
+  module.def("now_ns", &now_ns,
+             "The instant now, in ns of CLOCK_MONOTONIC: the clock of time.perf_counter_ns() and of every `t_*_ns`.");
+  module.def(
+      "clock_facts", &clock_facts,
+      "Measure this machine's clock, in about 1 ms.\n\n"
+      "Returns a dict:\n"
+      "  resolution_ns (int): smallest step seen between successive reads.\n"
+      "  read_cost_ns (float): median cost of one read.\n"
+      "  anchor_offset_ns (int): how far the wall clock (CLOCK_REALTIME) stands ahead of now_ns(). Add it to an\n"
+      "    instant of now_ns() to get ns since 1970.\n"
+      "  anchor_uncertainty_ns (int): anchor_offset_ns is wrong by this much at most.");
+  module.def_submodule("bench", "Loops timed inside the core, for the microbenchmarks of bench/.")
+      .def("clock_read_ns", &clock_read_ns, py::arg("n"), "Mean cost in ns of one clock read, over n reads in a row.");
+}
 
 }  // namespace tokenclock

@@ -10,6 +10,13 @@ namespace {
 
 constexpr std::int64_t kNsPerSecond = 1'000'000'000;
 
+// The clock behind Python's time.perf_counter_ns(): macOS reads mach_absolute_time there, which POSIX's name is not.
+#if defined(__APPLE__)
+constexpr clockid_t kMonotonicClock = CLOCK_UPTIME_RAW;
+#else
+constexpr clockid_t kMonotonicClock = CLOCK_MONOTONIC;
+#endif
+
 std::int64_t read_ns(clockid_t clock) noexcept {
   timespec t;
   // Cannot fail: the pointer is valid and both clocks exist on every system this builds on.
@@ -25,7 +32,7 @@ class SystemClockSource final : public ClockSource {
 
 }  // namespace
 
-std::int64_t now_ns() noexcept { return read_ns(CLOCK_MONOTONIC); }
+std::int64_t now_ns() noexcept { return read_ns(kMonotonicClock); }
 
 const ClockSource& system_clock_source() noexcept {
   static const SystemClockSource source;
