@@ -76,7 +76,7 @@ STUB_CLASSES = [node for node in STUB.body if isinstance(node, ast.ClassDef)]
 @pytest.mark.parametrize("node", STUB_CLASSES, ids=[node.name for node in STUB_CLASSES])
 def test_a_class_of_the_stub_has_exactly_the_public_members_of_the_real_one(node: ast.ClassDef) -> None:
     real = getattr(_core, node.name)
-    if issubclass(real, tuple):  # a named record: its fields are what counts
+    if isinstance(real, type) and issubclass(real, tuple):  # a named record: its fields are what counts
         pytest.skip(f"{node.name} is a tuple")
     members = public(dir(real)) - ({"name", "value"} if is_enum(real) else set())
     assert public(list(declared(node.body))) - {"name", "value"} == members

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what the lazy names below are, for type checkers
+    from tokenclock._core import HdrHistogram as HdrHistogram
+    from tokenclock._core import TokenRecorder as TokenRecorder
+    from tokenclock._core import TokenRow as TokenRow
+    from tokenclock._core import now_ns as now_ns
 
 # name -> module that defines it; loaded at first use so that `import tokenclock` stays instant
 _PUBLIC: dict[str, str] = {
     "HdrHistogram": "tokenclock._core",
+    "TokenRecorder": "tokenclock._core",
+    "TokenRow": "tokenclock._core",
     "now_ns": "tokenclock._core",
 }
 
