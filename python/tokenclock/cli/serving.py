@@ -15,8 +15,9 @@ from tokenclock.errors import UsageError
 
 if TYPE_CHECKING:
     from tokenclock.plan import ServingPlan
+    from tokenclock.result import Result
 
-__all__ = ["build_parser", "main", "plan_from_args", "plan_from_argv"]
+__all__ = ["build_parser", "exit_code", "main", "plan_from_args", "plan_from_argv"]
 
 ENVIRONMENT_PREFIX = "TOKENCLOCK_SERVING_"
 
@@ -130,7 +131,35 @@ def main(argv: Sequence[str]) -> int:
         if getattr(plan.output, name) and not plan.output.save_result:
             flag = "--" + name.replace("_", "-")
             print(f"tokenclock serving: {flag} without --save-result saves nothing", file=sys.stderr)
+    from tokenclock.report import quality_block, serving_table
+    from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
-    run_serving(plan)
-    return 0
+    with progress_bar(plan.load.num_prompts, enabled=plan.output.progress) as on_progress:
+        result = run_serving(plan, on_progress=on_progress)
+    print(serving_table.render(result, full=plan.output.console == "full"))
+    print(quality_block.render(result))
+    return exit_code(plan, result)
+
+
+def exit_code(plan: ServingPlan, result: Result) -> int:
+    """0 measured, 1 nothing measured, 3 a gate was missed, 130 interrupted; each gate that was missed is said."""
+    if result.incomplete:
+        return 130
+    requests = result.requests
+    if requests["ok"] == 0:
+        return 1
+    code = 0
+    share = requests["failed"] / requests["scheduled"]
+    if share > plan.output.max_failure_share:
+        limit = plan.output.max_failure_share
+        print(
+            f"tokenclock serving: {requests['failed']} of {requests['scheduled']} requests failed, "
+            f"more than --max-failure-share {limit:g} allows",
+            file=sys.stderr,
+        )
+        code = 3
+    if plan.output.strict and result.quality.status != "ok":
+        print(f"tokenclock serving: --strict: the measurement is {result.quality.verdict}", file=sys.stderr)
+        code = 3
+    return code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,11 +50,11 @@ class LoadRequests:
 class Observer:
     """What wants to know how the run goes on; does nothing by itself."""
 
-    def on_progress(self, progress: dict[str, int]) -> None:
+    def on_progress(self, progress: Mapping[str, int]) -> None:
         """Counters of the run so far, about 20 times a second."""
 
-    def on_final(self, client: LoadClient) -> None:
-        """A turn to fetch what became final (`LoadClient.take_final`)."""
+    def on_final(self, client: LoadClient, *, ended: bool) -> None:
+        """A turn to fetch what became final (`LoadClient.take_final`); the last one when the run has `ended`."""
 
 
 @dataclass
@@ -162,12 +162,12 @@ def _drive(client: LoadClient, feeder: _Feeder, observer: Observer) -> tuple[int
         while not client.wait(0.0 if client.pending_bytes == 0 and not feeder.closed else _POLL_S):
             feeder.feed(time.monotonic() + _POLL_S)
             observer.on_progress(client.progress())
-            observer.on_final(client)
+            observer.on_final(client, ended=False)
     except KeyboardInterrupt:
         interrupted = True
         client.stop()
     observer.on_progress(client.progress())
-    observer.on_final(client)
+    observer.on_final(client, ended=True)
     return epoch_ns, interrupted
 
 

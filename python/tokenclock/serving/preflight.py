@@ -1,0 +1,112 @@
+"""Before the run: one test request that must succeed, and warm-up requests; neither reuses a measured prompt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tokenclock.errors import MeasurementError
+from tokenclock.plan import ServingPlan
+from tokenclock.records import STATUS_NAMES, Records
+from tokenclock.serving.client import LoadRequests, run_load
+from tokenclock.serving.endpoint import Endpoint, Prompt
+from tokenclock.serving.server import ask_models
+
+__all__ = ["explain_failure", "send_test_request", "send_warmups"]
+
+_RETRY_S = 0.5
+_OK = STATUS_NAMES.index("ok")
+
+
+def send_test_request(
+    plan: ServingPlan, spare: tuple[Prompt, int], addresses: Sequence[tuple[str, int]], say: Callable[[str], None]
+) -> Records:
+    """Send one request; while it fails, again every half second until `ready_check_timeout_s` is over.
+
+    Raises MeasurementError with one line that says what is wrong and what to do; KeyboardInterrupt on Ctrl-C.
+    """
+    deadline_s = time.monotonic() + plan.load.ready_check_timeout_s
+    told = False
+    while True:
+        left_s = deadline_s - time.monotonic()
+        records = _send(_hurried(plan, left_s), [spare], addresses)
+        if records.ok[0]:
+            return records
+        if left_s <= 0:
+            raise MeasurementError(explain_failure(plan, records, 0))
+        if not told:
+            say(f"waiting up to {plan.load.ready_check_timeout_s:g} s for {plan.endpoint.base_url} to answer")
+            told = True
+        time.sleep(min(_RETRY_S, left_s))
+
+
+def _hurried(plan: ServingPlan, left_s: float) -> ServingPlan:
+    """While waiting for a server, one silent try must not use up the time of all others."""
+    if left_s <= 0:
+        return plan
+    limits = [limit for limit in (plan.load.request_timeout_s, max(left_s, 1.0)) if limit > 0]
+    return replace(plan, load=replace(plan.load, request_timeout_s=min(limits)))
+
+
+def send_warmups(plan: ServingPlan, spares: Sequence[tuple[Prompt, int]], addresses: Sequence[tuple[str, int]]) -> Records:
+    """Send the warm-up requests at the run's concurrency. Raises MeasurementError when none succeeded."""
+    records = _send(plan, spares, addresses, max_concurrency=plan.load.max_concurrency)
+    if not records.ok.any():
+        raise MeasurementError(f"all {len(spares)} warm-up requests failed: {explain_failure(plan, records, 0)}")
+    return records
+
+
+def _send(
+    plan: ServingPlan,
+    spares: Sequence[tuple[Prompt, int]],
+    addresses: Sequence[tuple[str, int]],
+    max_concurrency: int | None = 1,
+) -> Records:
+    n = len(spares)
+    requests = LoadRequests(
+        prompts=[prompt for prompt, _ in spares],
+        isl_requested=np.full(n, -1, np.int32),
+        osl_requested=np.array([osl for _, osl in spares], np.int32),
+        t_due_ns=np.zeros(n, np.int64),
+    )
+    records = run_load(plan, requests, addresses=addresses, max_concurrency=max_concurrency)
+    if records.client["interrupted"]:
+        raise KeyboardInterrupt
+    return records
+
+
+def explain_failure(plan: ServingPlan, records: Records, row: int) -> str:
+    """One line on why the request failed and what to do about it."""
+    status = STATUS_NAMES[records.columns["status"][row]]
+    http_status = int(records.columns["http_status"][row])
+    said = " ".join(records.errors.get(row, "").split())
+    url = Endpoint.parse(plan.endpoint.base_url).url(plan.endpoint.path)
+    if status == "connect_error":
+        return f"no server at {url} ({said.removeprefix('connect: ')}); start it, or check --base-url, --host, --port"
+    if status == "http_error":
+        return f"{url} answered HTTP {http_status}{f' ({said[:200]})' if said else ''}; {_http_remedy(plan, http_status)}"
+    if status in ("timeout", "stalled"):
+        return f"{url} did not answer in time ({said}); look at the server's log, or raise --request-timeout"
+    if status == "stream_error":
+        return f"{url} sent an error inside its answer ({said[:200]}); look at the server's log"
+    if status == "protocol_error":
+        return f"{url} does not answer like an OpenAI-compatible server ({said[:200]}); check --endpoint and --backend"
+    return f"{url}: the answer broke off ({said or status}); look at the server's log"
+
+
+def _http_remedy(plan: ServingPlan, http_status: int) -> str:
+    if http_status in (401, 403):
+        return "set OPENAI_API_KEY, or --header 'Authorization: Bearer ...'"
+    if http_status in (400, 404, 422):
+        names = ask_models(plan).names
+        if names and plan.endpoint.body_model not in names:
+            return f"the server's models are {', '.join(names[:5])}: check --model or --served-model-name"
+        if http_status == 404:
+            return "check --endpoint and --backend, and the path in --base-url"
+        return "check the prompt length against the server's limit, and the flags that shape the body"
+    if http_status == 429:
+        return "the server refuses load: lower --max-concurrency or --request-rate"
+    return "look at the server's log"
