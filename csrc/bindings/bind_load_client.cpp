@@ -22,7 +22,7 @@ template <typename T>
 py::array view(const ReservedArray<T>& column, std::size_t n, const py::object& owner) {
   py::array_t<T> array({n}, {sizeof(T)}, column.data(), owner);
   array.attr("setflags")(py::arg("write") = false);
-  return std::move(array);
+  return array;
 }
 
 py::dict columns_of(const py::object& self) {
