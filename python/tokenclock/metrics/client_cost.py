@@ -63,10 +63,10 @@ class RateKept:
 def rate_kept(records: Records, facts: RunFacts) -> RateKept:
     """Rates from the first to the last arrival of the requests that were sent."""
     was_sent = records.present("t_sent_ns")
-    sent = _rate(records.columns["t_sent_ns"][was_sent])
     if facts.loop != "open":
-        return RateKept(None, None, sent)
-    scheduled = _rate(records.columns["t_scheduled_ns"][was_sent & records.present("t_scheduled_ns")])
+        return RateKept(None, None, _rate(records.columns["t_sent_ns"][was_sent]))
+    known = was_sent & records.present("t_scheduled_ns")
+    scheduled, sent = (_rate(records.columns[name][known]) for name in ("t_scheduled_ns", "t_sent_ns"))
     return RateKept(facts.request_rate, scheduled, sent)
 
 
