@@ -26,6 +26,13 @@ std::size_t find_line_end(std::string_view text) {
 
 void release(std::string& text) { std::string().swap(text); }
 
+// A stream whose events keep being split needs its buffers again at once; only a large one is given back.
+void clear(std::string& text) {
+  constexpr std::size_t max_idle_bytes = 4096;
+  if (text.capacity() > max_idle_bytes) release(text);
+  text.clear();
+}
+
 }  // namespace
 
 bool SseParser::next(std::string_view& input, SseEvent& event) {
@@ -42,7 +49,7 @@ bool SseParser::next(std::string_view& input, SseEvent& event) {
     if (line.size() > kMaxEventBytes) return refuse_as_too_large(input);
     if (!line.empty()) {
       read_line(line, is_whole);
-      if (!is_whole) release(line_);
+      if (!is_whole) clear(line_);
       if (kept_data_.size() > kMaxEventBytes) return refuse_as_too_large(input);
     } else if (has_data_) {
       give(event);
@@ -61,7 +68,7 @@ bool SseParser::finish(SseEvent& event) {
   if (too_large_) return false;
   if (!line_.empty()) {
     read_line(line_, false);
-    release(line_);
+    clear(line_);
   }
   if (kept_data_.size() > kMaxEventBytes) {
     too_large_ = true;
@@ -151,9 +158,9 @@ void SseParser::drop_event() {
   has_data_ = false;
   data_ = {};
   type_ = {};
-  if (data_is_kept_) release(kept_data_);
+  if (data_is_kept_) clear(kept_data_);
   data_is_kept_ = false;
-  if (!kept_type_.empty()) release(kept_type_);
+  clear(kept_type_);
 }
 
 bool SseParser::refuse_as_too_large(std::string_view& input) {
