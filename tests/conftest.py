@@ -1,16 +1,22 @@
-"""Records written by hand, so that a test reads as arithmetic."""
+"""Records written by hand, so that a test reads as arithmetic, and results made of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tokenclock.metrics.facts import RunFacts
+from tokenclock.metrics.summary import summarise
+from tokenclock.quality import assess
 from tokenclock.records import STATUS_NAMES, Records, empty_columns
+from tokenclock.result import Result, build_result
 
 MakeRecords = Callable[..., Records]
+MakeResult = Callable[..., Result]
 
 
 def hand_records(
@@ -63,3 +69,29 @@ def hand_records(
 def make_records() -> MakeRecords:
     """``hand_records``, the builder of records by hand."""
     return hand_records
+
+
+def result_of(records: Records, facts: RunFacts, *, incomplete: bool = False) -> Result:
+    """The result of records, with a fixed plan and environment."""
+    summary = summarise(records, facts)
+    return build_result(
+        summary,
+        assess(records, facts, summary, incomplete=incomplete),
+        facts,
+        plan={"command": "serving", "load": {"request_rate": float("inf")}},
+        environment={"host": "h", "kernel": "6.1", "cpu_model": "c", "python": "3.11", "versions": {}},
+        workload={"sha256": "ab" * 32, "notes": []},
+        client=records.client,
+        created=datetime(2025, 3, 4, 5, 6, 7, tzinfo=timezone.utc),
+        incomplete=incomplete,
+    )
+
+
+@pytest.fixture(scope="session")
+def make_result(make_records: Any) -> MakeResult:
+    """A result of requests given by hand: ``make_result(requests, facts, client=...)``."""
+
+    def make(requests: Any, facts: RunFacts, *, incomplete: bool = False, **options: Any) -> Result:
+        return result_of(make_records(requests, **options), facts, incomplete=incomplete)
+
+    return make
