@@ -16,6 +16,7 @@ _PUBLIC: dict[str, str] = {
     "HdrHistogram": "tokenclock._core",
     "TokenRecorder": "tokenclock._core",
     "TokenRow": "tokenclock._core",
+    "PacedServer": "tokenclock.serving.paced",
     "now_ns": "tokenclock._core",
 }
 

@@ -132,3 +132,40 @@ class parsers:
     def unescape(raw: bytes) -> bytes: ...
     @staticmethod
     def bench_receive(reply: bytes, n: int, read_bytes: int = 65536, meaning: bool = True) -> float: ...
+
+# --- Paced server: emits tokens on a schedule, logs when it really did ---
+
+class NativePacedServer:
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        mode: str = "batch",
+        ttft_ns: int = 50_000_000,
+        ttft_std_ns: int = 0,
+        ttft_distribution: str = "constant",
+        itl_ns: int = 20_000_000,
+        itl_std_ns: int = 0,
+        itl_distribution: str = "constant",
+        seed: int = 0,
+        tokens_per_event: int = 1,
+        events_per_send: int = 1,
+        default_output_tokens: int = 128,
+        vocab_size: int = 32_000,
+        served_models: list[str] = ...,
+        api_key: str = "",
+        report_iterations: bool = False,
+        faults: list[tuple[str, int, float]] = ...,
+        spin_ns: int = 60_000,
+        max_requests: int = 4_194_304,
+        max_sends: int = 134_217_728,
+    ) -> None: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def is_running(self) -> bool: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def truth(self) -> dict[str, Any]: ...
+    def figures(self) -> dict[str, int]: ...
