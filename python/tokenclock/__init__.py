@@ -10,13 +10,14 @@ if TYPE_CHECKING:  # what the lazy names below are, for type checkers
     from tokenclock._core import TokenRecorder as TokenRecorder
     from tokenclock._core import TokenRow as TokenRow
     from tokenclock._core import now_ns as now_ns
+    from tokenclock.serving.paced import PacedServer as PacedServer
 
 # name -> module that defines it; loaded at first use so that `import tokenclock` stays instant
 _PUBLIC: dict[str, str] = {
     "HdrHistogram": "tokenclock._core",
+    "PacedServer": "tokenclock.serving.paced",
     "TokenRecorder": "tokenclock._core",
     "TokenRow": "tokenclock._core",
-    "PacedServer": "tokenclock.serving.paced",
     "now_ns": "tokenclock._core",
 }
 
