@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except TokenclockError as error:
-        print(f"{f'tokenclock {name}'.strip()}: {error}", file=sys.stderr)
+        print(f"{f'tokenclock {name}'.strip()}: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

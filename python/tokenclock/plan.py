@@ -36,8 +36,16 @@ _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
 def _require(ok: bool, flag: str, expected: str, got: object, remedy: str = "") -> None:
     """Raise the one line every wrong value gets: what was expected, what was got, what to do."""
     if not ok:
-        shown = got if isinstance(got, str) and got else f"{got:g}" if isinstance(got, float) else repr(got)
-        raise UsageError(f"{flag} must be {expected}, got {shown}" + (f"; {remedy}" if remedy else ""))
+        raise UsageError(f"{flag} must be {expected}, got {_shown(got)}" + (f"; {remedy}" if remedy else ""))
+
+
+def _shown(value: object) -> str:
+    """A value as one short line: text as typed where that can be read, numbers without a tail."""
+    if isinstance(value, str) and value and value.isprintable():
+        text = value
+    else:
+        text = f"{value:g}" if isinstance(value, float) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _is_number(value: object) -> bool:
@@ -249,6 +257,7 @@ class OutputPlan:
 
     percentile_metrics: tuple[str, ...] = ("ttft", "tpot", "itl")
     metric_percentiles: tuple[float, ...] = (99.0,)
+    percentiles_named: bool = False  # the user asked for these percentiles, so too few samples for one are a fault
     goodput_ms: dict[str, float] = field(default_factory=dict)  # metric -> limit in ms
     save_result: bool = False
     save_detailed: bool = False
@@ -265,14 +274,14 @@ class OutputPlan:
     def __post_init__(self) -> None:
         allowed = "some of " + ",".join(LATENCY_METRICS)
         _require(bool(self.percentile_metrics), "--percentile-metrics", allowed, "none")
-        _require(bool(self.metric_percentiles), "--metric-percentiles", "numbers in [0, 100]", "none")
+        _require(bool(self.metric_percentiles), "--metric-percentiles", "numbers in (0, 100]", "none")
         for metric in self.percentile_metrics:
             _require(metric in LATENCY_METRICS, "--percentile-metrics", allowed, metric)
         for percentile in self.metric_percentiles:
             _require(
-                _is_number(percentile) and 0 <= percentile <= 100,
+                _is_number(percentile) and 0 < percentile <= 100,
                 "--metric-percentiles",
-                "numbers in [0, 100]",
+                "numbers in (0, 100]",
                 percentile,
             )
         for metric, limit_ms in self.goodput_ms.items():

@@ -92,7 +92,8 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
         ),
         output=plan.OutputPlan(
             percentile_metrics=args.percentile_metrics,
-            metric_percentiles=args.metric_percentiles,
+            metric_percentiles=(99.0,) if args.metric_percentiles is None else args.metric_percentiles,
+            percentiles_named=args.metric_percentiles is not None,
             goodput_ms=dict(args.goodput),
             save_result=args.save_result,
             save_detailed=args.save_detailed,

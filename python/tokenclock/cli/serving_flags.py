@@ -223,7 +223,6 @@ def _add_output(parser: CommandParser) -> None:
     )
     add(
         "--metric-percentiles",
-        default=(99.0,),
         type=words.number_list,
         metavar="LIST",
         help="percentiles to report, such as 50,95,99.9 (default: 99)",

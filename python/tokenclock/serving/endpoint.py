@@ -44,7 +44,7 @@ class Endpoint:
             raise UsageError("--base-url must not hold a user or password; use --header 'Authorization: Basic ...'")
         if parts.query or parts.fragment:
             raise UsageError("--base-url must not hold a query or fragment; put a query into --endpoint")
-        host, prefix = parts.hostname or "", parts.path.rstrip("/")
+        host, prefix = (parts.hostname or "").replace("%25", "%"), parts.path.rstrip("/")
         if not host or any(character.isspace() for character in base_url) or not prefix.isascii():
             raise UsageError(f"--base-url must be {shape}, got {base_url}")
         try:

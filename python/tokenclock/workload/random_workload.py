@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,8 @@ def build_workload(plan: ServingPlan, *, n_vocab: int | None = None) -> Workload
     """
     load, dataset = plan.load, plan.dataset
     n, ratio = load.num_prompts, dataset.range_ratio
-    kind = _choose_kind(plan, find_tokenizer(plan), n_vocab)
+    tokenizer = find_tokenizer(plan)
+    kind = _choose_kind(plan, tokenizer, n_vocab)
     lengths = draw_lengths(stream("input_lengths", load.seed), n, dataset.input_len, ratio)
     osl = draw_lengths(stream("output_lengths", load.seed), n, dataset.output_len, ratio)
     due_ns = due_times_ns(stream("arrivals", load.seed), n, load.request_rate, load.burstiness)
@@ -59,10 +60,15 @@ def build_workload(plan: ServingPlan, *, n_vocab: int | None = None) -> Workload
         osl_requested=osl,
         t_due_ns=due_ns,
         sha256=workload_sha256(prompts, isl, osl, due_ns),
-        tokenizer=kind.tokenizer.source if kind.tokenizer is not None else None,
+        tokenizer=tokenizer.source if tokenizer is not None else None,
+        count_tokens=_counter(tokenizer) if tokenizer is not None else None,
         notes=(*kind.notes, *_notes_on_outcome(isl, realised, n_repeats)),
         draw_spares=draw_spares,
     )
+
+
+def _counter(tokenizer: Tokenizer) -> Callable[[str], int]:
+    return lambda text: int(tokenizer.counts([text], special=False)[0])
 
 
 @dataclass(frozen=True)

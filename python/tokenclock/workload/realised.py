@@ -29,6 +29,7 @@ class Workload:
     t_due_ns: npt.NDArray[np.int64]
     sha256: str
     tokenizer: str | None = None  # directory of the tokenizer that counted, if any
+    count_tokens: Callable[[str], int] | None = field(default=None, repr=False, compare=False)  # of generated text
     notes: tuple[str, ...] = ()  # what a user should know about these prompts, one line each
     draw_spares: Callable[[int], list[tuple[Prompt, int]]] | None = field(default=None, repr=False, compare=False)
 

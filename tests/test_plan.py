@@ -1,0 +1,162 @@
+"""A plan says what was asked, repeats it from JSON, keeps secrets, and refuses what makes no sense in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenclock.errors import UsageError
+from tokenclock.plan import EndpointPlan, GenerationPlan, LoadPlan, OutputPlan, RandomDataset, ServingPlan
+
+
+def plan_with_secrets() -> ServingPlan:
+    return ServingPlan(
+        EndpointPlan("m", headers=(("X-Key", "s3cret-1"), ("Cookie", "s3cret-2")), api_key="s3cret-3"),
+        output=OutputPlan(goodput_ms={"ttft": 200.0}, metadata={"a": "b"}),
+    )
+
+
+def test_defaults_are_those_of_the_documented_tool() -> None:
+    plan = ServingPlan(EndpointPlan("m"))
+    assert (plan.load.num_prompts, plan.load.request_rate, plan.load.burstiness) == (1000, math.inf, 1.0)
+    assert (plan.load.max_concurrency, plan.load.seed, plan.load.request_timeout_s) == (None, 0, 21600.0)
+    assert (plan.dataset.input_len, plan.dataset.output_len, plan.dataset.prefix_len) == (1024, 128, 0)
+    assert plan.output.percentile_metrics == ("ttft", "tpot", "itl")
+    assert plan.output.metric_percentiles == (99.0,)
+    assert plan.generation.temperature == 0.0
+    assert plan.output.max_failure_share == 0.0
+
+
+def test_secrets_never_reach_the_dict_that_files_are_made_of() -> None:
+    text = plan_with_secrets().to_json()
+    assert "s3cret" not in text
+    data = json.loads(text)
+    assert data["endpoint"]["headers"] == [["X-Key", "***"], ["Cookie", "***"]]
+    assert data["endpoint"]["api_key"] == "***"
+
+
+def test_no_key_stays_no_key() -> None:
+    assert ServingPlan(EndpointPlan("m")).to_dict()["endpoint"]["api_key"] is None
+
+
+def test_an_infinite_rate_is_text_in_json() -> None:
+    text = json.dumps(ServingPlan(EndpointPlan("m")).to_dict(), allow_nan=False)
+    assert json.loads(text)["load"]["request_rate"] == "inf"
+
+
+def test_a_plan_comes_back_from_json_with_and_without_secrets() -> None:
+    plan = plan_with_secrets()
+    assert ServingPlan.from_dict(json.loads(json.dumps(plan.to_dict(secrets=True)))) == plan
+    masked = ServingPlan.from_dict(json.loads(plan.to_json()))
+    assert masked.endpoint.headers == (("X-Key", "***"), ("Cookie", "***"))
+    assert dataclasses.replace(masked, endpoint=plan.endpoint) == plan
+
+
+@given(
+    rate=st.one_of(st.just(math.inf), st.floats(1e-3, 1e6)),
+    concurrency=st.one_of(st.none(), st.integers(1, 10_000)),
+    ratio=st.floats(0, 0.999),
+    percentiles=st.lists(st.floats(0.1, 100), min_size=1, max_size=4).map(tuple),
+    extra=st.dictionaries(st.text(min_size=2), st.one_of(st.none(), st.integers(), st.text())),
+)
+def test_any_plan_survives_json(
+    rate: float, concurrency: int | None, ratio: float, percentiles: tuple[float, ...], extra: dict[str, Any]
+) -> None:
+    extra.pop("stream", None)
+    plan = ServingPlan(
+        EndpointPlan("m"),
+        LoadPlan(request_rate=rate, max_concurrency=concurrency),
+        GenerationPlan(extra_body=extra),
+        RandomDataset(range_ratio=ratio),
+        OutputPlan(metric_percentiles=percentiles),
+    )
+    assert ServingPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+def test_open_loop_is_a_finite_rate() -> None:
+    assert ServingPlan(EndpointPlan("m"), LoadPlan(request_rate=3.0)).is_open_loop
+    assert not ServingPlan(EndpointPlan("m"), LoadPlan(max_concurrency=3)).is_open_loop
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"command": "profile"}, "plan must be a plan of the command serving, got profile"),
+        (
+            {"command": "serving", "endpoint": {"model": "m"}, "load": {"speed": 3}},
+            "plan.load must be of known fields, got speed",
+        ),
+        ({"command": "serving", "endpoint": {}}, "model"),
+    ],
+)
+def test_a_dict_that_is_no_plan_is_refused(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        ServingPlan.from_dict(data)
+
+
+REFUSED: list[tuple[type, dict[str, Any], str]] = [
+    (EndpointPlan, {"model": ""}, "--model must be a model name, got ''"),
+    (EndpointPlan, {"backend": "vllm"}, "--backend must be openai or openai-chat, got vllm"),
+    (EndpointPlan, {"path": "v1"}, "--endpoint must be a path that starts with /, got v1"),
+    (EndpointPlan, {"path": "/a b"}, "without spaces"),
+    (EndpointPlan, {"path": "/a\r\nX: y"}, "without spaces"),
+    (EndpointPlan, {"tokenizer_mode": "fast"}, "--tokenizer-mode must be auto or slow, got fast"),
+    (EndpointPlan, {"connection": "pool"}, "--connection must be reuse or new, got pool"),
+    (EndpointPlan, {"headers": (("a b", "c"),)}, "--header must be KEY=VALUE or 'Key: value', got a b"),
+    (EndpointPlan, {"headers": (("Content-Length", "3"),)}, "--header must be a header tokenclock does not set"),
+    (EndpointPlan, {"headers": (("X", "a\r\nY: b"),)}, "--header must be one line of Latin-1 text for X"),
+    (EndpointPlan, {"headers": (("X", "\N{SNOWMAN}"),)}, "--header must be one line of Latin-1 text for X"),
+    (EndpointPlan, {"api_key": "a\nb"}, "OPENAI_API_KEY must be one line of ASCII text"),
+    (LoadPlan, {"num_prompts": 0}, "--num-prompts must be a whole number >= 1, got 0"),
+    (LoadPlan, {"num_prompts": 2.5}, "--num-prompts must be a whole number >= 1, got 2.5"),
+    (LoadPlan, {"request_rate": 0.0}, "--request-rate must be requests per second > 0, or inf, got 0;"),
+    (LoadPlan, {"request_rate": -1.0}, "--request-rate must be requests per second > 0, or inf, got -1;"),
+    (LoadPlan, {"request_rate": math.nan}, "--request-rate must be"),
+    (LoadPlan, {"burstiness": 0.0}, "--burstiness must be a number > 0, got 0"),
+    (LoadPlan, {"burstiness": math.inf}, "--burstiness must be a number > 0, got inf"),
+    (LoadPlan, {"max_concurrency": 0}, "--max-concurrency must be a whole number >= 1, got 0"),
+    (LoadPlan, {"seed": -1}, "--seed must be a whole number >= 0, got -1"),
+    (LoadPlan, {"num_warmups": -1}, "--num-warmups must be a whole number >= 0, got -1"),
+    (LoadPlan, {"ready_check_timeout_s": -1.0}, "--ready-check-timeout-sec must be seconds >= 0, got -1"),
+    (LoadPlan, {"request_timeout_s": -1.0}, "--request-timeout must be seconds >= 0, got -1"),
+    (LoadPlan, {"no_progress_timeout_s": math.inf}, "--no-progress-timeout must be seconds >= 0, got inf"),
+    (LoadPlan, {"workers": 0}, "--workers must be a whole number >= 1, got 0"),
+    (GenerationPlan, {"logprobs": -1}, "--logprobs must be a whole number >= 0, got -1"),
+    (GenerationPlan, {"temperature": -0.5}, "--temperature must be a number >= 0, got -0.5"),
+    (GenerationPlan, {"top_p": 0.0}, r"--top-p must be in \(0, 1\], got 0"),
+    (GenerationPlan, {"top_k": -2}, "--top-k must be a whole number >= -1, got -2"),
+    (GenerationPlan, {"min_p": 1.5}, r"--min-p must be in \[0, 1\], got 1.5"),
+    (GenerationPlan, {"extra_body": []}, r"--extra-body must be a JSON object, got \[\]"),
+    (GenerationPlan, {"extra_body": {"stream": False}}, "use --non-streaming"),
+    (GenerationPlan, {"extra_body": {"n": 2}}, "--extra-body n must be 1, got 2"),
+    (RandomDataset, {"name": "sonnet"}, "--dataset-name must be random, got sonnet"),
+    (RandomDataset, {"input_len": 0}, "--random-input-len must be a whole number >= 1, got 0"),
+    (RandomDataset, {"output_len": 0}, "--random-output-len must be a whole number >= 1, got 0"),
+    (RandomDataset, {"prefix_len": -1}, "--random-prefix-len must be a whole number >= 0, got -1"),
+    (RandomDataset, {"range_ratio": 1.0}, r"--random-range-ratio must be in \[0, 1\), got 1;"),
+    (RandomDataset, {"range_ratio": -0.1}, r"--random-range-ratio must be in \[0, 1\), got -0.1;"),
+    (RandomDataset, {"vocab_size": 15}, "--vocab-size must be a whole number >= 16, got 15"),
+    (OutputPlan, {"percentile_metrics": ("x",)}, "--percentile-metrics must be some of ttft,tpot,itl,e2el, got x"),
+    (OutputPlan, {"percentile_metrics": ()}, "--percentile-metrics must be some of"),
+    (OutputPlan, {"metric_percentiles": (101.0,)}, r"--metric-percentiles must be numbers in \(0, 100\], got 101"),
+    (OutputPlan, {"metric_percentiles": (0.0,)}, r"--metric-percentiles must be numbers in \(0, 100\], got 0"),
+    (OutputPlan, {"goodput_ms": {"itl": 3.0}}, "--goodput must be KEY:VALUE with KEY one of ttft,tpot,e2el, got itl"),
+    (OutputPlan, {"goodput_ms": {"ttft": -3.0}}, "--goodput must be KEY:MILLISECONDS >= 0, got ttft:-3"),
+    (OutputPlan, {"console": "wide"}, "--console must be classic or full, got wide"),
+    (OutputPlan, {"max_failure_share": 1.5}, r"--max-failure-share must be a share in \[0, 1\], got 1.5"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "values", "message"), REFUSED, ids=[case[2][:40] for case in REFUSED])
+def test_a_wrong_value_is_refused_in_one_line(kind: type, values: dict[str, Any], message: str) -> None:
+    needed = {"model": "m"} if kind is EndpointPlan else {}
+    with pytest.raises(UsageError, match=message) as caught:
+        kind(**needed | values)
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, ValueError)

@@ -1,0 +1,50 @@
+"""Due times: absolute, from the seed, with the asked mean and shape."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenclock.errors import UsageError
+from tokenclock.workload.arrivals import due_times_ns
+from tokenclock.workload.streams import stream
+
+
+def test_an_infinite_rate_makes_everything_due_at_once() -> None:
+    assert due_times_ns(stream("arrivals", 0), 5, math.inf, 1.0).tolist() == [0] * 5
+
+
+@pytest.mark.parametrize("burstiness", [0.25, 1.0, 4.0])
+def test_gaps_have_the_mean_of_the_rate_and_the_spread_of_the_shape(burstiness: float) -> None:
+    gaps_s = np.diff(due_times_ns(stream("arrivals", 3), 200_001, 50.0, burstiness)) / 1e9
+    assert gaps_s.mean() == pytest.approx(1 / 50, rel=0.02)
+    assert gaps_s.std() / gaps_s.mean() == pytest.approx(burstiness**-0.5, rel=0.03)
+
+
+def test_poisson_gaps_are_exponential() -> None:
+    gaps_s = np.diff(due_times_ns(stream("arrivals", 3), 100_001, 10.0, 1.0)) / 1e9
+    assert (gaps_s > 0.1).mean() == pytest.approx(math.exp(-1), abs=0.01)
+
+
+def test_nothing_is_rescaled_to_the_exact_rate() -> None:
+    ends = {int(due_times_ns(stream("arrivals", seed), 101, 10.0, 1.0)[-1]) for seed in range(20)}
+    assert len(ends) == 20
+    assert min(ends) < 10e9 < max(ends)
+
+
+@given(n=st.integers(1, 50), rate=st.floats(0.01, 1e6), burstiness=st.floats(0.01, 100), seed=st.integers(0, 2**32))
+def test_due_times_start_at_zero_and_never_fall(n: int, rate: float, burstiness: float, seed: int) -> None:
+    due_ns = due_times_ns(stream("arrivals", seed), n, rate, burstiness)
+    assert due_ns.dtype == np.int64
+    assert len(due_ns) == n
+    assert due_ns[0] == 0
+    assert (np.diff(due_ns) >= 0).all()
+
+
+def test_a_schedule_of_decades_is_refused() -> None:
+    with pytest.raises(UsageError, match="raise the rate or lower --num-prompts"):
+        due_times_ns(stream("arrivals", 0), 1000, 1e-8, 1.0)
