@@ -212,7 +212,9 @@ def _save(plan: ServingPlan, result: Result, records: Records, path: Path, say: 
         if pytorch_benchmark_file.is_wanted():
             pytorch_benchmark_file.write(result, pytorch_benchmark_file.pytorch_path(path))
     except OSError as error:
-        raise MeasurementError(f"cannot write {path}: {error.strerror or error}; the event log beside it is kept") from error
+        raise MeasurementError(
+            f"cannot write {path}: {error.strerror or error}; the event log beside it is kept"
+        ) from error
 
 
 def _detailed(plan: ServingPlan, records: Records) -> dict[str, Any] | None:

@@ -51,7 +51,9 @@ def _hurried(plan: ServingPlan, left_s: float) -> ServingPlan:
     return replace(plan, load=replace(plan.load, request_timeout_s=min(limits)))
 
 
-def send_warmups(plan: ServingPlan, spares: Sequence[tuple[Prompt, int]], addresses: Sequence[tuple[str, int]]) -> Records:
+def send_warmups(
+    plan: ServingPlan, spares: Sequence[tuple[Prompt, int]], addresses: Sequence[tuple[str, int]]
+) -> Records:
     """Send the warm-up requests at the run's concurrency. Raises MeasurementError when none succeeded."""
     records = _send(plan, spares, addresses, max_concurrency=plan.load.max_concurrency)
     if not records.ok.any():
@@ -87,7 +89,9 @@ def explain_failure(plan: ServingPlan, records: Records, row: int) -> str:
     if status == "connect_error":
         return f"no server at {url} ({said.removeprefix('connect: ')}); start it, or check --base-url, --host, --port"
     if status == "http_error":
-        return f"{url} answered HTTP {http_status}{f' ({said[:200]})' if said else ''}; {_http_remedy(plan, http_status)}"
+        return (
+            f"{url} answered HTTP {http_status}{f' ({said[:200]})' if said else ''}; {_http_remedy(plan, http_status)}"
+        )
     if status in ("timeout", "stalled"):
         return f"{url} did not answer in time ({said}); look at the server's log, or raise --request-timeout"
     if status == "stream_error":
