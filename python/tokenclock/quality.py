@@ -349,7 +349,10 @@ def _length_checks(records: Records, facts: RunFacts) -> Iterator[Check]:
     if n_ok and facts.streaming:
         # one token may come without an event of its own: the end-of-text token that usage counts
         carried = latency.tokens_of_events(records)
-        yield _judge("event_tokens", float(np.mean((columns["osl"] - carried > 1)[ok])))
+        n_events = int(np.diff(records.token_offsets)[ok].sum())
+        per_event = int(columns["osl"][ok].astype(np.int64).sum()) / n_events if n_events else None
+        unsaid = float(np.mean((columns["osl"] - carried > 1)[ok]))
+        yield _judge("event_tokens", unsaid, {"tokens_per_event": per_event})
     cached = ok & (columns["cached_tokens"] >= 0) & (columns["isl_server"] > 0)
     if cached.any():
         tokens = int(columns["cached_tokens"][cached].astype(np.int64).sum())

@@ -133,6 +133,22 @@ def test_all_failed(make_records: Any) -> None:
     assert all(found.n == 0 for found in summary.distributions.values())
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ('{"error": {"message": "no such model", "code": 404}}', "HTTP 404: no such model"),
+        ('{"message": "gone"}', "HTTP 404: gone"),
+        ('{"detail": "Not Found"}', "HTTP 404: Not Found"),
+        ('{"error": {"code": 7}}', 'HTTP 404: {"error": {"code": 7}}'),
+        ("<html>", "HTTP 404: <html>"),
+        ("", "HTTP 404"),
+    ],
+)
+def test_an_example_shows_the_message_inside_an_error_body(make_records: Any, body: str, shown: str) -> None:
+    records = make_records([{"status": "http_error", "http_status": 404, "error": body}])
+    assert summarise(records, CLOSED).failure_examples == {"http_error": shown}
+
+
 def test_latency_from_schedule_only_where_there_is_one(make_records: Any) -> None:
     records = make_records([{"t_scheduled_ns": 0, "sent": 5, "tokens": [9]}])
     open_loop = summarise(records, RunFacts(request_rate=1.0)).distributions

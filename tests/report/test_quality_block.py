@@ -102,7 +102,7 @@ def test_lags_too_long_for_us_are_shown_in_ms(make_result: Any) -> None:
 def test_itl_per_token_stands_beside_itl_of_events(make_result: Any) -> None:
     requests = [good(i, n_tokens=[1, 2, 2], osl_requested=5) for i in range(3)]
     text = quality_block.render(make_result(requests, RunFacts(request_rate=100.0), client=CLIENT))
-    assert "ITL per token p50/p99 (ms):            5.00 / 5.00\n" in text
+    assert "ITL per token p50/p99 (ms):            5.00 / 5.00\nTokens per event:                        1.67\n" in text
 
 
 def test_nothing_measured_is_all_n_a(make_result: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -209,14 +210,29 @@ def summarise(records: Records, facts: RunFacts) -> RunSummary:
 
 
 def _failure_examples(records: Records) -> dict[str, str]:
-    """Kind of failure -> the message of the first request that failed so and has one."""
+    """Kind of failure -> what the first request that failed so was told, with the HTTP status where it is an error."""
     examples: dict[str, str] = {}
     order = np.argsort(records.columns["request_id"], kind="stable")
     for row in order[records.columns["status"][order] != 0]:
-        text = records.errors.get(int(row))
+        text = _message(records.errors.get(int(row), ""))
+        http_status = int(records.columns["http_status"][row])
+        if http_status >= 400:
+            text = f"HTTP {http_status}: {text}" if text else f"HTTP {http_status}"
         if text:
             examples.setdefault(STATUS_NAMES[records.columns["status"][row]], text)
     return examples
+
+
+def _message(body: str) -> str:
+    """The message inside an error body of JSON, else the body as it is."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return body
+    for key in ("error", "message", "detail"):
+        if isinstance(found, dict) and key in found:
+            found = found[key]
+    return found if isinstance(found, str) else body
 
 
 def _distributions(records: Records, facts: RunFacts) -> dict[str, Distribution]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tokenclock.metrics.definitions import DEFINITIONS
-from tokenclock.quality import INVALID, Check, Quality
+from tokenclock.quality import INVALID, OK, Check, Quality
 from tokenclock.records import STATUS_NAMES
 from tokenclock.report.format import (
     NOT_MEASURED,
@@ -127,6 +127,9 @@ def _latency_rows(result: Result) -> Iterator[str]:
         if found is not None:
             ranks = found["percentiles"]["rank"]
             yield own_row(label, spread(fixed_ms(ranks[p]) for p in ("50", "99")))
+    events = result.quality.check("event_tokens")
+    if events is not None and (events.status != OK or "itl_per_token" in result.latencies):
+        yield own_row("Tokens per event:", fixed(_details(result.quality, "event_tokens")["tokens_per_event"]))
     if result.goodput is not None:
         yield own_row("Requests within every limit:", percent(result.goodput["share"]))
         if result.goodput["n_exempt_tpot"]:
