@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import re
 from collections.abc import Sequence
@@ -51,8 +52,14 @@ def find_tokenizer(plan: ServingPlan) -> Tokenizer | None:
             "fetch the tokenizer first, or leave the flag out to send token ids"
         )
     if has_json and endpoint.tokenizer_mode == "auto":
-        return _FastTokenizer(directory)
+        return _read_fast(directory, (directory / "tokenizer.json").stat().st_mtime_ns)
     return _TransformersTokenizer(directory, slow=endpoint.tokenizer_mode == "slow", trust=endpoint.trust_remote_code)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_fast(directory: Path, _mtime_ns: int) -> Tokenizer:
+    """Reading a large vocabulary takes about a second, and a run asks for its tokenizer more than once."""
+    return _FastTokenizer(directory)
 
 
 class _FastTokenizer:

@@ -1,0 +1,276 @@
+"""The serving command line: the tutorials' commands, every refusal word for word, defaults, environment."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from typing import Any
+
+import pytest
+
+from tokenclock.cli.not_built import DATASETS
+from tokenclock.cli.serving import build_parser, plan_from_argv
+from tokenclock.errors import UsageError
+from tokenclock.plan import EndpointPlan, ServingPlan
+
+NEEDED = ["--model", "m", "--dataset-name", "random"]
+
+
+def plan_of(text: str, environment: dict[str, str] | None = None) -> ServingPlan:
+    return plan_from_argv([*NEEDED, *shlex.split(text)], environment or {})
+
+
+def test_no_flags_but_the_needed_ones_give_the_plan_s_own_defaults() -> None:
+    assert plan_of("") == ServingPlan(EndpointPlan("m"))
+
+
+def test_the_tutorial_s_loop_parses() -> None:
+    plan = plan_from_argv(
+        shlex.split(
+            "--model /path/to/llama3.1_70B --backend openai --dataset-name random --random-input-len 1024 "
+            "--random-output-len 1024 --random-prefix-len 0 --num-prompts 1280 --max-concurrency 256 --ignore-eos "
+            "--save-result --result-dir /tmp/llama3.1_output --result-filename concurrency_256.json "
+            "--percentile-metrics ttft,tpot,itl,e2el"
+        ),
+        {},
+    )
+    assert (plan.load.num_prompts, plan.load.max_concurrency, plan.load.request_rate) == (1280, 256, math.inf)
+    assert (plan.dataset.input_len, plan.dataset.output_len) == (1024, 1024)
+    assert plan.generation.ignore_eos
+    assert plan.output.percentile_metrics == ("ttft", "tpot", "itl", "e2el")
+    assert (plan.output.result_dir, plan.output.result_filename) == ("/tmp/llama3.1_output", "concurrency_256.json")
+
+
+def test_the_comparison_s_command_parses() -> None:
+    plan = plan_from_argv(
+        shlex.split(
+            "--model meta-llama/Meta-Llama-3-8B-Instruct --backend openai --dataset-name random --random-input-len 512 "
+            "--random-output-len 128 --num-prompts 80 --max-concurrency 16 --ignore-eos --random-ids --save-result "
+            "--result-dir /tmp/bench_pytorch --result-filename concurrency_16.json"
+        ),
+        {},
+    )
+    assert plan.endpoint.model == "meta-llama/Meta-Llama-3-8B-Instruct"
+    assert plan.dataset.random_ids
+    assert plan.output.percentile_metrics == ("ttft", "tpot", "itl")
+
+
+def test_every_flag_reaches_the_plan() -> None:
+    plan = plan_of(
+        "--base-url http://h:1/p --served-model-name s --tokenizer /t --tokenizer-mode slow --trust-remote-code "
+        "--header X-A=b 'C: d=e' --header E=f:g --connection new --request-rate 2.5 --burstiness 0.5 --seed 7 "
+        "--num-warmups 3 --no-test-input --ready-check-timeout-sec 30 --request-timeout 60 --no-progress-timeout 5 "
+        "--non-streaming --workers 2 --random-range-ratio 0.25 --tokenize-on-client --vocab-size 1000 "
+        "--temperature 0.5 --top-p 0.9 --top-k 40 --min-p 0.1 --logprobs 2 --extra-body '{\"a\": [1]}' "
+        "--metric-percentiles 50,99.9 --goodput ttft:200 tpot:50.5 --goodput e2el:5000 --save-detailed "
+        "--no-save-columns --save-events ev --metadata a=1 b=x=y --console full --disable-tqdm --strict "
+        "--max-failure-share 0.01"
+    )
+    assert (plan.endpoint.base_url, plan.endpoint.body_model) == ("http://h:1/p", "s")
+    assert (plan.endpoint.tokenizer, plan.endpoint.tokenizer_mode, plan.endpoint.trust_remote_code) == (
+        "/t", "slow", True,
+    )  # fmt: skip
+    assert plan.endpoint.headers == (("X-A", "b"), ("C", "d=e"), ("E", "f:g"))
+    assert plan.endpoint.connection == "new"
+    load = plan.load
+    assert (load.request_rate, load.burstiness, load.seed, load.num_warmups) == (2.5, 0.5, 7, 3)
+    assert (load.test_input, load.ready_check_timeout_s, load.streaming, load.workers) == (False, 30.0, False, 2)
+    assert (load.request_timeout_s, load.no_progress_timeout_s) == (60.0, 5.0)
+    assert (plan.dataset.range_ratio, plan.dataset.tokenize_on_client, plan.dataset.vocab_size) == (0.25, True, 1000)
+    generation = plan.generation
+    assert (generation.temperature, generation.top_p, generation.top_k, generation.min_p) == (0.5, 0.9, 40, 0.1)
+    assert (generation.logprobs, generation.extra_body) == (2, {"a": [1]})
+    output = plan.output
+    assert output.metric_percentiles == (50.0, 99.9)
+    assert output.percentiles_named
+    assert output.goodput_ms == {"ttft": 200.0, "tpot": 50.5, "e2el": 5000.0}
+    assert (output.save_detailed, output.save_columns, output.save_events) == (True, False, "ev")
+    assert output.metadata == {"a": "1", "b": "x=y"}
+    assert (output.console, output.progress, output.strict, output.max_failure_share) == ("full", False, True, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("flags", "base_url", "path"),
+    [
+        ("", "http://127.0.0.1:8000", "/v1/completions"),
+        ("--host h --port 81", "http://h:81", "/v1/completions"),
+        ("--host ::1", "http://[::1]:8000", "/v1/completions"),
+        ("--host [::1] --port 5", "http://[::1]:5", "/v1/completions"),
+        ("--host h --base-url http://other", "http://other", "/v1/completions"),
+        ("--backend openai-chat", "http://127.0.0.1:8000", "/v1/chat/completions"),
+        ("--backend openai-chat --endpoint /v1/completions", "http://127.0.0.1:8000", "/v1/chat/completions"),
+        ("--backend openai-chat --endpoint /x/chat", "http://127.0.0.1:8000", "/x/chat"),
+        ("--endpoint /generate", "http://127.0.0.1:8000", "/generate"),
+    ],
+)
+def test_where_requests_go(flags: str, base_url: str, path: str) -> None:
+    endpoint = plan_of(flags).endpoint
+    assert (endpoint.base_url, endpoint.path) == (base_url, path)
+
+
+NOT_BUILT = {
+    "--custom-tokenizer x": "--custom-tokenizer is not built yet; "
+    "give a directory with a tokenizer.json by --tokenizer",
+    "--dataset-path x": "--dataset-path is not built yet; use --dataset-name random",
+    "--download-path x": "--download-path is not built yet; tokenclock never downloads data",
+    "--lora-modules a b": "--lora-modules is not built yet; run once for each adapter with --served-model-name",
+    "--profile": "--profile is not built yet; start and stop the server's profiler by hand",
+    "--save-request-time-breakdown": "--save-request-time-breakdown is not built yet",
+    "--use-beam-search": "--use-beam-search is not built yet; the original accepts and ignores it: leave it out",
+    "--sharegpt-output-len 5": "--sharegpt-output-len is not built yet; "
+    "use --dataset-name random with --random-output-len",
+    "--sonnet-input-len=5": "--sonnet-input-len is not built yet; use --dataset-name random",
+    "--hf-subset x": "--hf-subset is not built yet; use --dataset-name random",
+    "--random-image-width 5": "--random-image-width is not built yet; use --dataset-name random",
+    "--label x": "--label is not built yet; use --metadata label=TEXT",
+    "--no-stream": "--no-stream is not built yet; for replies in one piece use --non-streaming",
+    "--ramp-up-strategy linear": "--ramp-up-strategy is not built yet; run once for each --request-rate",
+    "--insecure": "--insecure is not built yet; https:// is not built yet either",
+    "--probe-request-rate 1": "--probe-request-rate is not built yet",
+    "--disable-ignore-eos": "--disable-ignore-eos is not built yet; "
+    "leave --ignore-eos out: it is off here unless asked for",
+    "--extra-request-body {}": "--extra-request-body is not built yet; use --extra-body",
+    "--profile-num-steps 3": "--profile-num-steps is not built yet; start and stop the server's profiler by hand",
+    "--gsp-num-groups 3": "--gsp-num-groups is not built yet; use --random-prefix-len for one shared prefix",
+    "--unix-socket /s": "--unix-socket is not built yet; use --base-url http://HOST:PORT",
+    "--config x": "--config is not built yet; give flags, or variables such as TOKENCLOCK_SERVING_SEED",
+    "--tokenizer-mode mistral": "--tokenizer-mode mistral is not built yet; use auto with a directory's tokenizer.json",
+    "--tokenizer-mode custom": "--tokenizer-mode custom is not built yet; use auto with a directory's tokenizer.json",
+    "--base-url https://h": "--base-url: https:// is not built yet; use http://, or a local TLS-ending proxy",
+}
+
+WRONG = {
+    "--num-prompts many": "--num-prompts must be a whole number, got many",
+    "--num-prompts 0": "--num-prompts must be a whole number >= 1, got 0",
+    "--num-prompts": "--num-prompts: expected one argument",
+    "--request-rate 0": "--request-rate must be requests per second > 0, or inf, got 0; inf sends everything at once",
+    "--request-rate nan": "--request-rate must be a number, got nan",
+    "--burstiness -1": "--burstiness must be a number > 0, got -1; "
+    "1 is Poisson, below 1 burstier, above 1 more regular",
+    "--random-range-ratio 1": "--random-range-ratio must be in [0, 1), got 1; 0 gives fixed lengths, "
+    "0.2 gives 80 % to 120 % of each",
+    "--random-range-ratio {}": "--random-range-ratio must be a number, got {}",
+    "--random-input-len 0": "--random-input-len must be a whole number >= 1, got 0",
+    "--goodput ttft": "--goodput must be KEY:MILLISECONDS, such as ttft:200, got ttft",
+    "--goodput ttft:fast": "--goodput must be KEY:MILLISECONDS, such as ttft:200, got ttft:fast",
+    "--goodput ttft:-1": "--goodput must be KEY:MILLISECONDS >= 0, got ttft:-1",
+    "--goodput itl:5": "--goodput must be KEY:VALUE with KEY one of ttft,tpot,e2el, got itl",
+    "--percentile-metrics ttft,latency": "--percentile-metrics must be some of ttft,tpot,itl,e2el, got latency",
+    "--percentile-metrics ''": "--percentile-metrics must be some of ttft,tpot,itl,e2el, got none",
+    "--metric-percentiles 99,x": "--metric-percentiles must be numbers with commas between, got 99,x",
+    "--metric-percentiles 101": "--metric-percentiles must be numbers in (0, 100], got 101",
+    "--metadata x": "--metadata must be KEY=VALUE, got x",
+    "--metadata =x": "--metadata must be KEY=VALUE, got =x",
+    "--header x": "--header must be KEY=VALUE or 'Key: value', got x",
+    "--header Connection=close": "--header must be a header tokenclock does not set itself, got Connection; "
+    "use --connection new for a connection per request",
+    "--extra-body x": "--extra-body must be a JSON object, such as '{\"min_tokens\": 8}', got x",
+    "--extra-body [1]": "--extra-body must be a JSON object, such as '{\"min_tokens\": 8}', got [1]",
+    "--extra-body '{\"a\": NaN}'": '--extra-body must be a JSON object, such as \'{"min_tokens": 8}\', got {"a": NaN}',
+    "--backend vllm": "--backend must be openai or openai-chat, got vllm",
+    "--port 70000": "--port must be in 1..65535, got 70000",
+    "--host http://h": "--host must be a name or an address, got http://h; a URL goes to --base-url",
+    "--endpoint v1": "--endpoint must be a path that starts with /, got v1",
+    "--num-prompt 3": "unknown flag --num-prompt (did you mean --num-prompts?); "
+    "tokenclock serving --help shows all flags",
+    "--max_concurrency 3": "unknown flag --max_concurrency (did you mean --max-concurrency?); "
+    "tokenclock serving --help shows all flags",
+    "--zzz": "unknown flag --zzz; tokenclock serving --help shows all flags",
+    "surplus": "unexpected argument surplus; tokenclock serving --help shows the flags",
+    "--max-failure-share 2": "--max-failure-share must be a share in [0, 1], got 2; "
+    "0.01 lets one request in a hundred fail",
+    "--strict=yes": "--strict: ignored explicit argument 'yes'",
+}
+
+
+@pytest.mark.parametrize(("flags", "line"), [*NOT_BUILT.items(), *WRONG.items()], ids=[*NOT_BUILT, *WRONG])
+def test_what_cannot_be_is_refused_in_these_words(flags: str, line: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan_of(flags)
+    assert str(caught.value) == line
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_dataset_and_a_missing_model_say_what_to_do() -> None:
+    with pytest.raises(UsageError, match=r"--dataset-name is needed .* use --dataset-name random"):
+        plan_from_argv(["--model", "m"], {})
+    with pytest.raises(UsageError, match="--model is needed: the name the server knows its model by"):
+        plan_from_argv(["--dataset-name", "random"], {})
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_other_datasets_are_not_built_yet(name: str) -> None:
+    with pytest.raises(UsageError, match=f"--dataset-name {name} is not built yet; use --dataset-name random"):
+        plan_from_argv(["--model", "m", "--dataset-name", name], {})
+
+
+def test_an_unknown_dataset_is_not_called_planned() -> None:
+    with pytest.raises(UsageError, match="--dataset-name must be random, got rendom"):
+        plan_from_argv(["--model", "m", "--dataset-name", "rendom"], {})
+
+
+def test_no_flag_is_both_accepted_and_refused() -> None:
+    for flag in build_parser().flags():
+        if flag.startswith("--") and flag != "--help":
+            with pytest.raises(UsageError) as caught:
+                plan_from_argv([flag + "=\0"], {})
+            assert "not built yet" not in str(caught.value).replace("sharegpt is not built yet", "")
+
+
+def test_the_key_comes_from_the_environment_and_only_from_there() -> None:
+    assert plan_of("", {"OPENAI_API_KEY": "k"}).endpoint.api_key == "k"
+    assert plan_of("", {"OPENAI_API_KEY": ""}).endpoint.api_key is None
+    assert plan_of("").endpoint.api_key is None
+
+
+def test_environment_gives_defaults_and_flags_win() -> None:
+    environment = {
+        "TOKENCLOCK_SERVING_SEED": "5",
+        "TOKENCLOCK_SERVING_NUM_PROMPTS": "9",
+        "TOKENCLOCK_SERVING_IGNORE_EOS": "1",
+        "TOKENCLOCK_SERVING_STRICT": "0",
+        "TOKENCLOCK_CACHE": "/somewhere",
+    }
+    plan = plan_of("--seed 6", environment)
+    assert (plan.load.seed, plan.load.num_prompts, plan.generation.ignore_eos) == (6, 9, True)
+    assert not plan.output.strict
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({"TOKENCLOCK_SERVING_SEEDS": "5"}, "unknown environment variable TOKENCLOCK_SERVING_SEEDS; unset it"),
+        ({"TOKENCLOCK_SERVING_SEED": "x"}, "--seed must be a whole number, got x"),
+        ({"TOKENCLOCK_SERVING_STRICT": "maybe"}, "TOKENCLOCK_SERVING_STRICT must be 1 or 0, got maybe"),
+    ],
+)
+def test_a_wrong_variable_is_refused(environment: dict[str, str], line: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan_of("", environment)
+    assert str(caught.value).replace(" (did you mean TOKENCLOCK_SERVING_SEED?)", "") == line
+
+
+def test_the_help_names_every_flag_with_its_default_and_ends_with_an_example() -> None:
+    text = build_parser().format_help()
+    assert all(flag in text for flag in build_parser().flags())
+    for heading in ("server and model", "load", "dataset", "generation", "output and verdict", "examples:"):
+        assert f"\n{heading}" in text
+    example = text.split("result kept:\n")[1].split("\n\n")[0].replace("\\\n", " ")
+    command = shlex.split(example)
+    assert command[:2] == ["tokenclock", "serving"]
+    assert plan_from_argv(command[2:], {}).load.max_concurrency == 16
+
+
+def test_help_goes_to_stdout_and_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        plan_from_argv(["--help"], {"TOKENCLOCK_SERVING_SEED": "x"})
+    assert caught.value.code == 0
+    out: Any = capsys.readouterr()
+    assert out.out.startswith("usage: tokenclock serving")
+    assert out.err == ""
+
+
+def test_the_plan_of_a_command_line_is_json() -> None:
+    plan = plan_of("--header A=secret --goodput ttft:5", {"OPENAI_API_KEY": "secret"})
+    assert "secret" not in json.dumps(plan.to_dict(), allow_nan=False)
