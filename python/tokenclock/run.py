@@ -70,15 +70,15 @@ def run_serving(
     log = _open_log(plan, workload, path, say)
     observer = _Watcher(on_progress, log)
     output = plan.output
-    tokenizer = None if has_usage else find_tokenizer(plan)
+    count_tokens = None if has_usage else workload.count_tokens
     records = run_load(
         plan,
         LoadRequests(workload.prompts, workload.isl_requested, workload.osl_requested, workload.t_due_ns),
         addresses=addresses,
-        keep_text=tokenizer is not None,
+        keep_text=count_tokens is not None,
         keep_all_text=output.save_result and output.save_detailed,
         keep_final_event=path is not None and output.save_columns and len(workload) <= _FINAL_EVENTS_UP_TO,
-        count_tokens=None if tokenizer is None else lambda text: int(tokenizer.counts([text], special=False)[0]),
+        count_tokens=count_tokens,
         observer=observer,
     ).scrubbed(_secrets(plan))
     incomplete = bool(records.client["interrupted"])
@@ -170,7 +170,7 @@ def _facts(plan: ServingPlan) -> RunFacts:
         streaming=load.streaming,
         percentile_metrics=output.percentile_metrics,
         metric_percentiles=output.metric_percentiles,
-        percentiles_named=output.metric_percentiles != (99.0,),
+        percentiles_named=output.percentiles_named,
         slos_ms=output.goodput_ms,
         metadata=output.metadata,
         max_failure_share=output.max_failure_share,
