@@ -65,8 +65,10 @@ def run_serving(
     path = prepare_output(plan, date)
     endpoint = Endpoint.parse(plan.endpoint.base_url)
     addresses = endpoint.resolve()
-    workload = _realise(plan, say)
+    workload = _realise(plan)
     has_usage = _prepare_server(plan, workload, addresses, say)
+    for note in workload.notes:  # only now: a server that is not there deserves one line
+        say(f"tokenclock serving: {note}")
     log = _open_log(plan, workload, path, say)
     observer = _Watcher(on_progress, log)
     output = plan.output
@@ -94,15 +96,12 @@ def run_serving(
     return result
 
 
-def _realise(plan: ServingPlan, say: Callable[[str], None]) -> Workload:
+def _realise(plan: ServingPlan) -> Workload:
     n_vocab = None
     needs_ids = not plan.endpoint.is_chat and plan.dataset.vocab_size is None and find_tokenizer(plan) is None
     if needs_ids:
         n_vocab = ask_models(plan).n_vocab
-    workload = build_workload(plan, n_vocab=n_vocab)
-    for note in workload.notes:
-        say(f"tokenclock serving: {note}")
-    return workload
+    return build_workload(plan, n_vocab=n_vocab)
 
 
 def _prepare_server(
