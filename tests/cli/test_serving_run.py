@@ -1,0 +1,284 @@
+"""The command as a user types it, in a process of its own, against the paced server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tokenclock import PacedServer
+from tokenclock.event_log import read as read_event_log
+from tokenclock.report.columns_file import read as read_columns
+from tokenclock.result import Result
+
+ROWS = (
+    "Successful requests:", "Benchmark duration (s):", "Total input tokens:", "Total generated tokens:",
+    "Request throughput (req/s):", "Output token throughput (tok/s):", "Total Token throughput (tok/s):",
+    "User throughput (tok/s):",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PacedServer]:
+    with PacedServer(ttft_ms=10, itl_ms=2) as paced:
+        yield paced
+
+
+def tokenclock(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tokenclock", *flags],
+        capture_output=True, text=True, timeout=60, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def serving(url: str, *flags: str, n: int = 20, **environment: str) -> subprocess.CompletedProcess[str]:
+    return tokenclock(
+        "serving", "--model", "paced", "--base-url", url, "--dataset-name", "random", "--random-ids",
+        "--random-input-len", "8", "--random-output-len", "6", "--num-prompts", str(n), "--max-concurrency", "4",
+        "--ignore-eos", *flags, **environment,
+    )  # fmt: skip
+
+
+def saved(tmp_path: Path) -> list[str]:
+    return ["--save-result", "--result-dir", str(tmp_path), "--result-filename", "a.json"]
+
+
+def table_row(stdout: str, label: str) -> str:
+    found = re.search(rf"^{re.escape(label)}\s+(.*?)\s*$", stdout, re.MULTILINE)
+    assert found, f"no row {label} in\n{stdout}"
+    return found[1]
+
+
+def test_a_healthy_run(server: PacedServer) -> None:
+    run = serving(server.url)
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert lines[0] == "============ Serving Benchmark Result ============"
+    labels = [line[:40].rstrip() for line in lines]
+    assert [label for label in labels if label in ROWS] == list(ROWS)
+    assert table_row(run.stdout, "Successful requests:") == "20"
+    assert table_row(run.stdout, "Total input tokens:") == "160"
+    assert table_row(run.stdout, "Total generated tokens:") == "120"
+    assert "Verdict: " in run.stdout
+    assert "\x1b" not in run.stdout + run.stderr
+
+
+def test_the_tutorials_loop(server: PacedServer, tmp_path: Path) -> None:
+    for concurrency in (1, 4):
+        run = tokenclock(
+            "serving", "--model", "/path/to/llama3.1_70B", "--port", server.url.rpartition(":")[2],
+            "--backend", "openai", "--dataset-name", "random", "--random-input-len", "64",
+            "--random-output-len", "16", "--random-prefix-len", "0", "--num-prompts", str(concurrency * 5),
+            "--max-concurrency", str(concurrency), "--ignore-eos", "--save-result",
+            "--result-dir", str(tmp_path / "llama3.1_output"), "--result-filename", f"concurrency_{concurrency}.json",
+            "--percentile-metrics", "ttft,tpot,itl,e2el",
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        values = json.loads((tmp_path / f"llama3.1_output/concurrency_{concurrency}.json").read_text())
+        assert values["completed"] == values["num_prompts"] == concurrency * 5
+        assert values["max_concurrency"] == concurrency
+        assert values["request_goodput:"] is None
+        assert values["p99_e2el_ms"] >= values["median_e2el_ms"] >= values["median_ttft_ms"] > 0
+
+
+def test_files_tell_one_story(server: PacedServer, tmp_path: Path) -> None:
+    run = serving(server.url, *saved(tmp_path))
+    assert run.returncode == 0, run.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.columns.npz", "a.json"]
+    result = Result.load(tmp_path / "a.json")
+    records = read_columns(tmp_path / "a.columns.npz")
+    assert result.requests["ok"] == records.n_requests == 20
+    ttft_ns = (records.columns["t_first_token_ns"] - records.columns["t_sent_ns"]).astype(float)
+    assert result.latencies["ttft"]["mean"] == pytest.approx(ttft_ns.mean())
+    values = json.loads((tmp_path / "a.json").read_text())
+    assert values["mean_ttft_ms"] == pytest.approx(ttft_ns.mean() / 1e6)
+
+
+def test_no_secret_reaches_a_file(tmp_path: Path) -> None:
+    with PacedServer(api_key="sk-the-key", faults=["status=500:0.3"]) as guarded:
+        run = serving(
+            guarded.url, "--header", "X-Token=hush-hush", *saved(tmp_path), "--no-test-input",
+            "--save-events", str(tmp_path / "events"), "--max-failure-share", "1", OPENAI_API_KEY="sk-the-key",
+        )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"***" in written
+    assert b"sk-the-key" not in written
+    assert b"hush-hush" not in written
+
+
+def test_nobody_listens() -> None:
+    run = tokenclock(
+        "serving", "--model", "m", "--base-url", "http://127.0.0.1:9", "--dataset-name", "random", "--random-ids"
+    )
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert "no server at" in run.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "flags", "words"),
+    [
+        ({"served_model": "other"}, [], ["404", "other", "--model"]),
+        ({}, ["--endpoint", "/v2/completions"], ["404", "--endpoint"]),
+        ({"api_key": "sk"}, [], ["401", "OPENAI_API_KEY"]),
+        ({"faults": ["error-event"]}, [], ["error inside its answer"]),
+        ({"faults": ["cut"]}, [], ["broke off"]),
+    ],
+)
+def test_a_server_that_will_not_do(options: dict[str, Any], flags: list[str], words: list[str]) -> None:
+    with PacedServer(ttft_ms=5, itl_ms=1, **options) as paced:
+        run = serving(paced.url, *flags)
+    assert run.returncode == 1
+    assert run.stdout == ""
+    last = run.stderr.splitlines()[-1]
+    for word in words:
+        assert word in last
+
+
+def test_failures_are_counted_and_gated(tmp_path: Path) -> None:
+    with PacedServer(ttft_ms=5, itl_ms=1, faults=["status=503:0.3"], seed=3) as paced:
+        gated = serving(paced.url, "--no-test-input", *saved(tmp_path), n=40)
+        lenient = serving(paced.url, "--no-test-input", "--max-failure-share", "0.9", n=40)
+    assert gated.returncode == 3
+    assert "--max-failure-share" in gated.stderr
+    assert lenient.returncode == 0
+    values = json.loads((tmp_path / "a.json").read_text())
+    assert 0 < values["failed"] < 40
+    assert values["completed"] + values["failed"] == 40
+    assert "INVALID" in gated.stdout
+    assert "503" in gated.stdout
+
+
+def test_all_failed_is_no_result_but_a_report(tmp_path: Path) -> None:
+    with PacedServer(faults=["status=500"]) as paced:
+        run = serving(paced.url, "--no-test-input", *saved(tmp_path))
+    assert run.returncode == 1
+    values = json.loads((tmp_path / "a.json").read_text())
+    assert values["completed"] == 0
+    assert values["mean_ttft_ms"] is None
+    assert table_row(run.stdout, "Mean TTFT (ms):") == "n/a"
+    assert "every request failed" in run.stderr
+
+
+def test_comments_and_events_in_the_stream_change_nothing() -> None:
+    with PacedServer(ttft_ms=5, itl_ms=1, faults=["comments"]) as paced:
+        run = serving(paced.url)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert table_row(run.stdout, "Total generated tokens:") == "120"
+
+
+def test_chat_and_non_streaming(server: PacedServer, tmp_path: Path) -> None:
+    chat = serving(server.url, "--backend", "openai-chat")
+    assert chat.returncode == 0, chat.stderr
+    whole = serving(server.url, "--non-streaming", *saved(tmp_path))
+    assert whole.returncode == 0, whole.stderr
+    assert "TTFT" not in whole.stdout.split("Measurement quality")[0]
+    values = json.loads((tmp_path / "a.json").read_text())
+    assert values["mean_ttft_ms"] is None
+    assert values["total_output_tokens"] == 120
+
+
+def test_an_open_loop_reports_its_rate_and_both_latencies(server: PacedServer, tmp_path: Path) -> None:
+    run = tokenclock(
+        "serving", "--model", "paced", "--base-url", server.url, "--dataset-name", "random", "--random-ids",
+        "--random-input-len", "8", "--random-output-len", "4", "--num-prompts", "60", "--request-rate", "100",
+        "--burstiness", "2", "--ignore-eos", *saved(tmp_path), "--goodput", "ttft:1000", "e2el:0.001",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    result = Result.load(tmp_path / "a.json")
+    assert result.latencies["response_ttft"]["mean"] >= result.latencies["ttft"]["mean"]
+    values = json.loads((tmp_path / "a.json").read_text())
+    assert values["request_rate"] == 100
+    assert values["request_goodput"] == values["request_goodput:"] == 0
+
+
+def wait_for(condition: Callable[[], object], limit_s: float = 20.0) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def start_long_run(url: str, tmp_path: Path, *flags: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "tokenclock", "serving", "--model", "paced", "--base-url", url,
+            "--dataset-name", "random", "--random-ids", "--random-input-len", "8", "--random-output-len", "50",
+            "--num-prompts", "20000", "--max-concurrency", "4", "--ignore-eos", *saved(tmp_path), *flags,
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_ctrl_c_keeps_what_was_measured(server: PacedServer, tmp_path: Path) -> None:
+    process = start_long_run(server.url, tmp_path)
+    wait_for(lambda: list(tmp_path.glob(".a.events/part-*3.npz")))
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    result = Result.load(tmp_path / "a.json")
+    assert result.incomplete
+    assert result.requests["ok"] > 0
+    assert result.requests["by_status"]["not_sent"] > 0
+    assert "interrupted" in stdout
+    assert "Traceback" not in stderr
+
+
+def test_kill_9_leaves_all_but_the_last_second(server: PacedServer, tmp_path: Path) -> None:
+    process = start_long_run(server.url, tmp_path, "--save-events", str(tmp_path / "events"))
+    wait_for(lambda: list(tmp_path.glob("events/part-*3.npz")))
+    process.kill()
+    process.communicate()
+    plan, records, incomplete = read_event_log(tmp_path / "events")
+    assert incomplete
+    assert plan["load"]["num_prompts"] == 20000
+    assert records.ok.sum() > 0
+    assert (np.diff(records.token_offsets)[records.ok] == 50).all()
+
+
+def test_a_server_that_dies_mid_run(tmp_path: Path) -> None:
+    with PacedServer(ttft_ms=10, itl_ms=2) as paced:
+        process = start_long_run(paced.url, tmp_path, "--save-events", str(tmp_path / "events"))
+        wait_for(lambda: list(tmp_path.glob("events/part-*3.npz")))
+        paced.kill()
+        stdout, stderr = process.communicate(timeout=50)
+    assert process.returncode == 3, stderr
+    result = Result.load(tmp_path / "a.json")
+    assert result.requests["ok"] > 0
+    assert {"connect_error", "truncated"} & set(result.requests["by_status"])
+    assert "INVALID" in stdout
+
+
+def test_events_of_another_run_are_not_overwritten(server: PacedServer, tmp_path: Path) -> None:
+    first = serving(server.url, "--save-events", str(tmp_path / "events"), n=4)
+    second = serving(server.url, "--save-events", str(tmp_path / "events"), n=4)
+    assert first.returncode == 0, first.stderr
+    assert second.returncode == 2
+    assert "another run" in second.stderr.splitlines()[-1]
+
+
+def test_strict_wants_a_quality_without_reservation() -> None:
+    with PacedServer(ttft_ms=5, itl_ms=1, faults=["status=503:0.3"], seed=3) as paced:
+        lenient = serving(paced.url, "--no-test-input", "--max-failure-share", "1", n=40)
+        strict = serving(paced.url, "--no-test-input", "--max-failure-share", "1", "--strict", n=40)
+    assert lenient.returncode == 0
+    assert strict.returncode == 3
+    assert "--strict" in strict.stderr
+
+
+def test_ipv6() -> None:
+    with PacedServer(host="::1", ttft_ms=5, itl_ms=1) as paced:
+        assert paced.url.startswith("http://[::1]:")
+        run = serving(paced.url)
+    assert run.returncode == 0, run.stderr
