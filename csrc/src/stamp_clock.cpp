@@ -18,7 +18,7 @@ namespace {
 #if defined(__x86_64__) && defined(__linux__)
 // The counter ticks at one rate in every power state, this process may read it, and the kernel, which watches that it
 // runs alike on all cores, keeps its own time by it.
-bool ticks_are_trustworthy() {
+bool ticks_are_trustworthy() noexcept try {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   constexpr unsigned kPowerManagementLeaf = 0x80000007U;
   constexpr unsigned kInvariantTsc = 1U << 8;
@@ -28,9 +28,11 @@ bool ticks_are_trustworthy() {
   std::string clock_source;
   std::ifstream("/sys/devices/system/clocksource/clocksource0/current_clocksource") >> clock_source;
   return clock_source == "tsc";
+} catch (const std::exception&) {
+  return false;  // no memory for a few bytes of text: the kernel's clock needs none
 }
 #else
-bool ticks_are_trustworthy() { return false; }
+bool ticks_are_trustworthy() noexcept { return false; }
 #endif
 
 #if defined(__x86_64__)
@@ -81,12 +83,7 @@ TickSegment TickCalibration::update(std::uint64_t ticks, std::int64_t t_ns) noex
   return segment_;
 }
 
-StampClock::StampClock() noexcept {
-  try {
-    uses_ticks_ = ticks_are_trustworthy();
-  } catch (const std::exception&) {  // out of memory while reading a file name: the kernel's clock is always there
-    uses_ticks_ = false;
-  }
+StampClock::StampClock(bool use_ticks) noexcept : uses_ticks_(use_ticks) {
 #if defined(__x86_64__)
   if (!uses_ticks_) return;
   constexpr int kWarmUps = 16;
@@ -96,7 +93,7 @@ StampClock::StampClock() noexcept {
 }
 
 StampClock& StampClock::instance() noexcept {
-  static StampClock clock;
+  static StampClock clock(ticks_are_trustworthy());
   return clock;
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -44,10 +45,9 @@ void fetch_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t n_byt
 #if !defined(MADV_POPULATE_WRITE)
   constexpr int MADV_POPULATE_WRITE = 23;  // C libraries older than the kernel lack the name
 #endif
-  static const auto page_bytes = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<std::uintptr_t>(data) / page_bytes * page_bytes;
-  const auto end = reinterpret_cast<std::uintptr_t>(data) + n_bytes;
-  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE);
+  static const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t into_page = reinterpret_cast<std::uintptr_t>(data) % page_bytes;
+  ::madvise(static_cast<std::byte*>(data) - into_page, n_bytes + into_page, MADV_POPULATE_WRITE);
 #endif
 }
 

@@ -87,8 +87,10 @@ void agrees_with_now_ns_in_all_threads() {
   constexpr std::int64_t kDurationNs = 150'000'000;
   constexpr std::int64_t kAllowedNs = 100'000;  // bounds an error of the mapping, not of a busy machine
   std::atomic<std::int64_t> n_wrong{0};
+  constexpr std::size_t kThreads = 3;
   std::vector<std::thread> threads;
-  for (int i = 0; i < 3; ++i) {
+  threads.reserve(kThreads);
+  for (std::size_t i = 0; i < kThreads; ++i) {
     threads.emplace_back([&n_wrong] {
       const std::int64_t t_end_ns = tokenclock::now_ns() + kDurationNs;
       for (std::int64_t before = 0, after = 0; after < t_end_ns;) {
@@ -104,6 +106,18 @@ void agrees_with_now_ns_in_all_threads() {
   CHECK(StampClock::instance().max_error_ns() <= kAllowedNs);
 }
 
+// Where the kernel does not trust the counter: no mapping, no error.
+void without_ticks_it_is_now_ns() {
+  StampClock clock(false);
+  CHECK(!clock.uses_ticks());
+  for (int i = 0; i < 10'000; ++i) {
+    const std::int64_t before = tokenclock::now_ns();
+    const std::int64_t t_ns = clock.now_ns();
+    CHECK(before <= t_ns && t_ns <= tokenclock::now_ns());
+  }
+  CHECK_EQ(clock.max_error_ns(), 0);
+}
+
 }  // namespace
 
 int main() {
@@ -111,4 +125,5 @@ int main() {
   follows_a_slewed_clock();
   starts_anew_after_a_jump();
   agrees_with_now_ns_in_all_threads();
+  without_ticks_it_is_now_ns();
 }

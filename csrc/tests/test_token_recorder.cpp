@@ -110,6 +110,7 @@ void threads_write_different_rows() {
   TokenRecorder recorder(kThreads * kRowsPerThread, kEvents);
   std::atomic<std::int64_t> n_running{kThreads};
   std::vector<std::thread> writers;
+  writers.reserve(kThreads);
   for (std::int64_t thread = 0; thread < kThreads; ++thread) {
     writers.emplace_back([&recorder, &n_running, thread] {
       for (std::int64_t k = 0; k < kRowsPerThread; ++k) {

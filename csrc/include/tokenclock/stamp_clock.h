@@ -55,10 +55,13 @@ class TickCalibration {
   std::int64_t max_error_ns_ = 0;
 };
 
-// One per process, shared by all threads.
+// Shared by all threads.
 class StampClock {
  public:
+  // The one that recorders use: ticks where the kernel trusts them.
   [[nodiscard]] static StampClock& instance() noexcept;
+  // Without ticks it is now_ns().
+  explicit StampClock(bool use_ticks) noexcept;
 
   // now_ns() at about half its price, off by max_error_ns() at most. Where one segment ends and the next begins, time
   // may step back by that much: a caller that needs order keeps its own last instant.
@@ -70,7 +73,8 @@ class StampClock {
                               .base_ns = base_ns_.load(std::memory_order_acquire),
                               .ns_per_tick_q32 = ns_per_tick_q32_.load(std::memory_order_acquire),
                               .span_ticks = span_ticks_.load(std::memory_order_acquire)};
-    if (sequence == sequence_.load(std::memory_order_relaxed) && (sequence & 1U) == 0) [[likely]] {
+    const bool is_whole = sequence == sequence_.load(std::memory_order_relaxed) && (sequence & 1U) == 0;
+    if (is_whole && segment.span_ticks > 0) [[likely]] {
       const std::uint64_t ticks = __rdtsc();
       if (ticks - segment.base_ticks < segment.span_ticks) [[likely]]
         return segment.to_ns(ticks);
@@ -86,7 +90,6 @@ class StampClock {
   [[nodiscard]] std::int64_t max_error_ns() const noexcept { return max_error_ns_.load(std::memory_order_relaxed); }
 
  private:
-  StampClock() noexcept;
   std::int64_t slow_now_ns() noexcept;
   void publish(const TickSegment& segment) noexcept;
 
@@ -100,7 +103,7 @@ class StampClock {
   alignas(64) std::atomic_flag refreshing_ = ATOMIC_FLAG_INIT;
   std::atomic<std::int64_t> t_next_pair_ns_{kMissingNs};
   std::atomic<std::int64_t> max_error_ns_{0};
-  bool uses_ticks_ = false;  // fixed by the constructor
+  const bool uses_ticks_;
   TickCalibration calibration_;
   std::uint64_t usual_width_ticks_ = std::numeric_limits<std::uint64_t>::max() / 2;
 };
