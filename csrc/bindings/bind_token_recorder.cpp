@@ -1,6 +1,5 @@
-// The recorder is an ordinary pybind11 class. Its rows are not: pybind11 costs about 200 ns a call, several times what
-// a stamp does, so TokenRow is a type written by hand against Python's C API, with nothing between the call and the
-// stamp.
+// The recorder is an ordinary pybind11 class. Its rows are not: a pybind11 call costs several times what a stamp does,
+// so TokenRow is a type written by hand against the C API of Python, with nothing between the call and the stamp.
 #include <pybind11/numpy.h>
 
 #include <algorithm>
