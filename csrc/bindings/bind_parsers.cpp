@@ -14,8 +14,6 @@ namespace py = pybind11;
 
 namespace {
 
-struct Parsers {};  // a name for Python to find the functions under; it has no objects
-
 using Step = HttpResponseParser::Step;
 
 std::string_view view_of(py::handle piece) {
@@ -153,28 +151,25 @@ double bench_receive(const py::bytes& reply, std::size_t n, std::size_t read_byt
 }  // namespace
 
 void bind_parsers(py::module_& module) {
-  py::class_<Parsers>(module, "parsers", "The receive path's parsers, one by one: for tests and benchmarks.")
-      .def_static(
-          "parse_http", &parse_http, py::arg("chunks"), py::arg("eof") = true,
-          "Reads one HTTP/1.x response that arrives in `chunks` (bytes each), after which the peer closes (`eof`).\n"
-          "Returns a dict: `status` (0: none), `body`, `complete`, `keep_alive`, `is_event_stream`, `started`,\n"
-          "`error` ('' when none), `n_leftover` (bytes that came after the end of the response).")
-      .def_static(
-          "split_sse", &split_sse, py::arg("chunks"),
-          "Splits server-sent events that arrive in `chunks` (bytes each). Returns a list of (type, data) in bytes.\n"
-          "Raises ValueError when an event is longer than 16 MiB.")
-      .def_static("read_event", &read_event_as_dict, py::arg("data"),
-                  "What one event, or one whole reply, means: a dict with the fields of `EventMeaning`. `kind` is\n"
-                  "'token', 'empty', 'done', 'error' or 'unrecognised'; counts are -1 when absent; `id`, `text` and\n"
-                  "`reasoning` are still escaped as in JSON.")
-      .def_static("unescape", &unescape, py::arg("raw"),
-                  "The UTF-8 form of the inside of a JSON string; lone surrogates become U+FFFD.")
-      .def_static(
-          "bench_receive", &bench_receive, py::arg("reply"), py::arg("n"), py::arg("read_bytes") = 65536,
-          py::arg("meaning") = true,
-          "Receives `reply` (a whole HTTP response of server-sent events) `n` times, without the GIL: its header\n"
-          "block in one read, the rest in reads of `read_bytes`. `meaning=False` leaves the JSON unread.\n"
-          "Returns ns per event. Raises ValueError when the reply is malformed or holds no token event.");
+  module.def_submodule("parsers", "The receive path's parsers, one by one: for tests and benchmarks.")
+      .def("parse_http", &parse_http, py::arg("chunks"), py::arg("eof") = true,
+           "Reads one HTTP/1.x response that arrives in `chunks` (bytes each), after which the peer closes (`eof`).\n"
+           "Returns a dict: `status` (0: none), `body`, `complete`, `keep_alive`, `is_event_stream`, `started`,\n"
+           "`error` ('' when none), `n_leftover` (bytes that came after the end of the response).")
+      .def("split_sse", &split_sse, py::arg("chunks"),
+           "Splits server-sent events that arrive in `chunks` (bytes each). Returns a list of (type, data) in bytes.\n"
+           "Raises ValueError when an event is longer than 16 MiB.")
+      .def("read_event", &read_event_as_dict, py::arg("data"),
+           "What one event, or one whole reply, means: a dict with the fields of `EventMeaning`. `kind` is\n"
+           "'token', 'empty', 'done', 'error' or 'unrecognised'; counts are -1 when absent; `id`, `text` and\n"
+           "`reasoning` are still escaped as in JSON.")
+      .def("unescape", &unescape, py::arg("raw"),
+           "The UTF-8 form of the inside of a JSON string; lone surrogates become U+FFFD.")
+      .def("bench_receive", &bench_receive, py::arg("reply"), py::arg("n"), py::arg("read_bytes") = 65536,
+           py::arg("meaning") = true,
+           "Receives `reply` (a whole HTTP response of server-sent events) `n` times, without the GIL: its header\n"
+           "block in one read, the rest in reads of `read_bytes`. `meaning=False` leaves the JSON unread.\n"
+           "Returns ns per event. Raises ValueError when the reply is malformed or holds no token event.");
 }
 
 }  // namespace tokenclock

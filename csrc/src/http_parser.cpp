@@ -73,6 +73,8 @@ bool has_forbidden_byte(std::string_view value) {
   return false;
 }
 
+void release(std::string& text) { std::string().swap(text); }  // clear() and assignment may keep the memory
+
 // What a header block says about its message. Each read_* returns what is wrong, or nullptr.
 struct Head {
   int status = 0;
@@ -242,7 +244,7 @@ bool HttpResponseParser::read_head(std::string_view& input) {
   input.remove_prefix(end - n_held);
   counted_bytes_ += static_cast<std::uint32_t>(end);
   const bool has_step = take_head(seen.substr(0, end));
-  std::string().swap(held_);
+  release(held_);
   return has_step;
 }
 
@@ -354,7 +356,10 @@ HttpResponseParser::Step HttpResponseParser::end_of_stream() {
   }
 }
 
-void HttpResponseParser::reset() { *this = HttpResponseParser(); }
+void HttpResponseParser::reset() {
+  release(held_);
+  *this = HttpResponseParser();
+}
 
 bool HttpResponseParser::count_line_byte(const char* message) {
   if (++counted_bytes_ < kMaxHeaderBytes) return true;
@@ -363,7 +368,7 @@ bool HttpResponseParser::count_line_byte(const char* message) {
 }
 
 HttpResponseParser::Step HttpResponseParser::fail(const char* message) {
-  std::string().swap(held_);
+  release(held_);
   error_ = message;
   keep_alive_ = false;
   state_ = State::failed;

@@ -24,7 +24,7 @@ std::size_t find_line_end(std::string_view text) {
   return std::string_view::npos;
 }
 
-void release(std::string& text) { std::string().swap(text); }
+void release(std::string& text) { std::string().swap(text); }  // clear() and assignment may keep the memory
 
 // A stream whose events keep being split needs its buffers again at once; only a large one is given back.
 void clear(std::string& text) {
@@ -79,7 +79,10 @@ bool SseParser::finish(SseEvent& event) {
   return true;
 }
 
-void SseParser::reset() { *this = SseParser(); }
+void SseParser::reset() {
+  for (std::string* buffer : {&kept_data_, &kept_type_, &line_}) release(*buffer);
+  *this = SseParser();
+}
 
 void SseParser::skip_byte_order_mark(std::string_view& input) {
   while (n_mark_bytes_ < kByteOrderMark.size() && !input.empty()) {

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "check.h"
+#include "live_bytes.h"
 #include "tokenclock/event_json.h"
 
 using namespace tokenclock;
@@ -277,9 +278,18 @@ void test_unescape() {
   CHECK_EQ(out, "kept x");
 }
 
+void test_reading_allocates_nothing() {
+  const std::string data =
+      R"({"ch\u006fices":[{"text":"a","finish_reason":"\u0073top","logprobs":{"tokens":[1.5e3]}}]})";
+  const std::size_t n_before = n_allocations;
+  CHECK(read_event(data).kind == EventKind::token);
+  CHECK_EQ(n_allocations, n_before);
+}
+
 }  // namespace
 
 int main() {
+  test_reading_allocates_nothing();
   test_completions_stream();
   test_chat_stream();
   test_tool_calls();

@@ -1,8 +1,8 @@
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "check.h"
+#include "live_bytes.h"
 #include "tokenclock/http_parser.h"
 
 using namespace tokenclock;
@@ -273,14 +273,35 @@ void test_started_and_reset() {
   CHECK(parser.next(input) == Step::complete);
 }
 
-// A body span is the caller's own memory.
+// A body span is the caller's own memory, and what comes in one piece is never copied.
 void test_no_copy() {
   const std::string text = kOk + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+  const std::size_t n_before = n_allocations;
   HttpResponseParser parser;
   std::string_view input = text;
   CHECK(parser.next(input) == Step::headers);
   CHECK(parser.next(input) == Step::body);
   CHECK(parser.body().data() == text.data() + text.find("hello"));
+  CHECK(parser.next(input) == Step::complete);
+  CHECK_EQ(n_allocations, n_before);
+}
+
+void test_memory_is_given_back() {
+  const std::string half = kOk + "X: " + std::string(1000, 'x');
+  const std::size_t before = live_bytes;
+  HttpResponseParser parser;
+  for (const bool resets : {true, false}) {
+    std::string_view input = half;
+    CHECK(parser.next(input) == Step::need_more);
+    CHECK(live_bytes >= before + half.size());
+    input = "\r\nContent-Length: 1\r\n\r\n";
+    if (resets) {
+      parser.reset();
+    } else {
+      CHECK(parser.next(input) == Step::headers);
+    }
+    CHECK_EQ(live_bytes, before);
+  }
 }
 
 }  // namespace
@@ -297,5 +318,6 @@ int main() {
   test_limits();
   test_started_and_reset();
   test_no_copy();
+  test_memory_is_given_back();
   return 0;
 }

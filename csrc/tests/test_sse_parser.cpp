@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "check.h"
+#include "live_bytes.h"
 #include "tokenclock/sse_parser.h"
 
 using namespace tokenclock;
@@ -107,12 +108,36 @@ void test_any_bytes() {
 // A whole event costs no copy; its views are the caller's own memory.
 void test_no_copy() {
   const std::string text = "event: message\ndata: hello\n\n";
+  const std::size_t n_before = n_allocations;
   SseParser parser;
   std::string_view input = text;
   SseEvent event;
   CHECK(parser.next(input, event));
   CHECK(event.data.data() == text.data() + text.find("hello"));
   CHECK(event.type.data() == text.data() + text.find("message"));
+  CHECK(!parser.next(input, event));
+  CHECK_EQ(n_allocations, n_before);
+}
+
+void test_memory_is_given_back() {
+  const std::string half = "event: " + std::string(100, 't') + "\ndata: " + std::string(1000, 'x');
+  const std::string large = "data: " + std::string(100000, 'x');
+  const std::size_t before = live_bytes;
+  SseParser parser;
+  SseEvent event;
+  std::string_view input = half;
+  CHECK(!parser.next(input, event));
+  CHECK(live_bytes >= before + 1100);
+  parser.reset();
+  CHECK_EQ(live_bytes, before);
+
+  input = large;
+  CHECK(!parser.next(input, event));
+  input = "\n\n";
+  CHECK(parser.next(input, event));
+  CHECK(live_bytes >= before + 100000);
+  CHECK(!parser.next(input, event));  // the event is no longer needed
+  CHECK(live_bytes < before + 10000);
 }
 
 void test_reset() {
@@ -183,6 +208,7 @@ int main() {
   test_end_of_stream();
   test_any_bytes();
   test_no_copy();
+  test_memory_is_given_back();
   test_reset();
   test_move();
   test_limit();

@@ -119,9 +119,8 @@ class HdrHistogram:
     def __copy__(self) -> HdrHistogram: ...
     def __deepcopy__(self, memo: dict[int, Any]) -> HdrHistogram: ...
 
+# --- the receive path's parsers, one by one, for tests and bench/ (a submodule) ---
 class parsers:
-    """The receive path's parsers, one by one: for tests and benchmarks. A namespace: it has no objects."""
-
     @staticmethod
     def parse_http(chunks: list[bytes], eof: bool = True) -> dict[str, Any]: ...
     @staticmethod
