@@ -13,12 +13,12 @@ int hex_digit(char c) {
   return -1;
 }
 
-// The four hexadecimal digits of a \u escape, or -1.
-int read_hex4(const char* at, const char* end) {
-  if (end - at < 4) return -1;
+// The four hexadecimal digits of a \u escape at the front of `text`, or -1.
+int read_hex4(std::string_view text) {
+  if (text.size() < 4) return -1;
   int unit = 0;
-  for (int i = 0; i < 4; ++i) {
-    const int digit = hex_digit(at[i]);
+  for (const char c : text.substr(0, 4)) {
+    const int digit = hex_digit(c);
     if (digit < 0) return -1;
     unit = unit * 16 + digit;
   }
@@ -57,7 +57,6 @@ std::size_t encode(int code, char* out) {
 // surrogate pair, becomes U+FFFD, so that any bytes may come in.
 int take_escape(std::string_view& text) {
   constexpr int replacement = 0xFFFD;
-  const char* const end = text.data() + text.size();
   if (text.size() < 2) {
     text.remove_prefix(text.size());
     return replacement;
@@ -84,13 +83,13 @@ int take_escape(std::string_view& text) {
     default:
       return replacement;
   }
-  const int unit = read_hex4(text.data(), end);
+  const int unit = read_hex4(text);
   if (unit < 0) return replacement;
   text.remove_prefix(4);
   if (is_low_surrogate(unit)) return replacement;
   if (!is_high_surrogate(unit)) return unit;
   if (text.size() < 6 || text[0] != '\\' || text[1] != 'u') return replacement;
-  const int low = read_hex4(text.data() + 2, end);
+  const int low = read_hex4(text.substr(2));
   if (!is_low_surrogate(low)) return replacement;
   text.remove_prefix(6);
   return 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
@@ -130,7 +129,7 @@ bool JsonScanner::skip_escape() noexcept {
   const char kind = at_[1];
   at_ += 2;
   if (kind == 'u') {
-    if (read_hex4(at_, end_) < 0) return false;
+    if (read_hex4({at_, static_cast<std::size_t>(end_ - at_)}) < 0) return false;
     at_ += 4;
     return true;
   }

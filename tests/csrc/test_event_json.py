@@ -7,11 +7,12 @@ import math
 from typing import Any, NoReturn
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tokenclock._core import parsers
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no bug
 FINISH_REASONS = {"stop": 1, "length": 2, "tool_calls": 3, "function_call": 3, "content_filter": 4}
 UNRECOGNISED: dict[str, Any] = {"kind": "unrecognised"}
 
@@ -235,19 +236,19 @@ def encoded(draw: st.DrawFn, values: st.SearchStrategy[Any]) -> bytes:
         return json.dumps(value, separators=separators).encode("utf-8")
 
 
-@settings(deadline=None, max_examples=600)
+@settings(UNHURRIED, max_examples=600)
 @given(encoded(events))
 def test_generated_events(data: bytes) -> None:
     check(data)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(UNHURRIED, max_examples=200)
 @given(encoded(trees))
 def test_any_json_value(data: bytes) -> None:
     check(data)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(UNHURRIED, max_examples=600)
 @given(encoded(events), st.data())
 def test_damaged_events(data: bytes, draws: st.DataObject) -> None:
     damaged = bytearray(data)
@@ -264,7 +265,7 @@ def test_damaged_events(data: bytes, draws: st.DataObject) -> None:
     check(bytes(damaged))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(UNHURRIED, max_examples=300)
 @given(st.binary(max_size=30))
 def test_any_bytes(data: bytes) -> None:
     check(data)
@@ -272,13 +273,13 @@ def test_any_bytes(data: bytes) -> None:
     check(b'{"choices":[],"a":' + data + b"}")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(UNHURRIED, max_examples=300)
 @given(st.lists(st.tuples(st.sampled_from(["choices", "usage", "error", "id"]), trees | usages), max_size=5))
 def test_of_duplicate_keys_the_last_wins(pairs: list[tuple[str, Any]]) -> None:
     check(("{" + ",".join(f"{json.dumps(k)}:{json.dumps(v)}" for k, v in pairs) + "}").encode())
 
 
-@settings(deadline=None, max_examples=500)
+@settings(UNHURRIED, max_examples=500)
 @given(st.text(max_size=30) | st.text(st.characters(min_codepoint=0xD700, max_codepoint=0x10FFFF), max_size=5))
 def test_unescape_agrees_with_json(text: str) -> None:
     for ensure_ascii in (True, False):

@@ -14,7 +14,8 @@ namespace tokenclock {
 // while it is split across reads.
 class HttpResponseParser {
  public:
-  static constexpr std::size_t kMaxHeaderBytes = 64 * 1024;  // also for 1xx blocks together, extensions, and trailers
+  static constexpr std::size_t kMaxHeaderBytes =
+      std::size_t{64} * 1024;  // also for 1xx blocks together, extensions, and trailers
 
   enum class Step : std::uint8_t {
     need_more,  // all of the input is consumed

@@ -18,7 +18,7 @@ struct SseEvent {
 // says; id: and retry: are ignored. Between events at most 4 KiB a buffer stay allocated, after reset() none.
 class SseParser {
  public:
-  static constexpr std::size_t kMaxEventBytes = 16 * 1024 * 1024;  // of one line, and of the joined data
+  static constexpr std::size_t kMaxEventBytes = std::size_t{16} * 1024 * 1024;  // of one line, and of the joined data
 
   // Consumes from the front of `input` (advances it). True: one event with data is complete. False: all is consumed,
   // or too_large().
