@@ -149,6 +149,7 @@ const RaggedTokens& LoadClient::tokens() {
   if (!ended()) throw std::logic_error("the token columns are ready when the run has ended: wait() or stop() first");
   if (!tokens_) {
     std::vector<const TokenEventLog*> logs;
+    logs.reserve(workers_.size());
     for (const auto& worker : workers_) logs.push_back(&worker->recording().log);
     tokens_ = std::make_unique<RaggedTokens>(to_ragged(logs, columns_.n_rows));
   }

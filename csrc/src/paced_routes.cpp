@@ -131,7 +131,8 @@ void PacedLoop::generation(const HttpRequestParser& request, bool chat, const Ar
   facts.comments = comments;
   if (options_.report_iterations) {
     const std::int32_t per_step = options_.tokens_per_event * options_.events_per_send;
-    facts.tokens_per_iteration = static_cast<double>(reply.n_tokens) / ((reply.n_tokens + per_step - 1) / per_step);
+    const std::int32_t n_steps = (reply.n_tokens + per_step - 1) / per_step;
+    facts.tokens_per_iteration = static_cast<double>(reply.n_tokens) / n_steps;
   }
   reply.text = ReplyText(std::move(facts));
   reply.kind = asked.stream ? PacedReply::Kind::stream : PacedReply::Kind::whole;

@@ -24,6 +24,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 }
 
 int listen_on(const PacedOptions& options, std::uint16_t& port) {
+  check_options(options);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
@@ -50,15 +51,10 @@ int listen_on(const PacedOptions& options, std::uint16_t& port) {
   return fd;
 }
 
-const PacedOptions& checked(const PacedOptions& options) {
-  check_options(options);
-  return options;
-}
-
 }  // namespace
 
 PacedServer::PacedServer(const PacedOptions& options, const ClockSource& clock)
-    : listener_(listen_on(checked(options), port_)),
+    : listener_(listen_on(options, port_)),
       truth_(static_cast<std::size_t>(options.max_requests), static_cast<std::size_t>(options.max_sends)),
       counters_(std::make_unique<PacedCounters>()),
       loop_(std::make_unique<PacedLoop>(options, listener_, clock, truth_, *counters_)) {}
@@ -66,7 +62,7 @@ PacedServer::PacedServer(const PacedOptions& options, const ClockSource& clock)
 PacedServer::~PacedServer() {
   try {
     stop();
-  } catch (...) {
+  } catch (...) {  // NOLINT(bugprone-empty-catch)
     // whoever wanted to know has called stop()
   }
 }
