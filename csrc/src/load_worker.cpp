@@ -59,6 +59,7 @@ LoadWorker::LoadWorker(const LoadOptions& options, RequestQueue& queue, RequestC
       recording_(columns, texts, options.event_capacity, options.text_limit_bytes),
       index_(index),
       max_in_flight_(max_in_flight),
+      wall_clock_(options.clock_source != nullptr ? *options.clock_source : system_clock_source()),
       next_connection_id_(index),
       buffer_(kReadBytes) {}
 

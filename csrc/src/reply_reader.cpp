@@ -130,6 +130,7 @@ void ReplyReader::note_meaning(const EventMeaning& meaning, std::string_view dat
 }
 
 bool ReplyReader::on_event(std::string_view data, const Arrival& arrival, Recording& recording) {
+  if (data.empty()) return true;  // a keep-alive of servers that do not know comments
   const EventMeaning meaning = read_event(data);
   switch (meaning.kind) {
     case EventKind::done:

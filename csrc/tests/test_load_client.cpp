@@ -253,6 +253,41 @@ void requests_may_come_while_it_runs() {
   CHECK_EQ(n_final, std::size_t{600});
 }
 
+// The machine's clocks, but the wall clock jumps ahead when told.
+class SteppingClock final : public ClockSource {
+ public:
+  [[nodiscard]] std::int64_t monotonic_ns() const noexcept override { return system_clock_source().monotonic_ns(); }
+  [[nodiscard]] std::int64_t realtime_ns() const noexcept override {
+    return system_clock_source().realtime_ns() + step_ns.load();
+  }
+  std::atomic<std::int64_t> step_ns{0};
+};
+
+void a_stepped_wall_clock_is_noticed_and_costs_precision_not_truth() {
+  SteppingClock clock;
+  ScriptedServer server([&clock](int fd, int n, const std::string& request) {
+    ScriptedServer::write(fd, kHead + kToken);
+    std::this_thread::sleep_for(milliseconds(150));
+    clock.step_ns = 300'000;  // stamps seem to come 0.3 ms before their time from now on
+    std::this_thread::sleep_for(milliseconds(10));
+    ScriptedServer::write(fd, kToken);
+    std::this_thread::sleep_for(milliseconds(250));
+    return answer(fd, n, request) && false;
+  });
+  LoadOptions options = options_for(server.port());
+  options.clock_source = &clock;
+  LoadClient client(options, 1);
+  submit(client, 1);
+  run(client);
+  if (!client.kernel_stamps()) return;  // nothing to convert where the kernel stamps nothing
+  CHECK_EQ(client.worker(0).facts().n_clock_steps, 1);
+  const RaggedTokens& tokens = client.tokens();
+  for (std::size_t i = 0; i < tokens.n_events; ++i) {
+    CHECK(tokens.t_token_ns[i] <= tokens.t_read_ns[i]);
+    CHECK(tokens.t_read_ns[i] - tokens.t_token_ns[i] < 100 * kMs);
+  }
+}
+
 void wrong_input_is_refused() {
   CHECK_THROWS(LoadClient(LoadOptions{}, 1), std::invalid_argument);
   LoadOptions options = options_for(1);
@@ -281,5 +316,6 @@ int main() {
   stop_keeps_what_was_done();
   a_large_body_is_sent_in_pieces();
   requests_may_come_while_it_runs();
+  a_stepped_wall_clock_is_noticed_and_costs_precision_not_truth();
   wrong_input_is_refused();
 }

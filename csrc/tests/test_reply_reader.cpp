@@ -207,6 +207,10 @@ void failures() {
   outcome = read_every_way(kHead + token + event("garbage") + event("[DONE]") + "0\r\n\r\n");
   CHECK_EQ(outcome.status, static_cast<int>(RequestStatus::ok));  // Python's json has the last word
   CHECK_EQ(outcome.n_raw, std::size_t{1});
+
+  outcome = read_every_way(kHead + chunk("data:\n\n") + token + event("[DONE]") + "0\r\n\r\n");
+  CHECK_EQ(outcome.status, static_cast<int>(RequestStatus::ok));
+  CHECK_EQ(outcome.n_raw, std::size_t{0});
 }
 
 void whole_replies() {

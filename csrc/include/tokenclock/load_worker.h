@@ -35,7 +35,8 @@ struct LoadOptions {
   std::int64_t connect_timeout_ns = 30'000'000'000;
   std::size_t event_capacity = 0;
   std::size_t text_limit_bytes = 0;
-  std::vector<int> cpus;  // worker i is pinned to cpus[i % size]; empty: not pinned
+  const ClockSource* clock_source = nullptr;  // of the wall-clock anchor; null: the system's (tests put their own)
+  std::vector<int> cpus;                      // worker i is pinned to cpus[i % size]; empty: not pinned
 };
 
 // Counters another thread may look at while the worker runs.

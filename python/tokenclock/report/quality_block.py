@@ -76,9 +76,7 @@ def _client_rows(result: Result) -> Iterator[str]:
             yield _lag_row(label, _details(quality, tag))
     yield own_row("Client CPU, of one core:", percent(_value(quality, "cpu")))
     yield own_row("Client CPU per token event (us):", fixed_us(cpu["ns_per_event"], 1))
-    if rate["asked"] is None:
-        yield own_row("Request rate sent (req/s):", fixed(rate["sent"]))
-    else:
+    if rate["asked"] is not None:
         yield own_row("Rate asked/drawn/sent (req/s):", spread(fixed(rate[k]) for k in ("asked", "scheduled", "sent")))
 
 
