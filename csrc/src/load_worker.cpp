@@ -3,16 +3,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
-#include <sys/uio.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <exception>
 #include <limits>
 #include <utility>
-
-#include "tokenclock/receive_stamp.h"
 
 namespace tokenclock {
 
@@ -24,33 +19,7 @@ constexpr std::size_t kReadyWhilePacing = 16;  // events handled between two loo
 constexpr std::size_t kReadBytes = 256 * 1024;
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
-// One writer, any reader: no read-modify-write instruction is needed.
-void bump(std::atomic<std::int64_t>& counter, std::int64_t by = 1) noexcept {
-  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
-}
-
 }  // namespace
-
-struct LoadWorker::Connection {
-  enum class State : std::uint8_t { closed, connecting, sending, receiving, idle };
-
-  Socket socket;
-  State state = State::closed;
-  bool reused = false;
-  std::int32_t id = -1;
-  std::size_t active_index = 0;
-  std::size_t addresses_left = 0;
-  std::size_t address_index = 0;
-  std::size_t n_sent_bytes = 0;
-  std::int64_t t_connect_ns = kMissingNs;
-  std::int64_t t_sent_ns = kMissingNs;
-  std::int64_t t_progress_ns = 0;
-  PreparedRequest request;
-  bool waits_for_room = false;  // the socket's send buffer is full
-  std::array<char, 80> length_line{};
-  std::size_t length_line_size = 0;
-  ReplyReader reader;
-};
 
 LoadWorker::LoadWorker(const LoadOptions& options, RequestQueue& queue, RequestColumns& columns, ReplyTexts& texts,
                        int index, std::size_t max_in_flight)
@@ -87,7 +56,7 @@ void LoadWorker::run(std::int64_t t_epoch_ns) {
     loop();
   } catch (const std::exception& error) {
     facts_.failure = error.what();
-    for (const Connection* connection : active_) recording_.set_error(connection->request.row, facts_.failure);
+    for (const LoadConnection* connection : active_) recording_.set_error(connection->request.row, facts_.failure);
   }
   cancel_all();
   settle(now_ns(), true);
@@ -105,22 +74,22 @@ void LoadWorker::loop() {
     waited_ns_ += t_woke_ns - t_wait_ns;
     for (const Poller::Ready& entry : ready) {
       if (entry.owner == nullptr) continue;
-      Connection& connection = *static_cast<Connection*>(entry.owner);
+      LoadConnection& connection = *static_cast<LoadConnection*>(entry.owner);
       switch (connection.state) {
-        case Connection::State::closed:
+        case LoadConnection::State::closed:
           break;  // an earlier entry of this round ended it
-        case Connection::State::connecting:
+        case LoadConnection::State::connecting:
           connected(connection);
           break;
-        case Connection::State::sending:
+        case LoadConnection::State::sending:
           if (entry.readable || entry.failed) {
             read(connection);
           } else {
             continue_send(connection);
           }
           break;
-        case Connection::State::receiving:
-        case Connection::State::idle:
+        case LoadConnection::State::receiving:
+        case LoadConnection::State::idle:
           read(connection);
           break;
       }
@@ -158,7 +127,7 @@ void LoadWorker::start(PreparedRequest request) {
   if (columns.t_scheduled_ns[row] == kMissingNs) {
     columns.t_scheduled_ns[row] = options_.closed_loop ? since_start_ns() : request.t_due_ns;
   }
-  Connection* connection = nullptr;
+  LoadConnection* connection = nullptr;
   if (!idle_.empty()) {
     connection = idle_.back();
     idle_.pop_back();
@@ -167,7 +136,7 @@ void LoadWorker::start(PreparedRequest request) {
     connection = spent_.back();
     spent_.pop_back();
   } else {
-    connections_.push_back(std::make_unique<Connection>());
+    connections_.push_back(std::make_unique<LoadConnection>());
     connection = connections_.back().get();
   }
   connection->request = std::move(request);
@@ -176,7 +145,7 @@ void LoadWorker::start(PreparedRequest request) {
   active_.push_back(connection);
   progress_.n_in_flight.store(static_cast<std::int64_t>(active_.size()), std::memory_order_relaxed);
   facts_.max_in_flight = std::max(facts_.max_in_flight, static_cast<std::int64_t>(active_.size()));
-  if (connection->state == Connection::State::idle) {
+  if (connection->state == LoadConnection::State::idle) {
     send_request(*connection);
   } else {
     connection->addresses_left = options_.addresses.size();
@@ -185,164 +154,7 @@ void LoadWorker::start(PreparedRequest request) {
   }
 }
 
-void LoadWorker::connect(Connection& connection) {
-  const auto row = static_cast<std::size_t>(connection.request.row);
-  const Address& address = options_.addresses[connection.address_index];
-  connection.reused = false;
-  connection.id = next_connection_id_;
-  next_connection_id_ += static_cast<std::int32_t>(options_.n_workers);
-  connection.t_connect_ns = connection.t_progress_ns = since_start_ns();
-  recording_.columns.t_connect_ns[row] = connection.t_connect_ns;
-  connection.socket = open_tcp_socket(address);
-  int error = connection.socket.is_open() ? 0 : errno;
-  if (error == 0) {
-    if (options_.kernel_stamps) enable_receive_stamps(connection.socket.fd());
-    error = begin_connect(connection.socket, address);
-  }
-  --connection.addresses_left;
-  if (error != 0) {
-    connection.socket.close();
-    if (connection.addresses_left > 0) {
-      connection.address_index = (connection.address_index + 1) % options_.addresses.size();
-      return connect(connection);
-    }
-    connection.state = Connection::State::closed;
-    recording_.set_error(connection.request.row, "connect: " + error_text(error));
-    return end_request(connection, RequestStatus::connect_error, false, user_arrival());
-  }
-  connection.state = Connection::State::connecting;
-  ++n_connecting_;
-  poller_.add(connection.socket.fd(), &connection, false, true);
-}
-
-void LoadWorker::connected(Connection& connection) {
-  const int error = pending_error(connection.socket);
-  --n_connecting_;
-  if (error != 0) {
-    connection.socket.close();
-    connection.state = Connection::State::closed;
-    if (connection.addresses_left > 0) {
-      connection.address_index = (connection.address_index + 1) % options_.addresses.size();
-      return connect(connection);
-    }
-    recording_.set_error(connection.request.row, "connect: " + error_text(error));
-    return end_request(connection, RequestStatus::connect_error, false, user_arrival());
-  }
-  address_index_ = connection.address_index;
-  ++facts_.n_connections;
-  poller_.change(connection.socket.fd(), &connection, true, false);
-  send_request(connection);
-}
-
-void LoadWorker::send_request(Connection& connection) {
-  const auto row = static_cast<std::size_t>(connection.request.row);
-  const int length = std::snprintf(connection.length_line.data(), connection.length_line.size(),
-                                   "Content-Length: %zu\r\n\r\n", connection.request.body.size());
-  connection.length_line_size = static_cast<std::size_t>(length);
-  connection.n_sent_bytes = 0;
-  connection.waits_for_room = false;
-  connection.reader.begin(connection.request.row, options_.reply);
-  recording_.columns.connection_id[row] = connection.id;
-  connection.state = Connection::State::sending;
-  if (recording_.columns.resent[row] == 0) bump(progress_.n_sent);
-  connection.t_sent_ns = connection.t_progress_ns = since_start_ns();
-  recording_.columns.t_sent_ns[row] = connection.t_sent_ns;
-  continue_send(connection);
-}
-
-void LoadWorker::continue_send(Connection& connection) {
-  const std::array<std::string_view, 3> pieces{
-      options_.request_head, std::string_view(connection.length_line.data(), connection.length_line_size),
-      connection.request.body};
-  for (;;) {
-    std::array<iovec, 3> vectors{};
-    std::size_t n_vectors = 0;
-    std::size_t skip = connection.n_sent_bytes;
-    for (const std::string_view piece : pieces) {
-      if (skip >= piece.size()) {
-        skip -= piece.size();
-        continue;
-      }
-      vectors[n_vectors++] = {const_cast<char*>(piece.data()) + skip, piece.size() - skip};
-      skip = 0;
-    }
-    if (n_vectors == 0) break;
-    msghdr message{};
-    message.msg_iov = vectors.data();
-    message.msg_iovlen = n_vectors;
-    const ssize_t n = ::sendmsg(connection.socket.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n >= 0) {
-      connection.n_sent_bytes += static_cast<std::size_t>(n);
-      if (connection.waits_for_room) connection.t_progress_ns = since_start_ns();
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      if (!connection.waits_for_room) poller_.change(connection.socket.fd(), &connection, true, true);
-      connection.waits_for_room = true;
-      return;
-    } else if (errno != EINTR) {
-      return lost(connection, "send: " + error_text(errno));
-    }
-  }
-  connection.state = Connection::State::receiving;
-  if (std::exchange(connection.waits_for_room, false)) poller_.change(connection.socket.fd(), &connection, true, false);
-}
-
-Arrival LoadWorker::user_arrival() const noexcept {
-  const std::int64_t t_ns = since_start_ns();
-  return {t_ns, t_ns, false};
-}
-
-Arrival LoadWorker::arrival_of(std::int64_t t_realtime_ns, std::int64_t t_read_ns, std::int64_t t_sent_ns) noexcept {
-  if (t_realtime_ns == kMissingNs) return {t_read_ns, t_read_ns, false};
-  const std::int64_t t_ns = wall_clock_.to_monotonic_ns(t_realtime_ns) - t_epoch_ns_;
-  // A stamp from the future or from before the request can only come from a wall clock that was just stepped.
-  if (t_ns > t_read_ns + WallClock::kStepThresholdNs || t_ns < t_sent_ns - WallClock::kStepThresholdNs) {
-    ++recording_.counts.n_events_stepped;
-    return {t_read_ns, t_read_ns, false};
-  }
-  return {std::min(t_ns, t_read_ns), t_read_ns, true};
-}
-
-void LoadWorker::read(Connection& connection) {
-  const Received received = receive_stamped(connection.socket.fd(), buffer_.data(), buffer_.size());
-  const std::int64_t t_read_ns = since_start_ns();
-  if (received.n_bytes < 0) {
-    if (received.error == EAGAIN || received.error == EWOULDBLOCK || received.error == EINTR) return;
-    return lost(connection, "receive: " + error_text(received.error));
-  }
-  if (received.n_bytes == 0) return lost(connection, "the server closed the connection");
-  if (connection.state == Connection::State::idle) return retire(connection);  // bytes nobody asked for
-  const Arrival arrival = arrival_of(received.t_realtime_ns, t_read_ns, connection.t_sent_ns);
-  connection.t_progress_ns = t_read_ns;
-  const std::size_t n_events = recording_.log.size();
-  const auto progress =
-      connection.reader.feed({buffer_.data(), static_cast<std::size_t>(received.n_bytes)}, arrival, recording_);
-  bump(progress_.n_events, static_cast<std::int64_t>(recording_.log.size() - n_events));
-  bump(progress_.bytes_received, received.n_bytes);
-  if (progress == ReplyReader::Progress::more) return;
-  const bool whole = progress == ReplyReader::Progress::complete && connection.state == Connection::State::receiving;
-  end_request(connection, connection.reader.status(), whole && connection.reader.reusable(), arrival);
-  if (options_.closed_loop) dispatch();
-}
-
-void LoadWorker::lost(Connection& connection, const std::string& reason) {
-  if (connection.state == Connection::State::idle) return retire(connection);
-  if (connection.reused && !connection.reader.any_byte() &&
-      recording_.columns.resent[static_cast<std::size_t>(connection.request.row)] == 0) {
-    // Closed by the server between two requests: not this request's fault. Once more, on a new connection.
-    recording_.columns.resent[static_cast<std::size_t>(connection.request.row)] = 1;
-    ++facts_.n_resent;
-    connection.socket.close();
-    connection.addresses_left = options_.addresses.size();
-    connection.address_index = address_index_;
-    return connect(connection);
-  }
-  const Arrival arrival = user_arrival();
-  connection.reader.closed(reason, arrival, recording_);
-  end_request(connection, connection.reader.status(), false, arrival);
-  if (options_.closed_loop) dispatch();
-}
-
-void LoadWorker::end_request(Connection& connection, RequestStatus status, bool reuse, const Arrival& arrival) {
+void LoadWorker::end_request(LoadConnection& connection, RequestStatus status, bool reuse, const Arrival& arrival) {
   const std::int32_t row = connection.request.row;
   RequestColumns& columns = recording_.columns;
   columns.status[static_cast<std::size_t>(row)] = static_cast<std::uint8_t>(status);
@@ -353,26 +165,26 @@ void LoadWorker::end_request(Connection& connection, RequestStatus status, bool 
   release(connection);
   connection.request = {};
   if (reuse && options_.keep_alive) {
-    connection.state = Connection::State::idle;
+    connection.state = LoadConnection::State::idle;
     idle_.push_back(&connection);
   } else {
     connection.socket.close();
-    connection.state = Connection::State::closed;
+    connection.state = LoadConnection::State::closed;
     spent_.push_back(&connection);
   }
 }
 
-void LoadWorker::release(Connection& connection) {
+void LoadWorker::release(LoadConnection& connection) {
   active_[connection.active_index] = active_.back();
   active_[connection.active_index]->active_index = connection.active_index;
   active_.pop_back();
   progress_.n_in_flight.store(static_cast<std::int64_t>(active_.size()), std::memory_order_relaxed);
 }
 
-void LoadWorker::retire(Connection& connection) {
+void LoadWorker::retire(LoadConnection& connection) {
   std::erase(idle_, &connection);
   connection.socket.close();
-  connection.state = Connection::State::closed;
+  connection.state = LoadConnection::State::closed;
   spent_.push_back(&connection);
 }
 
@@ -381,9 +193,9 @@ void LoadWorker::check_timeouts(std::int64_t t_now_ns) {
     return limit_ns > 0 && t_now_ns - since_ns > limit_ns;
   };
   for (std::size_t i = active_.size(); i-- > 0;) {
-    Connection& connection = *active_[i];
+    LoadConnection& connection = *active_[i];
     const std::int32_t row = connection.request.row;
-    if (connection.state == Connection::State::connecting) {
+    if (connection.state == LoadConnection::State::connecting) {
       if (!past(connection.t_connect_ns, options_.connect_timeout_ns) &&
           !past(connection.t_connect_ns, options_.request_timeout_ns))
         continue;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tokenclock/clock.h"
+#include "tokenclock/load_connection.h"
 #include "tokenclock/poller.h"
 #include "tokenclock/recording.h"
 #include "tokenclock/reply_reader.h"
@@ -49,6 +50,11 @@ struct alignas(64) WorkerProgress {
   std::atomic<std::int64_t> bytes_received{0};
 };
 
+// One writer, any reader: no read-modify-write instruction is needed.
+inline void bump(std::atomic<std::int64_t>& counter, std::int64_t by = 1) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+}
+
 // What the run cost this worker; valid after run() returned.
 struct WorkerFacts {
   std::int64_t cpu_user_ns = 0;
@@ -84,20 +90,18 @@ class LoadWorker {
   [[nodiscard]] std::vector<std::int32_t> take_final_rows();
 
  private:
-  struct Connection;
-
   void loop();
   void dispatch();
   void start(PreparedRequest request);
-  void connect(Connection& connection);
-  void connected(Connection& connection);
-  void send_request(Connection& connection);
-  void continue_send(Connection& connection);
-  void read(Connection& connection);
-  void lost(Connection& connection, const std::string& reason);
-  void end_request(Connection& connection, RequestStatus status, bool reuse, const Arrival& arrival);
-  void retire(Connection& connection);
-  void release(Connection& connection);
+  void connect(LoadConnection& connection);
+  void connected(LoadConnection& connection);
+  void send_request(LoadConnection& connection);
+  void continue_send(LoadConnection& connection);
+  void read(LoadConnection& connection);
+  void lost(LoadConnection& connection, const std::string& reason);
+  void end_request(LoadConnection& connection, RequestStatus status, bool reuse, const Arrival& arrival);
+  void retire(LoadConnection& connection);
+  void release(LoadConnection& connection);
   void check_timeouts(std::int64_t t_now_ns);
   void settle(std::int64_t t_now_ns, bool last);
   void cancel_all();
@@ -120,10 +124,10 @@ class LoadWorker {
   std::size_t n_connecting_ = 0;
   std::int64_t waited_ns_ = 0;
   std::int32_t next_connection_id_;
-  std::vector<std::unique_ptr<Connection>> connections_;
-  std::vector<Connection*> active_;  // with a request under way
-  std::vector<Connection*> idle_;    // kept alive, last used first
-  std::vector<Connection*> spent_;   // closed ones, ready to be used again
+  std::vector<std::unique_ptr<LoadConnection>> connections_;
+  std::vector<LoadConnection*> active_;  // with a request under way
+  std::vector<LoadConnection*> idle_;    // kept alive, last used first
+  std::vector<LoadConnection*> spent_;   // closed ones, ready to be used again
   std::vector<char> buffer_;
   std::atomic<bool> stop_{false};
   WorkerProgress progress_;
