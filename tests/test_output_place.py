@@ -9,7 +9,7 @@ import pytest
 
 from tokenclock.errors import UsageError
 from tokenclock.output_place import prepare_output, result_path
-from tokenclock.plan import EndpointPlan, LoadPlan, OutputPlan, ServingPlan
+from tokenclock.plan import EndpointPlan, LoadPlan, OutputPlan, RampUp, ServingPlan
 
 DATE = "20260102-030405"
 
@@ -24,6 +24,11 @@ def plan(load: dict[str, Any] | None = None, model: str = "org/m", **output: Any
         (plan(), "openai-infqps-m-20260102-030405.json"),
         (plan({"request_rate": 10, "max_concurrency": 4}), "openai-10.0qps-concurrency4-m-20260102-030405.json"),
         (plan(model="/models/llama/"), "openai-infqps-llama-20260102-030405.json"),
+        (plan(label="cold"), "cold-infqps-m-20260102-030405.json"),
+        (
+            plan({"ramp_up": RampUp("linear", 1, 8.5), "max_concurrency": 4}),
+            "openai-ramp-up-linear-1.0qps-8.5qps-concurrency4-m-20260102-030405.json",
+        ),
         (plan(result_filename="r.json", result_dir="d"), "d/r.json"),
     ],
 )

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenclock.errors import UsageError
-from tokenclock.plan import EndpointPlan, GenerationPlan, LoadPlan, OutputPlan, RandomDataset, ServingPlan
+from tokenclock.plan import (
+    EndpointPlan,
+    GenerationPlan,
+    LoadPlan,
+    OutputPlan,
+    RampUp,
+    RandomDataset,
+    ServerPlan,
+    ServingPlan,
+)
 
 
 def plan_with_secrets() -> ServingPlan:
@@ -29,7 +38,7 @@ def test_defaults_are_those_of_the_documented_tool() -> None:
     assert (plan.dataset.input_len, plan.dataset.output_len, plan.dataset.prefix_len) == (1024, 128, 0)
     assert plan.output.percentile_metrics == ("ttft", "tpot", "itl")
     assert plan.output.metric_percentiles == (99.0,)
-    assert plan.generation.temperature == 0.0
+    assert plan.generation.temperature is None
     assert plan.output.max_failure_share == 0.0
 
 
@@ -77,6 +86,17 @@ def test_any_plan_survives_json(
         OutputPlan(metric_percentiles=percentiles),
     )
     assert ServingPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+def test_a_plan_with_a_ramp_survives_json() -> None:
+    plan = ServingPlan(EndpointPlan("m"), LoadPlan(ramp_up=RampUp("linear", 1.0, 4)), server=ServerPlan("flush_cache"))
+    assert ServingPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    assert plan.is_open_loop
+
+
+def test_ids_of_ours_and_of_the_user_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="--request-id-prefix must be left out with --header x-request-id, got a-"):
+        ServingPlan(EndpointPlan("m", headers=(("X-Request-ID", "7"),)), LoadPlan(request_id_prefix="a-"))
 
 
 def test_open_loop_is_a_finite_rate() -> None:
@@ -127,6 +147,18 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (LoadPlan, {"request_timeout_s": -1.0}, "--request-timeout must be seconds >= 0, got -1"),
     (LoadPlan, {"no_progress_timeout_s": math.inf}, "--no-progress-timeout must be seconds >= 0, got inf"),
     (LoadPlan, {"workers": 0}, "--workers must be a whole number >= 1, got 0"),
+    (LoadPlan, {"probe_request_rate": -1.0}, "--probe-request-rate must be requests per second from 0 to 1000, got -1"),
+    (LoadPlan, {"request_id_prefix": "a b"}, "--request-id-prefix must be 1 to 128 ASCII characters without spaces"),
+    (LoadPlan, {"request_id_prefix": "a\r\nb"}, "--request-id-prefix must be 1 to 128 ASCII characters without spaces"),
+    (LoadPlan, {"request_rate": 2.0, "ramp_up": RampUp("linear", 1, 2)}, "--request-rate must be left out with"),
+    (RampUp, {"strategy": "steps", "start_rps": 1, "end_rps": 2}, "--ramp-up-strategy must be linear or exponential"),
+    (RampUp, {"strategy": "linear", "start_rps": 0, "end_rps": 2}, "--ramp-up-start-rps must be requests per second"),
+    (RampUp, {"strategy": "linear", "start_rps": 1, "end_rps": math.inf}, "--ramp-up-end-rps must be requests per"),
+    (ServerPlan, {"reset_cache": "x"}, "server.reset_cache must be flush_cache or reset_prefix_cache, got x"),
+    (OutputPlan, {"label": "a/b"}, "--label must be text without / that can stand in a file name, got a/b"),
+    (GenerationPlan, {"frequency_penalty": 3}, r"--frequency-penalty must be in \[-2, 2\], got 3"),
+    (GenerationPlan, {"presence_penalty": -3}, r"--presence-penalty must be in \[-2, 2\], got -3"),
+    (GenerationPlan, {"repetition_penalty": 0}, "--repetition-penalty must be a number > 0, got 0; 1 changes nothing"),
     (GenerationPlan, {"logprobs": -1}, "--logprobs must be a whole number >= 0, got -1"),
     (GenerationPlan, {"temperature": -0.5}, "--temperature must be a number >= 0, got -0.5"),
     (GenerationPlan, {"top_p": 0.0}, r"--top-p must be in \(0, 1\], got 0"),

@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 
 #include <cstring>
+#include <optional>
 
 #include "bindings.h"
 #include "tokenclock/load_client.h"
@@ -233,11 +234,15 @@ void bind_load_client(py::module_& module) {
           "submit",
           [](LoadClient& self, const py::bytes& arena, const py::array_t<std::int64_t, py::array::c_style>& offsets,
              const py::array_t<std::int64_t, py::array::c_style>& t_due_ns,
-             const py::array_t<std::int32_t, py::array::c_style>& rows) {
-            self.submit(arena, to_vector(offsets), to_vector(t_due_ns), to_vector(rows));
+             const py::array_t<std::int32_t, py::array::c_style>& rows, const py::bytes& head_lines,
+             const std::optional<py::array_t<std::int64_t, py::array::c_style>>& head_offsets) {
+            self.submit(arena, to_vector(offsets), to_vector(t_due_ns), to_vector(rows), head_lines,
+                        head_offsets ? to_vector(*head_offsets) : std::vector<std::int64_t>{});
           },
           py::arg("arena"), py::arg("offsets"), py::arg("t_due_ns"), py::arg("rows"),
-          "Hand over bodies: body i is arena[offsets[i]:offsets[i+1]], due t_due_ns[i] after the start, for rows[i].")
+          py::arg("head_lines") = py::bytes(), py::arg("head_offsets") = py::none(),
+          "Hand over bodies: body i is arena[offsets[i]:offsets[i+1]], due t_due_ns[i] after the start, for rows[i].\n"
+          "head_offsets, where given, cut head_lines likewise into header lines (each with CRLF) of that request.")
       .def("close", &LoadClient::close, "Say that no more requests will come.")
       .def("start", &LoadClient::start, py::arg("t_epoch_ns") = 0, py::call_guard<py::gil_scoped_release>(),
            "Start; returns the run's epoch, CLOCK_MONOTONIC ns. Given 0 it lies 2 ms ahead.")
@@ -265,7 +270,8 @@ void bind_load_client(py::module_& module) {
           },
           "Counters so far; cheap, may be called while the run goes on.")
       .def("take_final", &take_final,
-           "Token events (event_row, t_token_ns, n_tokens, t_read_ns; arrival order) and `rows` that ended, final since\n"
+           "Token events (event_row, t_token_ns, n_tokens, t_read_ns; arrival order) and `rows` that ended, final "
+           "since\n"
            "the last call. One caller at a time.")
       .def_property_readonly("pending_bytes", &LoadClient::pending_bytes, "Bytes of bodies not yet done with.")
       .def("columns", &columns_of, "Request columns by name, read-only views; instants in ns after the epoch.")

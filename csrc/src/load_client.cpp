@@ -25,6 +25,21 @@ LoadOptions checked(LoadOptions options) {
   return options;
 }
 
+// Piece i of n is [offsets[i], offsets[i + 1]) of an arena of that size.
+void check_offsets(const std::vector<std::int64_t>& offsets, std::size_t n, std::size_t arena_size) {
+  if (offsets.size() != n + 1) throw std::invalid_argument("expected n rows, n due times and n + 1 offsets");
+  for (std::size_t i = 0; i < n; ++i) {
+    if (offsets[i] < 0 || offsets[i] > offsets[i + 1])
+      throw std::invalid_argument("offsets must start at 0 or above and must not fall");
+  }
+  if (static_cast<std::size_t>(offsets.back()) > arena_size)
+    throw std::invalid_argument("the last offset lies outside the arena");
+}
+
+std::string_view piece_of(std::string_view arena, const std::vector<std::int64_t>& offsets, std::size_t i) {
+  return arena.substr(static_cast<std::size_t>(offsets[i]), static_cast<std::size_t>(offsets[i + 1] - offsets[i]));
+}
+
 }  // namespace
 
 LoadClient::LoadClient(LoadOptions options, std::size_t n_rows)
@@ -44,28 +59,26 @@ LoadClient::LoadClient(LoadOptions options, std::size_t n_rows)
 LoadClient::~LoadClient() { stop(); }
 
 void LoadClient::submit(std::string arena, const std::vector<std::int64_t>& offsets,
-                        const std::vector<std::int64_t>& t_due_ns, const std::vector<std::int32_t>& rows) {
-  if (offsets.size() != rows.size() + 1 || t_due_ns.size() != rows.size())
-    throw std::invalid_argument("expected n rows, n due times and n + 1 offsets");
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] < 0 || static_cast<std::size_t>(rows[i]) >= columns_.n_rows)
-      throw std::invalid_argument("row " + std::to_string(rows[i]) + " is outside the table of " +
+                        const std::vector<std::int64_t>& t_due_ns, const std::vector<std::int32_t>& rows,
+                        std::string head_lines, const std::vector<std::int64_t>& head_offsets) {
+  if (t_due_ns.size() != rows.size()) throw std::invalid_argument("expected n rows, n due times and n + 1 offsets");
+  check_offsets(offsets, rows.size(), arena.size());
+  if (!head_offsets.empty()) check_offsets(head_offsets, rows.size(), head_lines.size());
+  for (const std::int32_t row : rows) {
+    if (row < 0 || static_cast<std::size_t>(row) >= columns_.n_rows)
+      throw std::invalid_argument("row " + std::to_string(row) + " is outside the table of " +
                                   std::to_string(columns_.n_rows));
-    if (offsets[i] < 0 || offsets[i] > offsets[i + 1])
-      throw std::invalid_argument("offsets must start at 0 or above and must not fall");
   }
-  if (static_cast<std::size_t>(offsets.back()) > arena.size())
-    throw std::invalid_argument("the last offset lies outside the arena");
   {
     const std::scoped_lock lock(mutex_);
     if (closed_) throw std::logic_error("submit() after close()");
   }
-  const auto batch = std::make_shared<const RequestBatch>(std::move(arena), pending_bytes_);
+  const auto batch = std::make_shared<const RequestBatch>(std::move(arena), std::move(head_lines), pending_bytes_);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const auto begin = static_cast<std::size_t>(offsets[i]);
-    const auto end = static_cast<std::size_t>(offsets[i + 1]);
+    const std::string_view lines =
+        head_offsets.empty() ? std::string_view() : piece_of(batch->head_lines, head_offsets, i);
     queues_[static_cast<std::size_t>(rows[i]) % queues_.size()]->push(
-        {batch, std::string_view(batch->arena).substr(begin, end - begin), t_due_ns[i], rows[i]});
+        {batch, piece_of(batch->arena, offsets, i), lines, t_due_ns[i], rows[i]});
   }
   for (const auto& worker : workers_) worker->wake();
 }

@@ -79,11 +79,11 @@ void LoadWorker::send_request(LoadConnection& connection) {
 }
 
 void LoadWorker::continue_send(LoadConnection& connection) {
-  const std::array<std::string_view, 3> pieces{
-      options_.request_head, std::string_view(connection.length_line.data(), connection.length_line_size),
-      connection.request.body};
+  const std::array<std::string_view, 4> pieces{
+      options_.request_head, connection.request.head_lines,
+      std::string_view(connection.length_line.data(), connection.length_line_size), connection.request.body};
   for (;;) {
-    std::array<iovec, 3> vectors{};
+    std::array<iovec, pieces.size()> vectors{};
     std::size_t n_vectors = 0;
     std::size_t skip = connection.n_sent_bytes;
     for (const std::string_view piece : pieces) {

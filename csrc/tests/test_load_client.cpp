@@ -1,4 +1,6 @@
 #include <chrono>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 
 #include "check.h"
@@ -288,6 +290,27 @@ void a_stepped_wall_clock_is_noticed_and_costs_precision_not_truth() {
   }
 }
 
+void a_request_may_have_header_lines_of_its_own() {
+  std::mutex mutex;
+  std::set<std::string> heads;
+  ScriptedServer server([&](int fd, int n, const std::string& request) {
+    {
+      const std::scoped_lock lock(mutex);
+      heads.insert(request);
+    }
+    return answer(fd, n, request);
+  });
+  LoadClient client(options_for(server.port()), 3);
+  client.submit("aabbb", {0, 2, 5}, {0, 0}, {0, 1}, "X-Id: 0\r\nX-Id: 1\r\nY: 2\r\n", {0, 9, 24});
+  client.submit("c", {0, 1}, {0}, {2});
+  client.close();
+  run(client);
+  const std::string head = "POST /v1/completions HTTP/1.1\r\nHost: test\r\n";
+  CHECK(heads == (std::set<std::string>{head + "X-Id: 0\r\nContent-Length: 2\r\n\r\naa",
+                                        head + "X-Id: 1\r\nY: 2\r\nContent-Length: 3\r\n\r\nbbb",
+                                        head + "Content-Length: 1\r\n\r\nc"}));
+}
+
 void wrong_input_is_refused() {
   CHECK_THROWS(LoadClient(LoadOptions{}, 1), std::invalid_argument);
   LoadOptions options = options_for(1);
@@ -297,6 +320,8 @@ void wrong_input_is_refused() {
   CHECK_THROWS(client.submit("{}", {0, 2}, {0}, {1}), std::invalid_argument);
   CHECK_THROWS(client.submit("{}", {0, 3}, {0}, {0}), std::invalid_argument);
   CHECK_THROWS(client.submit("{}", {0}, {0}, {0}), std::invalid_argument);
+  CHECK_THROWS(client.submit("{}", {0, 2}, {0}, {0}, "A: b\r\n", {0, 7}), std::invalid_argument);
+  CHECK_THROWS(client.submit("{}", {0, 2}, {0}, {0}, "A: b\r\n", {0}), std::invalid_argument);
   client.close();
   CHECK_THROWS(client.submit("{}", {0, 2}, {0}, {0}), std::logic_error);
   CHECK_THROWS(parse_address("localhost", 80), std::invalid_argument);
@@ -317,5 +342,6 @@ int main() {
   a_large_body_is_sent_in_pieces();
   requests_may_come_while_it_runs();
   a_stepped_wall_clock_is_noticed_and_costs_precision_not_truth();
+  a_request_may_have_header_lines_of_its_own();
   wrong_input_is_refused();
 }

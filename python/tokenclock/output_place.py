@@ -14,14 +14,19 @@ __all__ = ["prepare_output", "result_path"]
 def result_path(plan: ServingPlan, date: str) -> Path:
     """The JSON file of a run; `date` is YYYYMMDD-HHMMSS in local time.
 
-    --result-filename, else `{backend}-{rate}qps[-concurrency{N}]-{end of the model name}-{date}.json`.
+    --result-filename, else `{label}-{rate}qps[-concurrency{N}]-{end of the model name}-{date}.json`; the label is the
+    backend where none was given, and with a ramp-up the rate reads `ramp-up-{strategy}-{start}qps-{end}qps`.
     """
     output, load = plan.output, plan.load
     name = output.result_filename
     if not name:
         limit = f"-concurrency{load.max_concurrency}" if load.max_concurrency is not None else ""
         model = plan.endpoint.model.rstrip("/").rpartition("/")[2]
-        name = f"{plan.endpoint.backend}-{float(load.request_rate)}qps{limit}-{model}-{date}.json"
+        ramp, label = load.ramp_up, output.label or plan.endpoint.backend
+        rate = f"{float(load.request_rate)}qps"
+        if ramp is not None:
+            rate = f"ramp-up-{ramp.strategy}-{float(ramp.start_rps)}qps-{float(ramp.end_rps)}qps"
+        name = f"{label}-{rate}{limit}-{model}-{date}.json"
     return Path(output.result_dir or ".") / name
 
 

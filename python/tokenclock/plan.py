@@ -13,6 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenclock.errors import UsageError
+from tokenclock.plan_checks import is_number as _is_number
+from tokenclock.plan_checks import require as _require
+from tokenclock.plan_checks import require_int as _require_int
+from tokenclock.plan_checks import require_seconds as _require_seconds
+from tokenclock.plan_generation import GenerationPlan
+from tokenclock.plan_server import RampUp, ServerPlan
 
 __all__ = [
     "GOODPUT_METRICS",
@@ -22,7 +28,9 @@ __all__ = [
     "GenerationPlan",
     "LoadPlan",
     "OutputPlan",
+    "RampUp",
     "RandomDataset",
+    "ServerPlan",
     "ServingPlan",
 ]
 
@@ -31,34 +39,6 @@ LATENCY_METRICS = ("ttft", "tpot", "itl", "e2el")  # in the order reports print 
 GOODPUT_METRICS = ("ttft", "tpot", "e2el")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
-
-
-def _require(ok: bool, flag: str, expected: str, got: object, remedy: str = "") -> None:
-    """Raise the one line every wrong value gets: what was expected, what was got, what to do."""
-    if not ok:
-        raise UsageError(f"{flag} must be {expected}, got {_shown(got)}" + (f"; {remedy}" if remedy else ""))
-
-
-def _shown(value: object) -> str:
-    """A value as one short line: text as typed where that can be read, numbers without a tail."""
-    if isinstance(value, str) and value and value.isprintable():
-        text = value
-    else:
-        text = f"{value:g}" if isinstance(value, float) else repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
-
-
-def _require_int(flag: str, value: object, lowest: int, remedy: str = "") -> None:
-    ok = isinstance(value, int) and not isinstance(value, bool) and value >= lowest
-    _require(ok, flag, f"a whole number >= {lowest}", value, remedy)
-
-
-def _require_seconds(flag: str, value: object, remedy: str) -> None:
-    _require(_is_number(value) and 0 <= float(value) < 1e9, flag, "seconds >= 0", value, remedy)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -149,6 +129,9 @@ class LoadPlan:
     request_timeout_s: float = 21600.0  # whole request; 0: none
     no_progress_timeout_s: float = 0.0  # longest silence within a request; 0: none
     workers: int = 1  # native client threads
+    ramp_up: RampUp | None = None  # a rate that grows over the run, in place of request_rate
+    probe_request_rate: float = 0.0  # one-token requests per second beside the load; 0: none
+    request_id_prefix: str | None = None  # row i is sent with `x-request-id: <prefix>i`; None: not sent
 
     def __post_init__(self) -> None:
         _require_int("--num-prompts", self.num_prompts, 1)
@@ -174,51 +157,27 @@ class LoadPlan:
         _require_seconds("--request-timeout", self.request_timeout_s, "0 means no limit")
         _require_seconds("--no-progress-timeout", self.no_progress_timeout_s, "0 means no limit")
         _require_int("--workers", self.workers, 1)
-
-
-@dataclass(frozen=True)
-class GenerationPlan:
-    """What the server is asked to do with a prompt; None leaves a field out of the body."""
-
-    ignore_eos: bool = False
-    logprobs: int | None = None
-    temperature: float | None = 0.0
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    extra_body: dict[str, Any] = field(default_factory=dict)  # merged last; null takes a field out
-
-    def __post_init__(self) -> None:
-        if self.logprobs is not None:
-            _require_int("--logprobs", self.logprobs, 0)
-        if self.temperature is not None:
-            _require(
-                _is_number(self.temperature) and 0 <= self.temperature < math.inf,
-                "--temperature",
-                "a number >= 0",
-                self.temperature,
-                "0 is greedy",
-            )
-        if self.top_p is not None:
-            _require(_is_number(self.top_p) and 0 < self.top_p <= 1, "--top-p", "in (0, 1]", self.top_p)
-        if self.top_k is not None:
-            _require_int("--top-k", self.top_k, -1, "-1 and 0 mean no limit to most servers")
-        if self.min_p is not None:
-            _require(_is_number(self.min_p) and 0 <= self.min_p <= 1, "--min-p", "in [0, 1]", self.min_p)
-        _require(isinstance(self.extra_body, dict), "--extra-body", "a JSON object", self.extra_body)
         _require(
-            "stream" not in self.extra_body,
-            "--extra-body",
-            "an object without `stream`",
-            self.extra_body,
-            "use --non-streaming",
+            self.ramp_up is None or self.request_rate == math.inf,
+            "--request-rate",
+            "left out with --ramp-up-strategy",
+            self.request_rate,
+            "the rate is given by --ramp-up-start-rps and --ramp-up-end-rps",
         )
         _require(
-            self.extra_body.get("n", 1) in (1, None),
-            "--extra-body n",
-            "1",
-            self.extra_body.get("n"),
-            "one answer per request is timed; raise --num-prompts",
+            _is_number(self.probe_request_rate) and 0 <= self.probe_request_rate <= 1000,
+            "--probe-request-rate",
+            "requests per second from 0 to 1000",
+            self.probe_request_rate,
+            "0 sends no probes",
+        )
+        prefix = self.request_id_prefix
+        _require(
+            prefix is None or bool(re.fullmatch(r"[!-~]{1,128}", prefix)),
+            "--request-id-prefix",
+            "1 to 128 ASCII characters without spaces",
+            prefix,
+            "each id is the prefix and the number of the request",
         )
 
 
@@ -265,6 +224,8 @@ class OutputPlan:
     save_events: str | None = None
     result_dir: str | None = None
     result_filename: str | None = None
+    append_result: bool = False  # add a line of JSON to the file rather than replace it
+    label: str | None = None  # in place of the backend at the start of the generated name; stored
     metadata: dict[str, str] = field(default_factory=dict)
     console: str = "classic"  # classic | full
     progress: bool = True
@@ -294,6 +255,12 @@ class OutputPlan:
                 "KEY:MILLISECONDS >= 0",
                 f"{metric}:{limit_ms:g}",
             )
+        _require(
+            self.label is None or (bool(self.label) and self.label.isprintable() and "/" not in self.label),
+            "--label",
+            "text without / that can stand in a file name",
+            self.label,
+        )
         _require(self.console in ("classic", "full"), "--console", "classic or full", self.console)
         _require(
             _is_number(self.max_failure_share) and 0 <= self.max_failure_share <= 1,
@@ -313,11 +280,21 @@ class ServingPlan:
     generation: GenerationPlan = field(default_factory=GenerationPlan)
     dataset: RandomDataset = field(default_factory=RandomDataset)
     output: OutputPlan = field(default_factory=OutputPlan)
+    server: ServerPlan = field(default_factory=ServerPlan)
+
+    def __post_init__(self) -> None:
+        _require(
+            self.load.request_id_prefix is None
+            or all(name.lower() != "x-request-id" for name, _ in self.endpoint.headers),
+            "--request-id-prefix",
+            "left out with --header x-request-id",
+            self.load.request_id_prefix,
+        )
 
     @property
     def is_open_loop(self) -> bool:
         """Whether requests are sent by a schedule (finite rate) rather than by completions of earlier ones."""
-        return math.isfinite(self.load.request_rate)
+        return math.isfinite(self.load.request_rate) or self.load.ramp_up is not None
 
     def to_dict(self, *, secrets: bool = False) -> dict[str, Any]:
         """JSON-ready dict of the plan; header values and keys are `***` unless `secrets` (never write those to a file).
@@ -359,6 +336,7 @@ _GROUPS: dict[str, type[Any]] = {
     "generation": GenerationPlan,
     "dataset": RandomDataset,
     "output": OutputPlan,
+    "server": ServerPlan,
 }
 
 
@@ -371,6 +349,8 @@ def _restored(kind: type[Any], values: dict[str, Any]) -> Any:
             values[key] = tuple(value)
         elif key == "request_rate":
             values[key] = float(value)
+        elif key == "ramp_up" and isinstance(value, dict):
+            values[key] = _restored(RampUp, value)
     try:
         return kind(**values)
     except TypeError as error:

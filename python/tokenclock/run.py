@@ -26,6 +26,7 @@ from tokenclock.serving.client import LoadRequests, Observer, run_load
 from tokenclock.serving.endpoint import Endpoint
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups
 from tokenclock.serving.server import ask_models
+from tokenclock.workload.arrivals import mean_rate
 from tokenclock.workload.random_workload import build_workload
 from tokenclock.workload.realised import Workload
 from tokenclock.workload.tokenizer import find_tokenizer
@@ -75,7 +76,13 @@ def run_serving(
     count_tokens = None if has_usage else workload.count_tokens
     records = run_load(
         plan,
-        LoadRequests(workload.prompts, workload.isl_requested, workload.osl_requested, workload.t_due_ns),
+        LoadRequests(
+            workload.prompts,
+            workload.isl_requested,
+            workload.osl_requested,
+            workload.t_due_ns,
+            plan.load.request_id_prefix,
+        ),
         addresses=addresses,
         keep_text=count_tokens is not None,
         keep_all_text=output.save_result and output.save_detailed,
@@ -163,7 +170,7 @@ def _facts(plan: ServingPlan) -> RunFacts:
         model=plan.endpoint.model,
         tokenizer=plan.endpoint.tokenizer or plan.endpoint.model,
         num_prompts=load.num_prompts,
-        request_rate=load.request_rate,
+        request_rate=mean_rate(load),
         burstiness=load.burstiness,
         max_concurrency=load.max_concurrency,
         streaming=load.streaming,

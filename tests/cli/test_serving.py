@@ -12,7 +12,7 @@ import pytest
 from tokenclock.cli.not_built import DATASETS
 from tokenclock.cli.serving import build_parser, plan_from_argv
 from tokenclock.errors import UsageError
-from tokenclock.plan import EndpointPlan, ServingPlan
+from tokenclock.plan import EndpointPlan, RampUp, ServerPlan, ServingPlan
 
 NEEDED = ["--model", "m", "--dataset-name", "random"]
 
@@ -65,7 +65,9 @@ def test_every_flag_reaches_the_plan() -> None:
         "--temperature 0.5 --top-p 0.9 --top-k 40 --min-p 0.1 --logprobs 2 --extra-body '{\"a\": [1]}' "
         "--metric-percentiles 50,99.9 --goodput ttft:200 tpot:50.5 --goodput e2el:5000 --save-detailed "
         "--no-save-columns --save-events ev --metadata a=1 b=x=y --console full --disable-tqdm --strict "
-        "--max-failure-share 0.01"
+        "--max-failure-share 0.01 --label cold --append-result --probe-request-rate 0.5 --request-id-prefix run7- "
+        "--frequency-penalty 0.25 --presence-penalty -1 --repetition-penalty 1.1 --profile --flush-cache "
+        "--save-request-time-breakdown"
     )
     assert (plan.endpoint.base_url, plan.endpoint.body_model) == ("http://h:1/p", "s")
     assert (plan.endpoint.tokenizer, plan.endpoint.tokenizer_mode, plan.endpoint.trust_remote_code) == (
@@ -87,7 +89,21 @@ def test_every_flag_reaches_the_plan() -> None:
     assert output.goodput_ms == {"ttft": 200.0, "tpot": 50.5, "e2el": 5000.0}
     assert (output.save_detailed, output.save_columns, output.save_events) == (True, False, "ev")
     assert output.metadata == {"a": "1", "b": "x=y"}
+    assert (output.label, output.append_result) == ("cold", True)
+    assert (load.probe_request_rate, load.request_id_prefix, load.ramp_up) == (0.5, "run7-", None)
+    assert (generation.frequency_penalty, generation.presence_penalty, generation.repetition_penalty) == (0.25, -1, 1.1)
+    assert plan.server == ServerPlan("flush_cache", profile=True, time_breakdown=True)
     assert (output.console, output.progress, output.strict, output.max_failure_share) == ("full", False, True, 0.01)
+
+
+def test_a_ramp_and_a_chat_template_reach_the_plan() -> None:
+    plan = plan_of(
+        "--ramp-up-strategy exponential --ramp-up-start-rps 0.5 --ramp-up-end-rps 8 --reset-prefix-cache "
+        "--backend openai-chat --chat-template-kwargs '{\"thinking\": false}'"
+    )
+    assert plan.load.ramp_up == RampUp("exponential", 0.5, 8)
+    assert plan.server.reset_cache == "reset_prefix_cache"
+    assert plan.generation.chat_template_kwargs == {"thinking": False}
 
 
 @pytest.mark.parametrize(
@@ -115,23 +131,19 @@ NOT_BUILT = {
     "--dataset-path x": "--dataset-path is not built yet; use --dataset-name random",
     "--download-path x": "--download-path is not built yet; tokenclock never downloads data",
     "--lora-modules a b": "--lora-modules is not built yet; run once for each adapter with --served-model-name",
-    "--profile": "--profile is not built yet; start and stop the server's profiler by hand",
-    "--save-request-time-breakdown": "--save-request-time-breakdown is not built yet",
     "--use-beam-search": "--use-beam-search is not built yet; the original accepts and ignores it: leave it out",
     "--sharegpt-output-len 5": "--sharegpt-output-len is not built yet; "
     "use --dataset-name random with --random-output-len",
     "--sonnet-input-len=5": "--sonnet-input-len is not built yet; use --dataset-name random",
     "--hf-subset x": "--hf-subset is not built yet; use --dataset-name random",
     "--random-image-width 5": "--random-image-width is not built yet; use --dataset-name random",
-    "--label x": "--label is not built yet; use --metadata label=TEXT",
     "--no-stream": "--no-stream is not built yet; for replies in one piece use --non-streaming",
-    "--ramp-up-strategy linear": "--ramp-up-strategy is not built yet; run once for each --request-rate",
     "--insecure": "--insecure is not built yet; https:// is not built yet either",
-    "--probe-request-rate 1": "--probe-request-rate is not built yet",
     "--disable-ignore-eos": "--disable-ignore-eos is not built yet; "
     "leave --ignore-eos out: it is off here unless asked for",
     "--extra-request-body {}": "--extra-request-body is not built yet; use --extra-body",
-    "--profile-num-steps 3": "--profile-num-steps is not built yet; start and stop the server's profiler by hand",
+    "--profile-num-steps 3": "--profile-num-steps is not built yet; set these in the server and use --profile",
+    "--plot-timeline": "--plot-timeline is not built yet; it comes with the report command",
     "--gsp-num-groups 3": "--gsp-num-groups is not built yet; use --random-prefix-len for one shared prefix",
     "--unix-socket /s": "--unix-socket is not built yet; use --base-url http://HOST:PORT",
     "--config x": "--config is not built yet; give flags, or variables such as TOKENCLOCK_SERVING_SEED",
@@ -141,6 +153,21 @@ NOT_BUILT = {
 }
 
 WRONG = {
+    "--ramp-up-strategy linear": "--ramp-up-strategy needs both --ramp-up-start-rps and --ramp-up-end-rps, "
+    "in requests/s",
+    "--ramp-up-end-rps 3": "--ramp-up-start-rps and --ramp-up-end-rps need --ramp-up-strategy linear or exponential",
+    "--ramp-up-strategy steps --ramp-up-start-rps 1 --ramp-up-end-rps 2": "--ramp-up-strategy must be linear or "
+    "exponential, got steps",
+    "--ramp-up-strategy linear --ramp-up-start-rps 1 --ramp-up-end-rps 2 --request-rate 3": "--request-rate must be "
+    "left out with --ramp-up-strategy, got 3; the rate is given by --ramp-up-start-rps and --ramp-up-end-rps",
+    "--flush-cache --reset-prefix-cache": "--flush-cache is SGLang's and --reset-prefix-cache vLLM's: "
+    "give the one your server knows",
+    "--chat-template-kwargs {}": "--chat-template-kwargs needs --backend openai-chat: "
+    "completions have no chat template",
+    "--chat-template-kwargs x": "--chat-template-kwargs must be a JSON object, such as '{\"min_tokens\": 8}', got x",
+    "--request-id-prefix ''": "--request-id-prefix must be 1 to 128 ASCII characters without spaces, got ''; "
+    "each id is the prefix and the number of the request",
+    "--label a/b": "--label must be text without / that can stand in a file name, got a/b",
     "--num-prompts many": "--num-prompts must be a whole number, got many",
     "--num-prompts 0": "--num-prompts must be a whole number >= 1, got 0",
     "--num-prompts": "--num-prompts: expected one argument",

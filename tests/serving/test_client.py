@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import socket
@@ -73,6 +74,16 @@ def test_the_bodies_are_what_was_asked_and_each_row_got_its_own() -> None:
     assert prompts == [[7, row] for row in range(9)]
     assert {request.json["max_tokens"] for request in server.requests} == {3}
     assert {request.path for request in server.requests} == {"/v1/completions"}
+
+
+def test_each_request_carries_its_own_id_when_asked() -> None:
+    with ScriptedServer(three_tokens) as server:
+        requests = dataclasses.replace(make_requests(300), id_prefix="run7-")
+        run_load(make_plan(server, max_concurrency=3), requests)
+        run_load(make_plan(server, max_concurrency=1), make_requests(1))
+    *with_ids, without = server.requests
+    assert {r.headers["x-request-id"]: r.json["prompt"][1] for r in with_ids} == {f"run7-{n}": n for n in range(300)}
+    assert "x-request-id" not in without.headers
 
 
 def test_one_connection_per_request_when_asked() -> None:

@@ -103,14 +103,14 @@ def test_own_headers_replace_ours_whatever_their_case() -> None:
 def test_completions_body() -> None:
     body = json.loads(request_body(ServingPlan(EndpointPlan("m")), [5, 6, 7], 9))
     assert body == {
-        "model": "m", "prompt": [5, 6, 7], "temperature": 0.0, "repetition_penalty": 1.0, "max_tokens": 9,
+        "model": "m", "prompt": [5, 6, 7], "repetition_penalty": 1.0, "max_tokens": 9,
         "stream": True, "stream_options": {"include_usage": True},
     }  # fmt: skip
 
 
 def test_chat_bodies_of_text_and_of_ids() -> None:
     plan = ServingPlan(CHAT)
-    common = {"model": "m", "temperature": 0.0, "max_completion_tokens": 9, "stream": True,
+    common = {"model": "m", "max_completion_tokens": 9, "stream": True,
               "stream_options": {"include_usage": True}}  # fmt: skip
     assert json.loads(request_body(plan, "hi", 9)) == common | {"messages": [{"role": "user", "content": "hi"}]}
     assert json.loads(request_body(plan, [1, 2], 9)) == common | {"messages": [], "prompt_token_ids": [1, 2]}
@@ -123,12 +123,17 @@ def test_non_streaming_asks_for_one_piece() -> None:
 
 
 def test_every_generation_option_has_its_place() -> None:
-    generation = GenerationPlan(ignore_eos=True, logprobs=2, temperature=0.7, top_p=0.9, top_k=40, min_p=0.1)
+    generation = GenerationPlan(
+        ignore_eos=True, logprobs=2, temperature=0.0, top_p=0.9, top_k=40, min_p=0.1, frequency_penalty=0.5,
+        presence_penalty=0.0, repetition_penalty=1.1, chat_template_kwargs={"thinking": False},
+    )  # fmt: skip
     body = json.loads(request_body(ServingPlan(EndpointPlan("m"), generation=generation), "x", 1))
-    expected = {"ignore_eos": True, "logprobs": 2, "temperature": 0.7, "top_p": 0.9, "top_k": 40, "min_p": 0.1}
+    expected = {"ignore_eos": True, "logprobs": 2, "temperature": 0.0, "top_p": 0.9, "top_k": 40, "min_p": 0.1,
+                "frequency_penalty": 0.5, "presence_penalty": 0.0, "repetition_penalty": 1.1}  # fmt: skip
     assert body.items() >= expected.items()
     chat = json.loads(request_body(ServingPlan(CHAT, generation=generation), "x", 1))
     assert (chat["logprobs"], chat["top_logprobs"]) == (True, 2)
+    assert (chat["chat_template_kwargs"], chat["repetition_penalty"]) == ({"thinking": False}, 1.1)
 
 
 def test_the_extra_body_is_merged_last_and_null_takes_a_field_out() -> None:

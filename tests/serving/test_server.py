@@ -100,7 +100,7 @@ def test_nobody_there_and_a_silent_server_are_problems() -> None:
         plan = ServingPlan(EndpointPlan("m", base_url=f"http://127.0.0.1:{silent.getsockname()[1]}"))
         assert ask_models(plan, timeout_s=0.2).problem == "[Errno 111] Connection refused"
         silent.listen()
-        assert ask_models(plan, timeout_s=0.05).problem == "timed out"
+        assert ask_models(plan, timeout_s=0.05).problem == "no answer within 0.05 s"
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,12 @@ class LoadClient {
   LoadClient& operator=(const LoadClient&) = delete;
 
   // Body i is arena[offsets[i], offsets[i + 1]), due t_due_ns[i] after the start, for row rows[i]; due times must not
-  // fall. May be called before and while the client runs. Throws std::invalid_argument for a row out of range or a
-  // size that does not fit, std::logic_error after close().
+  // fall. May be called before and while the client runs. head_offsets, where given, cut head_lines the same way into
+  // header lines (CRLF after each) that go out with that request only. Throws std::invalid_argument for a row out of
+  // range or a size that does not fit, std::logic_error after close().
   void submit(std::string arena, const std::vector<std::int64_t>& offsets, const std::vector<std::int64_t>& t_due_ns,
-              const std::vector<std::int32_t>& rows);
+              const std::vector<std::int32_t>& rows, std::string head_lines = {},
+              const std::vector<std::int64_t>& head_offsets = {});
   // No more requests will come: the client ends when all have ended.
   void close();
 

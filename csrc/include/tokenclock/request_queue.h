@@ -14,7 +14,8 @@ namespace tokenclock {
 
 // Bodies of many requests in one arena; freed when the last of them is done. Keeps a count of what lies unfreed.
 struct RequestBatch {
-  RequestBatch(std::string bytes, std::atomic<std::int64_t>& total) : arena(std::move(bytes)), total_bytes(&total) {
+  RequestBatch(std::string bytes, std::string lines, std::atomic<std::int64_t>& total)
+      : arena(std::move(bytes)), head_lines(std::move(lines)), total_bytes(&total) {
     total_bytes->fetch_add(static_cast<std::int64_t>(arena.size()), std::memory_order_relaxed);
   }
   ~RequestBatch() { total_bytes->fetch_sub(static_cast<std::int64_t>(arena.size()), std::memory_order_relaxed); }
@@ -22,12 +23,14 @@ struct RequestBatch {
   RequestBatch& operator=(const RequestBatch&) = delete;
 
   std::string arena;
+  std::string head_lines;  // header lines of single requests; mostly empty
   std::atomic<std::int64_t>* total_bytes;
 };
 
 struct PreparedRequest {
   std::shared_ptr<const RequestBatch> batch;
-  std::string_view body;  // inside the batch's arena
+  std::string_view body;        // inside the batch's arena
+  std::string_view head_lines;  // of this request alone, CRLF after each, behind the common head; mostly empty
   std::int64_t t_due_ns = 0;
   std::int32_t row = -1;
 };

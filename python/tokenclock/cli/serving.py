@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenclock.cli.arguments import from_environment
 from tokenclock.cli.not_built import refuse_dataset, refuse_flags
@@ -14,7 +14,7 @@ from tokenclock.cli.serving_flags import build_parser
 from tokenclock.errors import UsageError
 
 if TYPE_CHECKING:
-    from tokenclock.plan import ServingPlan
+    from tokenclock.plan import RampUp, ServingPlan
     from tokenclock.result import Result
 
 __all__ = ["build_parser", "exit_code", "main", "plan_from_args", "plan_from_argv"]
@@ -70,14 +70,21 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             request_timeout_s=args.request_timeout,
             no_progress_timeout_s=args.no_progress_timeout,
             workers=args.workers,
+            ramp_up=_ramp_up(args),
+            probe_request_rate=args.probe_request_rate,
+            request_id_prefix=args.request_id_prefix,
         ),
         generation=plan.GenerationPlan(
             ignore_eos=args.ignore_eos,
             logprobs=args.logprobs,
-            temperature=0.0 if args.temperature is None else args.temperature,
+            temperature=args.temperature,
             top_p=args.top_p,
             top_k=args.top_k,
             min_p=args.min_p,
+            frequency_penalty=args.frequency_penalty,
+            presence_penalty=args.presence_penalty,
+            repetition_penalty=args.repetition_penalty,
+            chat_template_kwargs=_chat_template_kwargs(args),
             extra_body=args.extra_body,
         ),
         dataset=plan.RandomDataset(
@@ -101,13 +108,46 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             save_events=args.save_events,
             result_dir=args.result_dir,
             result_filename=args.result_filename,
+            append_result=args.append_result,
+            label=args.label,
             metadata=dict(args.metadata),
             console=args.console,
             progress=not args.disable_tqdm,
             strict=args.strict,
             max_failure_share=args.max_failure_share,
         ),
+        server=plan.ServerPlan(
+            reset_cache=_reset_cache(args),
+            profile=args.profile,
+            time_breakdown=args.save_request_time_breakdown,
+        ),
     )
+
+
+def _ramp_up(args: argparse.Namespace) -> RampUp | None:
+    from tokenclock.plan import RampUp
+
+    rates = (args.ramp_up_start_rps, args.ramp_up_end_rps)
+    if args.ramp_up_strategy is None:
+        if any(rate is not None for rate in rates):
+            raise UsageError("--ramp-up-start-rps and --ramp-up-end-rps need --ramp-up-strategy linear or exponential")
+        return None
+    if None in rates:
+        raise UsageError("--ramp-up-strategy needs both --ramp-up-start-rps and --ramp-up-end-rps, in requests/s")
+    return RampUp(args.ramp_up_strategy, *rates)
+
+
+def _chat_template_kwargs(args: argparse.Namespace) -> dict[str, Any] | None:
+    if args.chat_template_kwargs is not None and args.backend != "openai-chat":
+        raise UsageError("--chat-template-kwargs needs --backend openai-chat: completions have no chat template")
+    kwargs: dict[str, Any] | None = args.chat_template_kwargs
+    return kwargs
+
+
+def _reset_cache(args: argparse.Namespace) -> str | None:
+    if args.flush_cache and args.reset_prefix_cache:
+        raise UsageError("--flush-cache is SGLang's and --reset-prefix-cache vLLM's: give the one your server knows")
+    return "flush_cache" if args.flush_cache else "reset_prefix_cache" if args.reset_prefix_cache else None
 
 
 def _base_url(host: str, port: int) -> str:
@@ -128,7 +168,7 @@ def _path(backend: str, asked: str | None) -> str:
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns its exit code. Raises TokenclockError for what ends it early."""
     plan = plan_from_argv(argv, os.environ)
-    for name in ("save_detailed", "result_dir", "result_filename"):
+    for name in ("save_detailed", "append_result", "result_dir", "result_filename"):
         if getattr(plan.output, name) and not plan.output.save_result:
             flag = "--" + name.replace("_", "-")
             print(f"tokenclock serving: {flag} without --save-result saves nothing", file=sys.stderr)

@@ -47,6 +47,7 @@ def build_parser() -> CommandParser:
     _add_load(parser)
     _add_dataset(parser)
     _add_generation(parser)
+    _add_server_side(parser)
     _add_output(parser)
     return parser
 
@@ -160,6 +161,21 @@ def _add_load(parser: CommandParser) -> None:
         help="longest silence of the server within a request, in seconds; 0: none (default: 0)",
     )
     add("--non-streaming", action="store_true", help="ask for replies in one piece: no TTFT, TPOT or ITL")
+    add("--ramp-up-strategy", metavar="HOW", help="linear or exponential: the rate changes over the run (default: no)")
+    add("--ramp-up-start-rps", type=words.number, metavar="R", help="rate at the first request, in requests/s")
+    add("--ramp-up-end-rps", type=words.number, metavar="R", help="rate at the last request, in requests/s")
+    add(
+        "--probe-request-rate",
+        default=0.0,
+        type=words.number,
+        metavar="R",
+        help="one-token requests/s beside the load, on connections of their own; 0: none (default: 0)",
+    )
+    add(
+        "--request-id-prefix",
+        metavar="TEXT",
+        help="send `x-request-id: TEXT<number>` with each request (default: not sent)",
+    )
     add("--workers", default=1, type=words.whole_number, metavar="N", help="native client threads (default: 1)")
 
 
@@ -197,17 +213,44 @@ def _add_generation(parser: CommandParser) -> None:
     group = parser.add_argument_group("generation")
     add = group.add_argument
     add("--ignore-eos", action="store_true", help="ask the server to go on to the asked length")
-    add("--temperature", type=words.number, metavar="T", help="sampling temperature (default: 0, greedy)")
+    add("--temperature", type=words.number, metavar="T", help="sampling temperature; 0: greedy (default: not sent)")
     add("--top-p", type=words.number, metavar="P", help="nucleus sampling share (default: not sent)")
     add("--top-k", type=words.whole_number, metavar="K", help="candidates per token (default: not sent)")
     add("--min-p", type=words.number, metavar="P", help="least relative probability (default: not sent)")
     add("--logprobs", type=words.whole_number, metavar="N", help="log probabilities per token (default: not sent)")
+    add("--frequency-penalty", type=words.number, metavar="X", help="-2 to 2 (default: not sent)")
+    add("--presence-penalty", type=words.number, metavar="X", help="-2 to 2 (default: not sent)")
+    add(
+        "--repetition-penalty",
+        type=words.number,
+        metavar="X",
+        help="above 0; 1 changes nothing (default: 1 with completions, not sent with chat)",
+    )
+    add(
+        "--chat-template-kwargs",
+        type=words.json_object,
+        metavar="JSON",
+        help="object for the server's chat template, with openai-chat (default: not sent)",
+    )
     add(
         "--extra-body",
         type=words.json_object,
         default={},
         metavar="JSON",
         help="object merged last into every request; null takes a field out",
+    )
+
+
+def _add_server_side(parser: CommandParser) -> None:
+    group = parser.add_argument_group("asked of the server around the run", "None of it is inside the measured time.")
+    add = group.add_argument
+    add("--profile", action="store_true", help="POST /start_profile before the run and /stop_profile after it")
+    add("--flush-cache", action="store_true", help="POST /flush_cache (SGLang) after test and warm-up requests")
+    add("--reset-prefix-cache", action="store_true", help="POST /reset_prefix_cache (vLLM) likewise")
+    add(
+        "--save-request-time-breakdown",
+        action="store_true",
+        help="GET /perf_metrics (trtllm-serve) after the run: median of each step, and RESULT-perf_metrics.json",
     )
 
 
@@ -237,6 +280,8 @@ def _add_output(parser: CommandParser) -> None:
         help="limits in ms that a good request meets, such as ttft:200 tpot:50 e2el:5000",
     )
     add("--save-result", action="store_true", help="write the result as JSON, with its columns beside it")
+    add("--append-result", action="store_true", help="add the result as a line to the file, do not replace it")
+    add("--label", metavar="TEXT", help="start of the generated name, kept in the JSON (default: the backend)")
     add("--save-detailed", action="store_true", help="keep each request's values in the JSON too")
     add("--no-save-columns", action="store_true", help="write no .columns.npz beside the JSON")
     add("--save-events", metavar="DIR", help="write raw events there while the run goes on")

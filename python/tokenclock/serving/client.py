@@ -39,12 +39,14 @@ class LoadRequests:
         isl_requested: int32 (n,), tokens asked for; -1 where unknown.
         osl_requested: int32 (n,), output tokens asked for.
         t_due_ns: int64 (n,), due times after the start, rising; all zero for a closed loop.
+        id_prefix: row i is sent with the header `x-request-id: <prefix>i`; None sends none.
     """
 
     prompts: Sequence[Prompt]
     isl_requested: Array
     osl_requested: Array
     t_due_ns: Array
+    id_prefix: str | None = None
 
 
 class Observer:
@@ -76,13 +78,21 @@ class _Feeder:
             ]
             offsets = np.zeros(len(bodies) + 1, dtype=np.int64)
             np.cumsum([len(body) for body in bodies], out=offsets[1:])
-            self.client.submit(b"".join(bodies), offsets, self.requests.t_due_ns[rows], rows)
+            lines, line_offsets = self._head_lines(rows)
+            self.client.submit(b"".join(bodies), offsets, self.requests.t_due_ns[rows], rows, lines, line_offsets)
             self.next_row += len(rows)
             if time.monotonic() > deadline_s:
                 break
         if self.next_row == n and not self.closed:
             self.client.close()
             self.closed = True
+
+    def _head_lines(self, rows: Array) -> tuple[bytes, Array | None]:
+        """Header lines of single requests and where each one's begin; nothing without ids to send."""
+        if self.requests.id_prefix is None:
+            return b"", None
+        lines = [f"x-request-id: {self.requests.id_prefix}{row}\r\n".encode("ascii") for row in rows.tolist()]
+        return b"".join(lines), np.cumsum([0, *map(len, lines)], dtype=np.int64)
 
 
 def run_load(

@@ -170,7 +170,8 @@ def _fields(plan: ServingPlan, prompt: Any, osl: Any, *, ids: bool) -> dict[str,
         fields["temperature"] = generation.temperature
         fields["max_completion_tokens"] = osl
     else:
-        fields |= {"prompt": prompt, "temperature": generation.temperature, "repetition_penalty": 1.0}
+        fields |= {"prompt": prompt, "temperature": generation.temperature}
+        fields["repetition_penalty"] = 1.0
         fields["max_tokens"] = osl
     fields["stream"] = plan.load.streaming
     fields["stream_options"] = {"include_usage": True} if plan.load.streaming else None
@@ -182,5 +183,12 @@ def _fields(plan: ServingPlan, prompt: Any, osl: Any, *, ids: bool) -> dict[str,
         )
     fields["ignore_eos"] = generation.ignore_eos or None
     fields |= {"top_p": generation.top_p, "top_k": generation.top_k, "min_p": generation.min_p}
+    fields |= {
+        "frequency_penalty": generation.frequency_penalty,
+        "presence_penalty": generation.presence_penalty,
+        "chat_template_kwargs": generation.chat_template_kwargs,
+    }
+    if generation.repetition_penalty is not None:
+        fields["repetition_penalty"] = generation.repetition_penalty
     fields |= generation.extra_body
     return {key: value for key, value in fields.items() if value is not None}

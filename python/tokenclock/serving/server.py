@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from tokenclock.plan import ServingPlan
-from tokenclock.serving.endpoint import Endpoint
+from tokenclock.serving.ask import ask
 
 __all__ = ["ServerModels", "ask_models", "models_path"]
-
-_LARGEST_ANSWER_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -36,26 +32,15 @@ def models_path(path: str) -> str:
 def ask_models(plan: ServingPlan, *, timeout_s: float = 2.0) -> ServerModels:
     """Ask the server for its models, once, past any proxy; every failure becomes `problem`, none is raised.
 
-    timeout_s: longest wait for the connection and for each piece of the answer.
+    timeout_s: longest time for the whole answer.
     """
-    endpoint = Endpoint.parse(plan.endpoint.base_url)
-    headers = {"Accept": "application/json", "Connection": "close", "Host": endpoint.host_header}
-    if plan.endpoint.api_key is not None:
-        headers["Authorization"] = f"Bearer {plan.endpoint.api_key}"
-    for name, value in plan.endpoint.headers:
-        headers = {known: text for known, text in headers.items() if known.lower() != name.lower()} | {name: value}
-    connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=timeout_s)
-    try:
-        connection.request("GET", endpoint.prefix + models_path(plan.endpoint.path), headers=headers)
-        response = connection.getresponse()
-        body = response.read(_LARGEST_ANSWER_BYTES)
-        if response.status != 200:
-            return ServerModels(problem=f"HTTP {response.status} {response.reason}")
-        return _read_models(json.loads(body), plan.endpoint.body_model)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return ServerModels(problem=str(error) or type(error).__name__)
-    finally:
-        connection.close()
+    answer = ask(plan, "GET", models_path(plan.endpoint.path), timeout_s=timeout_s)
+    if not answer.ok:
+        return ServerModels(problem=answer.problem)
+    found = answer.json()
+    if found is None:
+        return ServerModels(problem="the answer is not JSON")
+    return _read_models(found, plan.endpoint.body_model)
 
 
 def _read_models(answer: Any, model: str) -> ServerModels:

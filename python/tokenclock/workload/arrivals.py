@@ -8,27 +8,55 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenclock.errors import UsageError
+from tokenclock.plan import LoadPlan
 from tokenclock.units import NS_PER_S
 
-__all__ = ["due_times_ns"]
+__all__ = ["asked_rates", "due_times_ns", "mean_rate"]
+
+
+def asked_rates(load: LoadPlan) -> float | npt.NDArray[np.float64]:
+    """The arrival rate of a plan in requests/s: one number, or with a ramp-up float64[num_prompts - 1], one per gap.
+
+    The gap behind request i has the rate of i/(n-1) of the way: on a straight line from start to end, or, exponential,
+    multiplied by the same factor from each request to the next.
+    """
+    ramp, n = load.ramp_up, load.num_prompts
+    if ramp is None:
+        return float(load.request_rate)
+    way = np.arange(n - 1) / max(n - 1, 1)
+    rates: npt.NDArray[np.float64]
+    if ramp.strategy == "linear":
+        rates = ramp.start_rps + (ramp.end_rps - ramp.start_rps) * way
+    else:
+        rates = ramp.start_rps * (ramp.end_rps / ramp.start_rps) ** way
+    return rates
+
+
+def mean_rate(load: LoadPlan) -> float:
+    """The rate over the whole run that the plan asks for, in requests/s: with a ramp-up, gaps / their expected sum."""
+    rates = asked_rates(load)
+    if isinstance(rates, float) or not len(rates):
+        return float(rates) if isinstance(rates, float) else math.inf
+    return float(len(rates) / np.sum(1 / rates))
 
 
 def due_times_ns(
-    generator: np.random.Generator, count: int, request_rate: float, burstiness: float
+    generator: np.random.Generator, count: int, request_rate: float | npt.NDArray[np.float64], burstiness: float
 ) -> npt.NDArray[np.int64]:
     """Due times in ns from the run's start, int64[count], never falling; the first is 0.
 
-    request_rate: requests per second > 0; inf makes every time 0.
+    request_rate: requests per second > 0; inf makes every time 0; an array has one rate for each of the gaps.
     burstiness: shape of the gamma-distributed gaps, whose mean is 1/request_rate; 1 is a Poisson process.
     The gaps are summed as drawn: nothing is rescaled, so the count in a window keeps its natural spread.
     """
-    if math.isinf(request_rate):
+    if isinstance(request_rate, float) and math.isinf(request_rate):
         return np.zeros(count, dtype=np.int64)
     gaps_s = generator.gamma(burstiness, 1.0 / (request_rate * burstiness), size=max(0, count - 1))
     due_s = np.concatenate(([0.0], np.cumsum(gaps_s)))[:count]
     if not due_s[-1] < 1e9:
+        slowest = float(np.min(request_rate))
         raise UsageError(
-            f"--request-rate {request_rate:g} with --burstiness {burstiness:g} would last {due_s[-1]:.3g} s; "
+            f"--request-rate {slowest:g} with --burstiness {burstiness:g} would last {due_s[-1]:.3g} s; "
             "raise the rate or lower --num-prompts"
         )
     due_ns: npt.NDArray[np.int64] = np.rint(due_s * NS_PER_S).astype(np.int64)

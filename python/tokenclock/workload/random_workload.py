@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenclock.plan import ServingPlan
-from tokenclock.workload.arrivals import due_times_ns
+from tokenclock.workload.arrivals import asked_rates, due_times_ns
 from tokenclock.workload.lengths import draw_lengths
 from tokenclock.workload.prompts import Ids, draw_token_prompts, draw_word_prompts, fit_text_prompts
 from tokenclock.workload.realised import Prompt, Workload, workload_sha256
@@ -35,7 +35,7 @@ def build_workload(plan: ServingPlan, *, n_vocab: int | None = None) -> Workload
     kind = _choose_kind(plan, tokenizer, n_vocab)
     lengths = draw_lengths(stream("input_lengths", load.seed), n, dataset.input_len, ratio)
     osl = draw_lengths(stream("output_lengths", load.seed), n, dataset.output_len, ratio)
-    due_ns = due_times_ns(stream("arrivals", load.seed), n, load.request_rate, load.burstiness)
+    due_ns = due_times_ns(stream("arrivals", load.seed), n, asked_rates(load), load.burstiness)
 
     prefix = kind.choices[content_stream("prefix", plan).integers(len(kind.choices), size=dataset.prefix_len)]
     taken: set[bytes] = set()

@@ -26,4 +26,6 @@ def content_stream(purpose: str, plan: ServingPlan) -> np.random.Generator:
     """
     load = plan.load
     (rate_bits,) = struct.unpack("<Q", struct.pack("<d", load.request_rate))
-    return stream(purpose, load.seed, load.num_prompts, load.max_concurrency or 0, rate_bits)
+    ramp = load.ramp_up
+    ramp_bits = () if ramp is None else struct.unpack("<QQ", struct.pack("<dd", ramp.start_rps, ramp.end_rps))
+    return stream(purpose, load.seed, load.num_prompts, load.max_concurrency or 0, rate_bits, *ramp_bits)
