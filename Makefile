@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export CMAKE_GENERATOR := Ninja
 export CMAKE_BUILD_PARALLEL_LEVEL := $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help demo test bench bench-smoke lint format typecheck arrows tidy native wheel docs real-server dev clean
+.PHONY: help demo test bench bench-smoke lint format typecheck arrows tidy native fuzz wheel docs real-server dev clean
 
 help:
 	@echo "make demo         measure a real LLM server and our own error (DEMO=light: without the 240 MB model)"
@@ -19,6 +19,7 @@ help:
 	@echo "make arrows       which package may import which"
 	@echo "make tidy         clang-tidy over csrc"
 	@echo "make native       native tests: plain, under ASan+UBSan, under TSan"
+	@echo "make fuzz         every fuzzer for 10 s (FUZZ_S=600 for longer); needs clang: apt install clang libclang-rt-dev"
 	@echo "make docs         rewrite the tables of docs/metrics.md from the code"
 	@echo "make wheel        build the wheel and run it from an empty environment"
 	@echo "make real-server  install the LLM server and model that demo and tests/real use (240 MB)"
@@ -117,6 +118,14 @@ native: $(VENV)/.installed
 	cmake --workflow --preset default
 	cmake --workflow --preset asan-ubsan
 	timeout 900 $(NO_ASLR) cmake --workflow --preset tsan
+
+FUZZ_S ?= 10
+has_libfuzzer := find -L "$$(clang++ -print-resource-dir)" -name 'libclang_rt.fuzzer*.a' | grep .
+fuzz: $(VENV)/.made
+	$(call need,$(has_libfuzzer),no clang++ with libFuzzer here: apt install clang libclang-rt-dev)
+	@mkdir -p build
+	cmake --workflow --preset fuzz >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }
+	csrc/fuzz/run $(FUZZ_S)
 
 wheel: $(VENV)/.made
 	rm -rf build/wheel-check && mkdir -p build/wheel-check

@@ -42,7 +42,7 @@ bool whole_number(std::string_view text, int base, std::size_t& value) noexcept 
 void HttpRequestParser::reset() {
   state_ = State::request_line;
   keep_alive_ = true;
-  chunked_ = has_length_ = expects_continue_ = false;
+  is_http_1_0_ = chunked_ = has_length_ = expects_continue_ = false;
   error_status_ = 0;
   error_ = "";
   n_head_bytes_ = n_left_ = 0;

@@ -28,6 +28,7 @@ std::int32_t count_words(std::string_view inside) {
 
 bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
+// Of duplicate keys the last wins, as in Python's json: each count starts anew.
 class RequestReader {
  public:
   RequestReader(std::string_view body, bool chat, GenerationRequest& request)
@@ -127,6 +128,7 @@ class RequestReader {
 
   // "text", [ids], ["text"] or [[ids]]
   bool prompt() {
+    request_.prompt_tokens = 0;
     if (scanner_.peek() == '"') return text();
     if (scanner_.peek() != '[') return refuse("prompt must be a text or a list of token ids");
     bool nested = false;
@@ -157,13 +159,18 @@ class RequestReader {
   }
 
   bool messages() {
+    request_.prompt_tokens = 0;
     if (scanner_.peek() != '[') return refuse("messages must be a list");
     bool any = false;
     const bool is_list = scanner_.read_elements([&] {
       any = true;
       if (scanner_.peek() != '{') return refuse("a message must be an object with role and content");
-      return scanner_.read_members(
-          [&](std::string_view key) { return key == "content" ? content() : scanner_.skip_value(); });
+      const std::int32_t n_before = request_.prompt_tokens;
+      return scanner_.read_members([&](std::string_view key) {
+        if (key != "content") return scanner_.skip_value();
+        request_.prompt_tokens = n_before;
+        return content();
+      });
     });
     return is_list && (any || refuse("messages must not be empty"));
   }
@@ -175,8 +182,11 @@ class RequestReader {
     if (scanner_.peek() != '[') return refuse("content must be a text or a list of parts");
     return scanner_.read_elements([&] {
       if (scanner_.peek() != '{') return refuse("a part of content must be an object");
+      const std::int32_t n_before = request_.prompt_tokens;
       return scanner_.read_members([&](std::string_view key) {
-        return key == "text" && scanner_.peek() == '"' ? text() : scanner_.skip_value();
+        if (key != "text") return scanner_.skip_value();
+        request_.prompt_tokens = n_before;
+        return scanner_.peek() == '"' ? text() : scanner_.skip_value();
       });
     });
   }

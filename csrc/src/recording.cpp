@@ -1,5 +1,7 @@
 #include "tokenclock/recording.h"
 
+#include <limits>
+
 #include "tokenclock/event_json.h"
 
 namespace tokenclock {
@@ -9,7 +11,10 @@ void Recording::add_token_event(std::int32_t row, std::int32_t n_tokens, const A
   const auto i = static_cast<std::size_t>(row);
   if (columns.t_first_token_ns[i] == kMissingNs) set_stamp(columns.t_first_token_ns, row, arrival);
   columns.t_last_token_ns[i] = arrival.t_ns;  // settled through the log: it is the row's last event
-  columns.osl_events[i] += n_tokens;
+  // a server may say any number, and again: the sum stays at the largest a column holds
+  constexpr std::int32_t most = std::numeric_limits<std::int32_t>::max();
+  std::int32_t& osl = columns.osl_events[i];
+  osl = n_tokens > most - osl ? most : osl + n_tokens;
   if (arrival.kernel) ++counts.n_events_kernel;
   if (coalesced) ++counts.n_events_coalesced;
 }

@@ -32,7 +32,7 @@ std::string outcome(const std::vector<std::string_view>& pieces) {
           parser.reset();
           break;
         case Step::error:
-          return out + "error " + std::to_string(parser.error_status());
+          return out + "error " + std::to_string(parser.error_status()) + (parser.is_http_1_0() ? " 1.0" : "");
       }
     }
   }
@@ -95,6 +95,8 @@ int main() {
   check_everywhere("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\r\n", "error 400");
   check_everywhere("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n", "error 400");
   check_everywhere("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n", "error 413");
+  // nothing of the request before is left
+  check_everywhere("GET /a HTTP/1.0\r\n\r\nhello\r\n", "GET /a close [] <>;error 400");
 
   // limits
   const std::string long_line = "GET /a HTTP/1.1\r\nX: " + std::string(HttpRequestParser::kMaxHeadBytes, 'x');

@@ -55,6 +55,13 @@ int main() {
   CHECK_EQ(read(R"({"prompt":"x","max_tokens":9,"max_completion_tokens":3})").max_tokens, 3);
   CHECK_EQ(read(R"({"messages":[{"content":"x"}],"prompt":[[],[]]})", true).prompt_tokens, 1);
 
+  // of duplicate keys the last wins
+  CHECK_EQ(read(R"({"prompt":[1,2,3],"prompt":[1,2,3]})").prompt_tokens, 3);
+  CHECK_EQ(read(R"({"prompt":"a b c","prompt":["d"]})").prompt_tokens, 1);
+  CHECK_EQ(read(R"({"messages":[{"content":"a b"}],"messages":[{"content":"c"}]})", true).prompt_tokens, 1);
+  CHECK_EQ(read(R"({"messages":[{"content":"a b"},{"content":"c d","content":"e"}]})", true).prompt_tokens, 3);
+  CHECK_EQ(read(R"({"messages":[{"content":[{"text":"a"},{"text":"b c","text":"d"}]}]})", true).prompt_tokens, 2);
+
   // refused, each with its reason
   CHECK(refuses("", "not a JSON object"));
   CHECK(refuses("[]", "not a JSON object"));

@@ -171,6 +171,9 @@ void tokens_per_event() {
   CHECK_EQ(count({R"({"choices":[{"text":"a"}]})",
                   R"({"choices":[{"text":"b","finish_reason":"stop"}],"usage":{"completion_tokens":9}})"}),
            2);
+  // however large the numbers, and however often, the sum fits its column
+  const std::string most = R"({"choices":[{"text":"a"}],"usage":{"completion_tokens":2147483647}})";
+  CHECK_EQ(count({most, R"({"choices":[{"text":"a"}],"usage":{"completion_tokens":1}})", most}), 2147483647);
   CHECK_EQ(count({R"({"choices":[{"text":"a","token_ids":[1,2,3]}]})"}), 3);
   CHECK_EQ(count({R"({"choices":[{"text":"ab","logprobs":{"tokens":["a","b"]}}]})"}), 2);
 }

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "tokenclock/input_limit.h"
+
 namespace tokenclock {
 
 // Tolerated, because servers do it: lines ended by LF alone, blank lines before the status line, folded header lines
@@ -14,8 +16,8 @@ namespace tokenclock {
 // while it is split across reads.
 class HttpResponseParser {
  public:
-  static constexpr std::size_t kMaxHeaderBytes =
-      std::size_t{64} * 1024;  // also for 1xx blocks together, extensions, and trailers
+  // also for 1xx blocks together, extensions, and trailers
+  static constexpr std::size_t kMaxHeaderBytes = input_limit(std::size_t{64} * 1024);
 
   enum class Step : std::uint8_t {
     need_more,  // all of the input is consumed

@@ -6,12 +6,14 @@
 #include <string>
 #include <string_view>
 
+#include "tokenclock/input_limit.h"
+
 namespace tokenclock {
 
 class HttpRequestParser {
  public:
-  static constexpr std::size_t kMaxHeadBytes = 64 * 1024;
-  static constexpr std::size_t kMaxBodyBytes = 64 * 1024 * 1024;
+  static constexpr std::size_t kMaxHeadBytes = input_limit(64 * 1024);
+  static constexpr std::size_t kMaxBodyBytes = input_limit(64 * 1024 * 1024);
 
   enum class Step : std::uint8_t {
     need_more,        // all of the input is consumed

@@ -7,6 +7,7 @@
 
 #include "tokenclock/event_json.h"
 #include "tokenclock/http_parser.h"
+#include "tokenclock/input_limit.h"
 #include "tokenclock/recording.h"
 #include "tokenclock/sse_parser.h"
 
@@ -14,7 +15,7 @@ namespace tokenclock {
 
 class ReplyReader {
  public:
-  static constexpr std::size_t kMaxBodyBytes = 16u << 20;  // of a reply that is not an event stream
+  static constexpr std::size_t kMaxBodyBytes = input_limit(16u << 20);  // of a reply that is not an event stream
 
   enum class Progress : std::uint8_t {
     more,      // the reply goes on

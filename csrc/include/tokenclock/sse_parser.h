@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "tokenclock/input_limit.h"
+
 namespace tokenclock {
 
 struct SseEvent {
@@ -18,7 +20,8 @@ struct SseEvent {
 // says; id: and retry: are ignored. Between events at most 4 KiB a buffer stay allocated, after reset() none.
 class SseParser {
  public:
-  static constexpr std::size_t kMaxEventBytes = std::size_t{16} * 1024 * 1024;  // of one line, and of the joined data
+  // of one line, and of the joined data
+  static constexpr std::size_t kMaxEventBytes = input_limit(std::size_t{16} * 1024 * 1024);
 
   // Consumes from the front of `input` (advances it). True: one event with data is complete. False: all is consumed,
   // or too_large().
