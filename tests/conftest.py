@@ -71,7 +71,7 @@ def make_records() -> MakeRecords:
     return hand_records
 
 
-def result_of(records: Records, facts: RunFacts, *, incomplete: bool = False) -> Result:
+def result_of(records: Records, facts: RunFacts, *, incomplete: bool = False, **side: Any) -> Result:
     """The result of records, with a fixed plan and environment."""
     summary = summarise(records, facts)
     return build_result(
@@ -84,14 +84,16 @@ def result_of(records: Records, facts: RunFacts, *, incomplete: bool = False) ->
         client=records.client,
         created=datetime(2025, 3, 4, 5, 6, 7, tzinfo=timezone.utc),
         incomplete=incomplete,
+        **side,
     )
 
 
 @pytest.fixture(scope="session")
 def make_result(make_records: Any) -> MakeResult:
-    """A result of requests given by hand: ``make_result(requests, facts, client=...)``."""
+    """A result of requests given by hand: ``make_result(requests, facts, client=..., server=..., probes=...)``."""
 
     def make(requests: Any, facts: RunFacts, *, incomplete: bool = False, **options: Any) -> Result:
-        return result_of(make_records(requests, **options), facts, incomplete=incomplete)
+        side = {name: options.pop(name) for name in ("server", "probes") if name in options}
+        return result_of(make_records(requests, **options), facts, incomplete=incomplete, **side)
 
     return make

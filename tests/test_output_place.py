@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tokenclock.errors import UsageError
-from tokenclock.output_place import prepare_output, result_path
+from tokenclock.output_place import companion, prepare_output, result_path
 from tokenclock.plan import EndpointPlan, LoadPlan, OutputPlan, RampUp, ServingPlan
 
 DATE = "20260102-030405"
@@ -62,3 +62,9 @@ def test_a_place_that_cannot_be_written_is_refused_with_the_reason(tmp_path: Pat
 def test_a_file_name_that_is_a_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--result-filename must name a file, got the directory"):
         prepare_output(plan(save_result=True, result_dir=str(tmp_path.parent), result_filename=tmp_path.name), DATE)
+
+
+def test_files_beside_an_appended_result_are_one_for_each_run() -> None:
+    path = Path("d/all.jsonl")
+    assert companion(plan(), path, DATE) == path
+    assert companion(plan(append_result=True), path, DATE) == Path("d/all-20260102-030405.jsonl")

@@ -8,7 +8,7 @@ from pathlib import Path
 from tokenclock.errors import UsageError
 from tokenclock.plan import ServingPlan
 
-__all__ = ["prepare_output", "result_path"]
+__all__ = ["companion", "prepare_output", "result_path"]
 
 
 def result_path(plan: ServingPlan, date: str) -> Path:
@@ -44,6 +44,11 @@ def prepare_output(plan: ServingPlan, date: str) -> Path | None:
         raise UsageError(f"--result-filename must name a file, got the directory {path}")
     _usable_directory(path.parent, "--result-dir")
     return path
+
+
+def companion(plan: ServingPlan, path: Path, date: str) -> Path:
+    """The path that names of files beside the result are made from; with --append-result each run has its own."""
+    return path.with_name(f"{path.stem}-{date}{path.suffix}") if plan.output.append_result else path
 
 
 def _usable_directory(directory: Path, flag: str) -> None:

@@ -16,13 +16,14 @@ from tokenclock import environment as environment_module
 from tokenclock.errors import UsageError
 from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.facts import RunFacts
+from tokenclock.metrics.serving_extras import extra_values
 from tokenclock.metrics.serving_face import serving_face
 from tokenclock.metrics.summary import Distribution, RunSummary, percentile_label
 from tokenclock.quality import Quality
 
 __all__ = ["SCHEMA_VERSION", "Result", "build_result"]
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Raised in the first number when a reader of old files would be misled, in the second when keys are added."""
 
 
@@ -48,6 +49,8 @@ class Result:
         client: counters of the load client.
         quality: checks and verdict.
         faces: face -> values as an imitated tool names and rounds them, with that tool's percentile rule.
+        server: what was asked of the server around the run and what its own counters say; None in files of schema 1.0.
+        probes: the one-token requests beside the load; None when none were asked.
     """
 
     schema_version: str
@@ -67,6 +70,8 @@ class Result:
     client: Mapping[str, Any]
     quality: Quality
     faces: Mapping[str, Any] = field(default_factory=dict)
+    server: Mapping[str, Any] | None = None
+    probes: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -105,12 +110,39 @@ class Result:
         Raises:
             UsageError: the file cannot be read, is not JSON, or holds no result.
         """
+        results = cls.load_all(path)
+        if len(results) > 1:
+            raise UsageError(f"{path} holds {len(results)} results, one a line: read them with Result.load_all")
+        return results[0]
+
+    @classmethod
+    def load_all(cls, path: str | os.PathLike[str]) -> list[Result]:
+        """Read every result of a file: of one JSON value as for `load`, or of many lines, as `--append-result` writes.
+
+        Raises:
+            UsageError: the file cannot be read, is not JSON, or holds no result.
+        """
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            text = Path(path).read_text(encoding="utf-8")
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
         except ValueError as error:
             raise UsageError(f"{path} is not JSON: {error}") from error
+        try:
+            return [cls._of(json.loads(text), path)]
+        except json.JSONDecodeError as error:
+            if error.msg != "Extra data":
+                raise UsageError(f"{path} is not JSON: {error}") from error
+        found = []
+        for number, line in enumerate(text.splitlines(), start=1):
+            try:
+                found += [cls._of(json.loads(line), path)] if line.strip() else []
+            except json.JSONDecodeError as error:
+                raise UsageError(f"{path}:{number} is not JSON: {error}") from error
+        return found
+
+    @classmethod
+    def _of(cls, data: Any, path: str | os.PathLike[str]) -> Result:
         if isinstance(data, dict) and isinstance(data.get("tokenclock"), dict):
             data = data["tokenclock"]
         if not isinstance(data, dict) or "schema_version" not in data:
@@ -129,6 +161,8 @@ def build_result(
     client: Mapping[str, Any],
     created: datetime,
     incomplete: bool = False,
+    server: Mapping[str, Any] | None = None,
+    probes: Mapping[str, Any] | None = None,
 ) -> Result:
     """Put a run together.
 
@@ -142,6 +176,8 @@ def build_result(
         client: ``records.client``.
         created: start of the run; local time is taken when it has no zone.
         incomplete: the run was interrupted.
+        server: ``commands``, ``spec_decode``, ``energy``, ``time_breakdown``; None when the server was not asked.
+        probes: ``metrics.probes.summarise_probes``.
     """
     local = created.astimezone()
     spans = summary.durations
@@ -172,7 +208,9 @@ def build_result(
         else {"unit": "1/s", **asdict(summary.goodput), "formula": DEFINITIONS["goodput"].formula},
         client=client,
         quality=quality,
-        faces={"serving": serving_face(summary, facts, local)},
+        faces={"serving": serving_face(summary, facts, local, extra_values(facts, probes, server))},
+        server=server,
+        probes=probes,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -13,18 +14,21 @@ from tokenclock import environment
 from tokenclock._core import LoadClient
 from tokenclock.errors import MeasurementError
 from tokenclock.event_log import EventLog
+from tokenclock.findings import SideResults, own_ids, side_results
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.serving_face import detailed_arrays
 from tokenclock.metrics.summary import summarise
-from tokenclock.output_place import prepare_output
+from tokenclock.output_place import companion, prepare_output
 from tokenclock.plan import ServingPlan
 from tokenclock.quality import assess
 from tokenclock.records import Records
 from tokenclock.report import columns_file, json_file, pytorch_benchmark_file
 from tokenclock.result import Result, build_result
+from tokenclock.serving.around import Around
 from tokenclock.serving.client import LoadRequests, Observer, run_load
 from tokenclock.serving.endpoint import Endpoint
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups
+from tokenclock.serving.probe import Probes
 from tokenclock.serving.server import ask_models
 from tokenclock.workload.arrivals import mean_rate
 from tokenclock.workload.random_workload import build_workload
@@ -70,32 +74,30 @@ def run_serving(
     has_usage = _prepare_server(plan, workload, addresses, say)
     for note in workload.notes:  # only now: a server that is not there deserves one line
         say(f"tokenclock serving: {note}")
+    if plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
+        say("tokenclock serving: no --temperature: the server's own default holds (0 is greedy)")
     log = _open_log(plan, workload, path, say)
-    observer = _Watcher(on_progress, log)
-    output = plan.output
+    around = Around(plan, say)
+    probes = Probes(plan, addresses) if plan.load.probe_request_rate > 0 else None
+    observer = _Watcher(on_progress, log, probes)
     count_tokens = None if has_usage else workload.count_tokens
-    records = run_load(
-        plan,
-        LoadRequests(
-            workload.prompts,
-            workload.isl_requested,
-            workload.osl_requested,
-            workload.t_due_ns,
-            plan.load.request_id_prefix,
-        ),
-        addresses=addresses,
-        keep_text=count_tokens is not None,
-        keep_all_text=output.save_result and output.save_detailed,
-        keep_final_event=path is not None and output.save_columns and len(workload) <= _FINAL_EVENTS_UP_TO,
-        count_tokens=count_tokens,
-        observer=observer,
-    ).scrubbed(_secrets(plan))
+    try:
+        around.before()
+        if probes is not None:
+            probes.start()
+        records = _load(plan, workload, addresses, count_tokens, observer)
+        probe_columns = _afterwards(around, probes, bool(records.client["interrupted"]), say)
+    finally:
+        around.stop_profile()
+        if probes is not None:
+            probes.abandon()
     incomplete = bool(records.client["interrupted"])
-    result = _conclude(plan, workload, records, started, incomplete)
+    side = side_results(plan, around.findings, probe_columns, records)
+    result = _conclude(plan, workload, records, started, incomplete, side)
     if log is not None:
         log.finish(records, incomplete=incomplete)
     if path is not None:
-        _save(plan, result, records, path, say)
+        _save(plan, result, records, path, date, say, side)
         if log is not None and plan.output.save_events is None:
             shutil.rmtree(_temporary_log(path), ignore_errors=True)
     if result.requests["ok"] == 0 and not incomplete:
@@ -126,6 +128,50 @@ def _prepare_server(
     return has_usage
 
 
+def _load(
+    plan: ServingPlan,
+    workload: Workload,
+    addresses: list[tuple[str, int]],
+    count_tokens: Callable[[str], int] | None,
+    observer: Observer,
+) -> Records:
+    """The measured part."""
+    output = plan.output
+    return run_load(
+        plan,
+        LoadRequests(
+            workload.prompts,
+            workload.isl_requested,
+            workload.osl_requested,
+            workload.t_due_ns,
+            plan.load.request_id_prefix,
+        ),
+        addresses=addresses,
+        keep_text=count_tokens is not None,
+        keep_all_text=output.save_result and output.save_detailed,
+        keep_final_event=output.save_result and output.save_columns and len(workload) <= _FINAL_EVENTS_UP_TO,
+        count_tokens=count_tokens,
+        observer=observer,
+    ).scrubbed(_secrets(plan))
+
+
+def _afterwards(
+    around: Around, probes: Probes | None, interrupted: bool, say: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """Ask the server what it was to be asked and end the probes; returns their columns. Ctrl-C skips what is left."""
+    probe_columns = None
+    try:
+        around.read_counters()
+        if probes is not None:
+            probe_columns = probes.stop(interrupted=interrupted)
+            if probes.exhausted:
+                say("tokenclock serving: the probes ran out before the end; lower --probe-request-rate")
+        around.after()
+    except KeyboardInterrupt:
+        say("tokenclock serving: stopped; the load's own measurements are whole")
+    return probe_columns
+
+
 def _secrets(plan: ServingPlan) -> list[str]:
     return [value for _, value in plan.endpoint.headers] + ([plan.endpoint.api_key] if plan.endpoint.api_key else [])
 
@@ -148,13 +194,16 @@ def _temporary_log(path: Path) -> Path:
 
 
 class _Watcher(Observer):
-    """Passes progress on and writes the event log while the run goes on."""
+    """Passes progress on, keeps the probes going and writes the event log while the run goes on."""
 
-    def __init__(self, on_progress: Progress | None, log: EventLog | None) -> None:
+    def __init__(self, on_progress: Progress | None, log: EventLog | None, probes: Probes | None) -> None:
         self._on_progress = on_progress
         self._log = log
+        self._probes = probes
 
     def on_progress(self, progress: Mapping[str, int]) -> None:
+        if self._probes is not None:
+            self._probes.feed()
         if self._on_progress is not None:
             self._on_progress(progress)
 
@@ -181,10 +230,19 @@ def _facts(plan: ServingPlan) -> RunFacts:
         metadata=output.metadata,
         max_failure_share=output.max_failure_share,
         shared_prefix=plan.dataset.prefix_len > 0,
+        label=output.label,
+        ramp_up=None if load.ramp_up is None else dataclasses.astuple(load.ramp_up),
     )
 
 
-def _conclude(plan: ServingPlan, workload: Workload, records: Records, started: datetime, incomplete: bool) -> Result:
+def _conclude(
+    plan: ServingPlan,
+    workload: Workload,
+    records: Records,
+    started: datetime,
+    incomplete: bool,
+    side: SideResults,
+) -> Result:
     facts = _facts(plan)
     summary = summarise(records, facts)
     return build_result(
@@ -203,28 +261,50 @@ def _conclude(plan: ServingPlan, workload: Workload, records: Records, started: 
         client=records.client,
         created=started,
         incomplete=incomplete,
+        server=side.server,
+        probes=side.probes,
     )
 
 
-def _save(plan: ServingPlan, result: Result, records: Records, path: Path, say: Callable[[str], None]) -> None:
+def _save(
+    plan: ServingPlan,
+    result: Result,
+    records: Records,
+    path: Path,
+    date: str,
+    say: Callable[[str], None],
+    side: SideResults,
+) -> None:
     """Write the files; what can't be written is said and does not take the console's table away."""
     try:
-        json_file.write(result, path, _detailed(plan, records))
+        write = json_file.append if plan.output.append_result else json_file.write
+        write(result, path, _detailed(plan, records, side))
         say(f"tokenclock serving: result in {path}")
+        beside = companion(plan, path, date)
         if plan.output.save_columns:
-            columns = columns_file.columns_path(path)
+            columns = columns_file.columns_path(beside)
             if not columns_file.write(records, columns):
                 say(f"tokenclock serving: too many token events for {columns}: only the request columns are in it")
+        if side.perf_metrics is not None:
+            json_file.write_plain(side.perf_metrics, beside.with_name(f"{beside.stem}-perf_metrics.json"))
         if pytorch_benchmark_file.is_wanted():
-            pytorch_benchmark_file.write(result, pytorch_benchmark_file.pytorch_path(path))
+            pytorch_benchmark_file.write(result, pytorch_benchmark_file.pytorch_path(beside))
     except OSError as error:
         raise MeasurementError(
             f"cannot write {path}: {error.strerror or error}; the event log beside it is kept"
         ) from error
 
 
-def _detailed(plan: ServingPlan, records: Records) -> dict[str, Any] | None:
-    return detailed_arrays(records) if plan.output.save_detailed else None
+def _detailed(plan: ServingPlan, records: Records, side: SideResults) -> dict[str, Any] | None:
+    if not plan.output.save_detailed:
+        return None
+    arrays = detailed_arrays(records)
+    ids = own_ids(plan, records.n_requests)
+    if ids is not None:
+        arrays["request_ids"] = ids
+    if side.record_rows is not None:
+        arrays["perf_metrics_index"] = [row if row >= 0 else None for row in side.record_rows]
+    return arrays
 
 
 def _first_failure(records: Records) -> int:

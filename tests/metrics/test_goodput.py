@@ -25,6 +25,9 @@ def test_a_request_must_meet_every_limit(make_records: Any) -> None:
     assert found.share == 1 / 4
     assert found.request_goodput == pytest.approx(1 / 2)
     assert found.met == {"ttft": 2, "tpot": 2}
+    assert found.interval_95 == pytest.approx((0.0455873, 0.6993582), abs=5e-7)  # Wilson of 1 in 4, by hand
+    assert found.attainment["ttft"].share == found.attainment["tpot"].share == 1 / 2
+    assert found.attainment["ttft"].interval_95 == pytest.approx((0.1500390, 0.8499610), abs=5e-7)
 
 
 def test_a_one_token_answer_has_no_tpot_to_miss_and_is_counted(make_records: Any) -> None:
@@ -47,6 +50,9 @@ def test_without_streaming_ttft_and_tpot_cannot_be_judged(make_records: Any) -> 
         found = goodput(records, limits, S)
         assert found is not None
         assert found.n_good is found.share is found.request_goodput is None
+    mixed = goodput(records, {"tpot": 10, "e2el": 10}, S)
+    assert mixed is not None
+    assert {tag: kept.met for tag, kept in mixed.attainment.items()} == {"e2el": 1}
     by_end = goodput(records, {"e2el": 5}, S)
     assert by_end is not None
     assert by_end.n_good == 1

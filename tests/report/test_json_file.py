@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tokenclock.errors import UsageError
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.report import json_file
 from tokenclock.result import Result
@@ -78,3 +79,23 @@ def test_arrays_only_when_asked(tmp_path: Path, result: Result) -> None:
 def test_a_directory_that_is_not_there_is_an_os_error(tmp_path: Path, result: Result) -> None:
     with pytest.raises(FileNotFoundError):
         json_file.write(result, tmp_path / "none" / "r.json")
+
+
+def test_lines_are_added_and_read_back(tmp_path: Path, result: Result) -> None:
+    path = tmp_path / "all.json"
+    for _ in range(2):
+        json_file.append(result, path)
+    with open(path, "a") as file:
+        file.write('{"half')
+    json_file.append(result, path, {"ttfts": [0.5]})
+    lines = path.read_text().splitlines()
+    assert [json.loads(lines[k])["completed"] for k in (0, 1, 3)] == [result.requests["ok"]] * 3
+    assert json.loads(lines[3])["ttfts"] == [0.5]
+    with pytest.raises(UsageError, match=r"all.json:3 is not JSON"):
+        Result.load_all(path)
+    path.write_text("\n".join([lines[0], "", lines[3], ""]))
+    assert [found.to_dict() for found in Result.load_all(path)] == [result.to_dict()] * 2
+    with pytest.raises(UsageError, match=r"all.json holds 2 results, one a line: read them with Result.load_all"):
+        Result.load(path)
+    path.write_text(lines[0] + "\n")
+    assert Result.load(path).to_dict() == result.to_dict()

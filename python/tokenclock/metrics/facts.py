@@ -22,7 +22,7 @@ class RunFacts:
         model: name of the model as given.
         tokenizer: tokenizer as given, None without one.
         num_prompts: requests asked for.
-        request_rate: requests per second, ``inf`` for no pacing.
+        request_rate: requests per second, ``inf`` for no pacing; with a ramp-up the mean over the run.
         burstiness: gamma shape of the arrival gaps, 1 = Poisson.
         max_concurrency: requests in flight at most, None = unlimited.
         streaming: False for one JSON reply per request.
@@ -33,6 +33,8 @@ class RunFacts:
         metadata: pairs copied to the top of the JSON file.
         max_failure_share: share of failed requests, 0 to 1, above which the run is INVALID.
         shared_prefix: prompts share a prefix by the user's wish, so cached prompt tokens are no surprise.
+        label: the user's name for the run.
+        ramp_up: strategy, first and last rate per second of a rate that changes over the run.
 
     Raises:
         ValueError: an unknown metric or limit, or a percentile out of range.
@@ -53,6 +55,8 @@ class RunFacts:
     metadata: Mapping[str, str] = field(default_factory=dict)
     max_failure_share: float = 0.0
     shared_prefix: bool = False
+    label: str | None = None
+    ramp_up: tuple[str, float, float] | None = None
 
     def __post_init__(self) -> None:
         for tag in self.percentile_metrics:

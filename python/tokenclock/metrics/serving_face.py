@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +20,16 @@ __all__ = ["RULE", "detailed_arrays", "serving_face"]
 RULE = "linear"
 
 
-def serving_face(summary: RunSummary, facts: RunFacts, created: datetime) -> dict[str, Any]:
+def serving_face(
+    summary: RunSummary, facts: RunFacts, created: datetime, extras: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What the ``serving`` console and JSON show, computed once.
 
     Args:
         summary: of the run.
         facts: what was asked.
         created: when the run started, local time.
+        extras: further keys, ``metrics.serving_extras.extra_values``.
 
     Returns:
         ``percentile_rule``, ``metrics`` and ``percentiles`` that were selected, ``streaming``, ``goodput_asked``, and
@@ -57,6 +61,7 @@ def serving_face(summary: RunSummary, facts: RunFacts, created: datetime) -> dic
     }
     for tag in facts.percentile_metrics:
         values.update(_latency_keys(tag, summary.distributions[tag], facts))
+    values.update(extras or {})
     reserved = set(values)
     metadata = {key: text for key, text in facts.metadata.items() if key not in reserved}
     return {

@@ -11,7 +11,7 @@ from typing import Any
 from tokenclock.atomic_file import atomic_write
 from tokenclock.result import Result
 
-__all__ = ["content", "write"]
+__all__ = ["append", "content", "write", "write_plain"]
 
 
 def content(result: Result, detailed: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -31,8 +31,32 @@ def write(result: Result, path: str | os.PathLike[str], detailed: Mapping[str, A
     Raises:
         OSError: the file cannot be written.
     """
+    write_plain(content(result, detailed), path)
+
+
+def write_plain(value: Any, path: str | os.PathLike[str]) -> None:
+    """Write any JSON value whole or not at all."""
     with atomic_write(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", write_through=True)
-        json.dump(content(result, detailed), text, allow_nan=False)
+        json.dump(value, text, allow_nan=False)
         text.write("\n")
         text.detach()
+
+
+def append(result: Result, path: str | os.PathLike[str], detailed: Mapping[str, Any] | None = None) -> None:
+    """Add what `write` would write as one line to the end of a file, made if it is not there.
+
+    A line that an earlier writer left unended is ended first, so that it costs itself alone.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    line = json.dumps(content(result, detailed), allow_nan=False).encode() + b"\n"
+    with open(path, "ab+") as file:
+        if file.tell() > 0:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                line = b"\n" + line
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())

@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.quality import INVALID, OK, Check, Quality
 from tokenclock.records import STATUS_NAMES
 from tokenclock.report.format import (
@@ -21,6 +20,7 @@ from tokenclock.report.format import (
     spread,
     wrapped,
 )
+from tokenclock.report.goodput_rows import goodput_rows
 from tokenclock.result import Result
 
 __all__ = ["render"]
@@ -129,9 +129,7 @@ def _latency_rows(result: Result) -> Iterator[str]:
     if events is not None and (events.status != OK or "itl_per_token" in result.latencies):
         yield own_row("Tokens per event:", fixed(_details(result.quality, "event_tokens")["tokens_per_event"]))
     if result.goodput is not None:
-        yield own_row("Requests within every limit:", percent(result.goodput["share"]))
-        if result.goodput["n_exempt_tpot"]:
-            yield own_row(f"  without a {DEFINITIONS['tpot'].tag.upper()} to miss:", result.goodput["n_exempt_tpot"])
+        yield from goodput_rows(result.goodput, result.requests["scheduled"])
 
 
 def _verdict_rows(quality: Quality) -> Iterator[str]:

@@ -6,6 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tokenclock.report.format import fixed, heading, row, rule
+from tokenclock.report.serving_sections import (
+    energy_section,
+    probe_section,
+    spec_decode_section,
+    time_breakdown_section,
+)
 from tokenclock.result import Result
 
 __all__ = ["render"]
@@ -24,7 +30,7 @@ def render(result: Result, *, full: bool = False) -> str:
 
     Args:
         result: of a serving run.
-        full: the rows of the newest original too: total, failed, standard deviation, minimum, maximum.
+        full: the rows of the newest original too: total, failed, standard deviation, minimum, maximum, energy.
     """
     return "\n".join([*_lines(result.faces["serving"], full)]) + "\n"
 
@@ -47,10 +53,15 @@ def _lines(face: Mapping[str, Any], full: bool) -> Iterator[str]:
     yield row("Total Token throughput (tok/s):", fixed(values["total_token_throughput"]))
     yield row("User throughput (tok/s):", fixed(values["user_throughput"]))
     yield from _iteration_lines(values["avg_decoded_tokens_per_iter"], full)
+    yield from probe_section(values)
     for tag, title in _HEADINGS.items():
         if tag in face["metrics"] and (face["streaming"] or tag not in _NEEDS_STREAM):
             yield heading(title)
             yield from _latency_lines(tag, values, face["percentiles"], full)
+    yield from spec_decode_section(values)
+    if full:
+        yield from energy_section(values)
+    yield from time_breakdown_section(values)
     yield rule()
 
 

@@ -10,7 +10,10 @@ from tokenclock.plan import ServingPlan
 
 __all__ = ["content_stream", "stream"]
 
-_PURPOSES = ("input_lengths", "output_lengths", "arrivals", "prefix", "content", "spare_lengths", "spare_content")
+_PURPOSES = (  # new ones go to the end: the place is part of the seed
+    *("input_lengths", "output_lengths", "arrivals", "prefix", "content", "spare_lengths", "spare_content"),
+    "probes",
+)
 
 
 def stream(purpose: str, *entropy: int) -> np.random.Generator:
