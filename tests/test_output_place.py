@@ -67,4 +67,6 @@ def test_a_file_name_that_is_a_directory_is_refused(tmp_path: Path) -> None:
 def test_files_beside_an_appended_result_are_one_for_each_run() -> None:
     path = Path("d/all.jsonl")
     assert companion(plan(), path, DATE) == path
-    assert companion(plan(append_result=True), path, DATE) == Path("d/all-20260102-030405.jsonl")
+    assert companion(plan(append_result=True), path, DATE) == path
+    shared = plan(append_result=True, result_filename="all.jsonl")
+    assert companion(shared, path, DATE) == Path("d/all-20260102-030405.jsonl")

@@ -47,8 +47,9 @@ def prepare_output(plan: ServingPlan, date: str) -> Path | None:
 
 
 def companion(plan: ServingPlan, path: Path, date: str) -> Path:
-    """The path that names of files beside the result are made from; with --append-result each run has its own."""
-    return path.with_name(f"{path.stem}-{date}{path.suffix}") if plan.output.append_result else path
+    """The path that names of files beside the result are made from; runs that share a file each have their own."""
+    shared = plan.output.append_result and plan.output.result_filename is not None  # a generated name has the date
+    return path.with_name(f"{path.stem}-{date}{path.suffix}") if shared else path
 
 
 def _usable_directory(directory: Path, flag: str) -> None:

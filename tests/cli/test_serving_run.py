@@ -282,3 +282,39 @@ def test_ipv6() -> None:
         assert paced.url.startswith("http://[::1]:")
         run = serving(paced.url)
     assert run.returncode == 0, run.stderr
+
+
+def test_what_is_asked_around_the_run_as_typed(server: PacedServer, tmp_path: Path) -> None:
+    # the paced server has none of these pages: each refusal is one line, and the run goes on
+    run = serving(
+        server.url, "--profile", "--no-test-input", "--flush-cache", "--save-request-time-breakdown", "--temperature",
+        "0", "--probe-request-rate", "50", "--goodput", "ttft:5000", "--label", "typed",
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    for words in ("POST /flush_cache", "POST /start_profile", "/perf_metrics: HTTP 404", "writes no file"):
+        assert len([line for line in run.stderr.splitlines() if words in line]) == 1
+    assert "--temperature" not in run.stderr
+    assert table_row(run.stdout, "Probe requests failed:") == "0"
+    assert table_row(run.stdout, "Requests within every limit:") == "100.00 %"
+    assert "95 % interval (Wilson):" in run.stdout
+    assert "without --save-result saves nothing" not in run.stderr
+
+
+def test_appending_with_a_label_as_typed(server: PacedServer, tmp_path: Path) -> None:
+    for label in ("cold", "warm"):
+        run = serving(server.url, *saved(tmp_path), "--append-result", "--label", label, n=4)
+        assert run.returncode == 0, run.stderr
+    lines = [json.loads(line) for line in (tmp_path / "a.json").read_text().splitlines()]
+    assert [line["label"] for line in lines] == ["cold", "warm"]
+    assert [found.requests["ok"] for found in Result.load_all(tmp_path / "a.json")] == [4, 4]
+
+
+def test_a_ramp_as_typed(server: PacedServer, tmp_path: Path) -> None:
+    run = tokenclock(
+        "serving", "--model", "paced", "--base-url", server.url, "--dataset-name", "random", "--random-ids",
+        "--random-input-len", "8", "--random-output-len", "4", "--num-prompts", "20", "--ramp-up-strategy", "linear",
+        "--ramp-up-start-rps", "50", "--ramp-up-end-rps", "200", "--save-result", "--result-dir", str(tmp_path),
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    (path,) = tmp_path.glob("openai-ramp-up-linear-50.0qps-200.0qps-paced-*.json")
+    assert json.loads(path.read_text())["tokenclock"]["requests"]["loop"] == "open"

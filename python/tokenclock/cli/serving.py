@@ -172,6 +172,11 @@ def main(argv: Sequence[str]) -> int:
         if getattr(plan.output, name) and not plan.output.save_result:
             flag = "--" + name.replace("_", "-")
             print(f"tokenclock serving: {flag} without --save-result saves nothing", file=sys.stderr)
+    if plan.server.time_breakdown and not plan.output.save_result:
+        print(
+            "tokenclock serving: --save-request-time-breakdown without --save-result prints medians and writes no file",
+            file=sys.stderr,
+        )
     from tokenclock.report import quality_block, serving_table
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving

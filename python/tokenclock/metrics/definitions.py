@@ -14,8 +14,8 @@ class Definition:
     Args:
         tag: name in files, e.g. ``ttft``.
         title: heading in tables.
-        unit: unit of the stored values: ns, 1/s, tokens or share.
-        per: what one sample is: a request, a gap between events, or the run.
+        unit: unit of the stored values: ns, 1/s, 1/J, tokens or share.
+        per: what one sample is: a request, a gap between events, a probe, or the run.
         formula: how it is computed, in words of the columns.
         better: ``lower`` or ``higher``.
     """
@@ -97,6 +97,46 @@ _TABLE = (
         "1/s",
         "run",
         "requests that met every named limit / duration; a failure is a miss, a one-token answer has no TPOT to miss",
+        "higher",
+    ),
+    Definition(
+        "goodput_share",
+        "Requests within every limit",
+        "share",
+        "run",
+        "requests that met every named limit / all scheduled; with Wilson's 95 % interval, and for each limit alone",
+        "higher",
+    ),
+    Definition(
+        "probe_e2el",
+        "End-to-end Latency of probes",
+        "ns",
+        "probe",
+        "t_last_token - t_sent of the one-token requests beside the load that were due before the load ended",
+        "lower",
+    ),
+    Definition(
+        "spec_decode_acceptance_rate",
+        "Acceptance rate",
+        "share",
+        "run",
+        "accepted / drafted tokens, by the server's counters before and after the load",
+        "higher",
+    ),
+    Definition(
+        "spec_decode_acceptance_length",
+        "Acceptance length",
+        "tokens",
+        "run",
+        "1 + accepted tokens / drafts, by the same counters",
+        "higher",
+    ),
+    Definition(
+        "output_tps_per_w",
+        "Output tokens per second per watt",
+        "1/J",
+        "run",
+        "sum of OSL / energy of the server's GPUs between the readings before and after the load",
         "higher",
     ),
 )

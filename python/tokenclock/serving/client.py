@@ -18,7 +18,7 @@ from tokenclock.serving.endpoint import Endpoint, Prompt, body_builder, request_
 from tokenclock.serving.unrecognised import Events, read_unrecognised
 from tokenclock.units import NS_PER_S
 
-__all__ = ["LoadRequests", "Observer", "run_load"]
+__all__ = ["LoadRequests", "Observer", "client_settings", "run_load"]
 
 Array = npt.NDArray[Any]
 
@@ -95,6 +95,17 @@ class _Feeder:
         return b"".join(lines), np.cumsum([0, *map(len, lines)], dtype=np.int64)
 
 
+def client_settings(plan: ServingPlan) -> dict[str, Any]:
+    """Options of every native client of a run, the load's and the probes': how a request is sent and waited for."""
+    return {
+        "request_head": request_head(plan),
+        "stream": plan.load.streaming,
+        "keep_alive": plan.endpoint.connection == "reuse",
+        "request_timeout_ns": int(plan.load.request_timeout_s * NS_PER_S),
+        "no_progress_timeout_ns": int(plan.load.no_progress_timeout_s * NS_PER_S),
+    }
+
+
 def run_load(
     plan: ServingPlan,
     requests: LoadRequests,
@@ -136,16 +147,12 @@ def run_load(
     closed_loop = slots is not None and not bool(np.any(requests.t_due_ns))
     client = LoadClient(
         addresses=list(addresses or Endpoint.parse(plan.endpoint.base_url).resolve()),
-        request_head=request_head(plan),
         n_rows=n,
-        stream=plan.load.streaming,
         max_concurrency=slots or 0,
         closed_loop=closed_loop,
         n_workers=plan.load.workers,
-        keep_alive=plan.endpoint.connection == "reuse",
         kernel_stamps=kernel_stamps,
-        request_timeout_ns=int(plan.load.request_timeout_s * NS_PER_S),
-        no_progress_timeout_ns=int(plan.load.no_progress_timeout_s * NS_PER_S),
+        **client_settings(plan),
         keep_text=keep_text or keep_all_text,
         text_limit_bytes=_NO_LIMIT if keep_all_text else _AHEAD_BYTES,
         keep_final_event=keep_final_event,

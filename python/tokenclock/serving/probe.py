@@ -12,7 +12,8 @@ import numpy.typing as npt
 from tokenclock._core import LoadClient
 from tokenclock.plan import ServingPlan
 from tokenclock.records import MISSING_NS
-from tokenclock.serving.endpoint import request_body, request_head
+from tokenclock.serving.client import client_settings
+from tokenclock.serving.endpoint import request_body
 from tokenclock.units import NS_PER_S
 from tokenclock.workload.streams import stream
 
@@ -42,13 +43,9 @@ class Probes:
         self._epoch_ns = 0
         self._client = LoadClient(
             addresses=list(addresses),
-            request_head=request_head(plan),
             n_rows=most,
-            stream=plan.load.streaming,
-            keep_alive=plan.endpoint.connection == "reuse",
-            request_timeout_ns=int(plan.load.request_timeout_s * NS_PER_S),
-            no_progress_timeout_ns=int(plan.load.no_progress_timeout_s * NS_PER_S),
             event_capacity=4 * most,
+            **client_settings(plan),
         )
 
     @property
