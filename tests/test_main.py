@@ -57,8 +57,8 @@ def test_the_version_names_compiler_and_features() -> None:
         (["serving", "--profile"],
          "tokenclock serving: --profile is not built yet; start and stop the server's profiler by hand\n"),
         (["serving", "--model", "a\nb", "--dataset-name", "c\nd"],
-         "tokenclock serving: --dataset-name must be random, got c d; use --dataset-name random, whose prompts are "
-         "synthetic and need no file and no network\n"),
+         "tokenclock serving: --dataset-name must be one of random, sharegpt, burstgpt, sonnet, trtllm_custom, custom, "
+         "hf, random_image, got c d\n"),
     ],
 )  # fmt: skip
 def test_a_usage_error_is_one_line_on_stderr_and_exit_2(arguments: list[str], line: str) -> None:

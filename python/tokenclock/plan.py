@@ -17,21 +17,42 @@ from tokenclock.plan_checks import is_number as _is_number
 from tokenclock.plan_checks import require as _require
 from tokenclock.plan_checks import require_int as _require_int
 from tokenclock.plan_checks import require_seconds as _require_seconds
+from tokenclock.plan_datasets import (
+    DATASET_KINDS,
+    BurstGptDataset,
+    CustomDataset,
+    Dataset,
+    HfDataset,
+    RandomDataset,
+    RandomImageDataset,
+    ShareGptDataset,
+    SonnetDataset,
+    TrtllmCustomDataset,
+)
 from tokenclock.plan_generation import GenerationPlan
 from tokenclock.plan_server import RampUp, ServerPlan
 
 __all__ = [
+    "DATASET_KINDS",
     "GOODPUT_METRICS",
     "LATENCY_METRICS",
     "MASK",
+    "BurstGptDataset",
+    "CustomDataset",
+    "Dataset",
     "EndpointPlan",
     "GenerationPlan",
+    "HfDataset",
     "LoadPlan",
     "OutputPlan",
     "RampUp",
     "RandomDataset",
+    "RandomImageDataset",
     "ServerPlan",
     "ServingPlan",
+    "ShareGptDataset",
+    "SonnetDataset",
+    "TrtllmCustomDataset",
 ]
 
 MASK = "***"
@@ -56,6 +77,8 @@ class EndpointPlan:
     headers: tuple[tuple[str, str], ...] = ()
     api_key: str | None = None  # sent as `Authorization: Bearer`
     connection: str = "reuse"  # reuse: keep-alive; new: one connection per request
+    lora_modules: tuple[str, ...] = ()  # adapters, by the names the server knows; each request goes to one of them
+    lora_assignment: str = "random"  # random | round-robin
 
     def __post_init__(self) -> None:
         _require(bool(self.model), "--model", "a model name", self.model)
@@ -70,6 +93,11 @@ class EndpointPlan:
         )
         _require(self.tokenizer_mode in ("auto", "slow"), "--tokenizer-mode", "auto or slow", self.tokenizer_mode)
         _require(self.connection in ("reuse", "new"), "--connection", "reuse or new", self.connection)
+        for module in self.lora_modules:
+            ok = isinstance(module, str) and bool(module.strip())
+            _require(ok, "--lora-modules", "names that the server knows", module, "GET /v1/models lists them")
+        assignment = self.lora_assignment
+        _require(assignment in ("random", "round-robin"), "--lora-assignment", "random or round-robin", assignment)
         for name, value in self.headers:
             _require(bool(_HEADER_NAME.fullmatch(name)), "--header", "KEY=VALUE or 'Key: value'", name)
             _require(
@@ -182,35 +210,6 @@ class LoadPlan:
 
 
 @dataclass(frozen=True)
-class RandomDataset:
-    """Synthetic prompts of asked lengths, in tokens."""
-
-    name: str = "random"
-    input_len: int = 1024  # without the prefix
-    output_len: int = 128
-    range_ratio: float = 0.0  # lengths are uniform on [int(L(1-r)), int(L(1+r))]
-    prefix_len: int = 0  # tokens shared by all prompts, in addition to input_len
-    random_ids: bool = False
-    tokenize_on_client: bool = False  # send token ids rather than text
-    vocab_size: int | None = None  # ids 3 .. vocab_size-1 are drawn when there is no tokenizer
-
-    def __post_init__(self) -> None:
-        _require(self.name == "random", "--dataset-name", "random", self.name)
-        _require_int("--random-input-len", self.input_len, 1)
-        _require_int("--random-output-len", self.output_len, 1)
-        _require_int("--random-prefix-len", self.prefix_len, 0)
-        _require(
-            _is_number(self.range_ratio) and 0 <= self.range_ratio < 1,
-            "--random-range-ratio",
-            "in [0, 1)",
-            self.range_ratio,
-            "0 gives fixed lengths, 0.2 gives 80 % to 120 % of each",
-        )
-        if self.vocab_size is not None:
-            _require_int("--vocab-size", self.vocab_size, 16)
-
-
-@dataclass(frozen=True)
 class OutputPlan:
     """What is printed and saved, and what makes the command fail."""
 
@@ -278,7 +277,7 @@ class ServingPlan:
     endpoint: EndpointPlan
     load: LoadPlan = field(default_factory=LoadPlan)
     generation: GenerationPlan = field(default_factory=GenerationPlan)
-    dataset: RandomDataset = field(default_factory=RandomDataset)
+    dataset: Dataset = field(default_factory=RandomDataset)
     output: OutputPlan = field(default_factory=OutputPlan)
     server: ServerPlan = field(default_factory=ServerPlan)
 
@@ -303,6 +302,7 @@ class ServingPlan:
         """
         data = dataclasses.asdict(self)
         endpoint, load = data["endpoint"], data["load"]
+        endpoint["lora_modules"] = list(self.endpoint.lora_modules)
         endpoint["headers"] = [[name, value if secrets else MASK] for name, value in self.endpoint.headers]
         if not secrets and endpoint["api_key"] is not None:
             endpoint["api_key"] = MASK
@@ -319,6 +319,10 @@ class ServingPlan:
         groups: dict[str, Any] = {}
         for group, kind in _GROUPS.items():
             values = dict(data.get(group, {}))
+            if group == "dataset":
+                name = values.get("name", "random")
+                _require(name in DATASET_KINDS, "plan.dataset", "one of " + ", ".join(DATASET_KINDS), name)
+                kind = DATASET_KINDS[name]
             known = {item.name for item in dataclasses.fields(kind)}
             unknown = sorted(set(values) - known)
             _require(not unknown, f"plan.{group}", "of known fields", ", ".join(unknown), "written by a later version?")

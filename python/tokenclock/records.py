@@ -66,6 +66,7 @@ REQUEST_COLUMNS: dict[str, tuple[str, float]] = {
     "finish_reason": ("uint8", 0),
     "resent": ("uint8", 0),
     "tokens_per_iteration": ("float64", float("nan")),
+    "lora": ("int16", -1),  # which of the plan's LoRA modules was asked for
 }
 
 

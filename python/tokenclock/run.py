@@ -31,9 +31,8 @@ from tokenclock.serving.preflight import explain_failure, send_test_request, sen
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.server import ask_models
 from tokenclock.workload.arrivals import mean_rate
-from tokenclock.workload.random_workload import build_workload
+from tokenclock.workload.build import build_workload, needs_vocabulary
 from tokenclock.workload.realised import Workload
-from tokenclock.workload.tokenizer import find_tokenizer
 
 __all__ = ["run_serving"]
 
@@ -106,10 +105,7 @@ def run_serving(
 
 
 def _realise(plan: ServingPlan) -> Workload:
-    n_vocab = None
-    needs_ids = not plan.endpoint.is_chat and plan.dataset.vocab_size is None and find_tokenizer(plan) is None
-    if needs_ids:
-        n_vocab = ask_models(plan).n_vocab
+    n_vocab = ask_models(plan).n_vocab if needs_vocabulary(plan) else None
     return build_workload(plan, n_vocab=n_vocab)
 
 
@@ -145,6 +141,7 @@ def _load(
             workload.osl_requested,
             workload.t_due_ns,
             plan.load.request_id_prefix,
+            lora=workload.lora_index,
         ),
         addresses=addresses,
         keep_text=count_tokens is not None,
@@ -185,7 +182,9 @@ def _open_log(plan: ServingPlan, workload: Workload, path: Path | None, say: Cal
         shutil.rmtree(directory, ignore_errors=True)
     else:
         return None
-    asked = {"isl_requested": workload.isl_requested, "osl_requested": workload.osl_requested}
+    asked: dict[str, Any] = {"isl_requested": workload.isl_requested, "osl_requested": workload.osl_requested}
+    if workload.lora_index is not None:
+        asked["lora"] = workload.lora_index
     return EventLog(directory, plan.to_dict(), asked, warn=lambda line: say(f"tokenclock serving: {line}"))
 
 
@@ -212,14 +211,14 @@ class _Watcher(Observer):
             self._log.write(client.take_final(), client.columns())
 
 
-def _facts(plan: ServingPlan) -> RunFacts:
+def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
     output, load = plan.output, plan.load
     return RunFacts(
         backend=plan.endpoint.backend,
         model=plan.endpoint.model,
         tokenizer=plan.endpoint.tokenizer or plan.endpoint.model,
-        num_prompts=load.num_prompts,
-        request_rate=mean_rate(load),
+        num_prompts=len(workload),
+        request_rate=workload.mean_rate or mean_rate(load),
         burstiness=load.burstiness,
         max_concurrency=load.max_concurrency,
         streaming=load.streaming,
@@ -229,7 +228,7 @@ def _facts(plan: ServingPlan) -> RunFacts:
         slos_ms=output.goodput_ms,
         metadata=output.metadata,
         max_failure_share=output.max_failure_share,
-        shared_prefix=plan.dataset.prefix_len > 0,
+        shared_prefix=workload.shared_prefix,
         label=output.label,
         ramp_up=None if load.ramp_up is None else dataclasses.astuple(load.ramp_up),
     )
@@ -243,7 +242,7 @@ def _conclude(
     incomplete: bool,
     side: SideResults,
 ) -> Result:
-    facts = _facts(plan)
+    facts = _facts(plan, workload)
     summary = summarise(records, facts)
     return build_result(
         summary,
@@ -257,6 +256,7 @@ def _conclude(
             "tokenizer": workload.tokenizer,
             "notes": list(workload.notes),
             "prompt_tokens": workload.asked_and_got(),
+            "lora": workload.lora_counts(),
         },
         client=records.client,
         created=started,

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tokenclock.cli.not_built import DATASETS
 from tokenclock.cli.serving import build_parser, plan_from_argv
 from tokenclock.errors import UsageError
 from tokenclock.plan import EndpointPlan, RampUp, ServerPlan, ServingPlan
@@ -128,15 +127,9 @@ def test_where_requests_go(flags: str, base_url: str, path: str) -> None:
 NOT_BUILT = {
     "--custom-tokenizer x": "--custom-tokenizer is not built yet; "
     "give a directory with a tokenizer.json by --tokenizer",
-    "--dataset-path x": "--dataset-path is not built yet; use --dataset-name random",
-    "--download-path x": "--download-path is not built yet; tokenclock never downloads data",
-    "--lora-modules a b": "--lora-modules is not built yet; run once for each adapter with --served-model-name",
+    "--download-path x": "--download-path is refused: tokenclock never downloads data: "
+    "fetch the file and name it by --dataset-path",
     "--use-beam-search": "--use-beam-search is not built yet; the original accepts and ignores it: leave it out",
-    "--sharegpt-output-len 5": "--sharegpt-output-len is not built yet; "
-    "use --dataset-name random with --random-output-len",
-    "--sonnet-input-len=5": "--sonnet-input-len is not built yet; use --dataset-name random",
-    "--hf-subset x": "--hf-subset is not built yet; use --dataset-name random",
-    "--random-image-width 5": "--random-image-width is not built yet; use --dataset-name random",
     "--no-stream": "--no-stream is not built yet; for replies in one piece use --non-streaming",
     "--insecure": "--insecure is not built yet; https:// is not built yet either",
     "--disable-ignore-eos": "--disable-ignore-eos is not built yet; "
@@ -219,22 +212,9 @@ def test_what_cannot_be_is_refused_in_these_words(flags: str, line: str) -> None
     assert caught.value.exit_code == 2
 
 
-def test_a_missing_dataset_and_a_missing_model_say_what_to_do() -> None:
-    with pytest.raises(UsageError, match=r"--dataset-name is needed .* use --dataset-name random"):
-        plan_from_argv(["--model", "m"], {})
+def test_a_missing_model_says_what_to_do() -> None:
     with pytest.raises(UsageError, match="--model is needed: the name the server knows its model by"):
         plan_from_argv(["--dataset-name", "random"], {})
-
-
-@pytest.mark.parametrize("name", sorted(DATASETS))
-def test_other_datasets_are_not_built_yet(name: str) -> None:
-    with pytest.raises(UsageError, match=f"--dataset-name {name} is not built yet; use --dataset-name random"):
-        plan_from_argv(["--model", "m", "--dataset-name", name], {})
-
-
-def test_an_unknown_dataset_is_not_called_planned() -> None:
-    with pytest.raises(UsageError, match="--dataset-name must be random, got rendom"):
-        plan_from_argv(["--model", "m", "--dataset-name", "rendom"], {})
 
 
 def test_no_flag_is_both_accepted_and_refused() -> None:
@@ -242,7 +222,7 @@ def test_no_flag_is_both_accepted_and_refused() -> None:
         if flag.startswith("--") and flag != "--help":
             with pytest.raises(UsageError) as caught:
                 plan_from_argv([flag + "=\0"], {})
-            assert "not built yet" not in str(caught.value).replace("sharegpt is not built yet", "")
+            assert "not built yet" not in str(caught.value)
 
 
 def test_the_key_comes_from_the_environment_and_only_from_there() -> None:

@@ -6,34 +6,23 @@ from collections.abc import Sequence
 
 from tokenclock.errors import UsageError
 
-__all__ = ["DATASETS", "refuse_dataset", "refuse_flags"]
+__all__ = ["DATASETS", "refuse_flags"]
 
 # A flag -> what to do instead; an empty text where there is nothing but waiting.
 _FLAGS: dict[str, str] = {
     # the TensorRT-LLM client
     "--custom-tokenizer": "give a directory with a tokenizer.json by --tokenizer",
-    "--dataset-path": "use --dataset-name random",
-    "--download-path": "tokenclock never downloads data",
-    "--download-timeout": "tokenclock never downloads data",
-    "--lora-modules": "run once for each adapter with --served-model-name",
-    "--sharegpt-output-len": "use --dataset-name random with --random-output-len",
     "--use-beam-search": "the original accepts and ignores it: leave it out",
     # vLLM's client
     "--asr-max-audio-len-sec": "",
     "--asr-min-audio-len-sec": "",
-    "--custom-output-len": "use --random-output-len",
-    "--disable-shuffle": "",
     "--input-len": "use --random-input-len",
     "--insecure": "https:// is not built yet either",
-    "--lora-assignment": "run once for each adapter with --served-model-name",
-    "--no-oversample": "prompts of --dataset-name random never repeat",
     "--no-self-timed": "leave it out: due times come from --request-rate",
     "--no-stream": "for replies in one piece use --non-streaming",
     "--output-len": "use --random-output-len",
     "--plot-dataset-stats": "",
     "--plot-timeline": "it comes with the report command",
-    "--self-timed": "leave it out: due times come from --request-rate",
-    "--skip-chat-template": "",
     "--skip-tokenizer-init": "leave --tokenizer out",
     "--timeline-itl-thresholds": "it comes with the report command",
     # SGLang's client
@@ -51,6 +40,9 @@ _FLAGS: dict[str, str] = {
     "--prompt-suffix": "",
     "--random-input": "use --random-input-len",
     "--random-output": "use --random-output-len",
+    "--hf-name": "it is read off the columns: leave it out",
+    "--lora-request-distribution": "use --lora-assignment random or round-robin",
+    "--lora-zipf-alpha": "use --lora-assignment random or round-robin",
     "--return-logprob": "use --logprobs N",
     "--rust-client": "leave it out: the client is native",
     "--rust-worker-threads": "use --workers",
@@ -61,33 +53,32 @@ _FLAGS: dict[str, str] = {
     "--config": "give flags, or variables such as TOKENCLOCK_SERVING_SEED",
     "--unix-socket": "use --base-url http://HOST:PORT",
 }
+_REFUSED: dict[str, str] = {  # flags that will never do what the original's did
+    "--download-path": "tokenclock never downloads data: fetch the file and name it by --dataset-path",
+    "--download-timeout": "tokenclock never downloads data: fetch the file and name it by --dataset-path",
+}
 _FAMILIES: dict[str, str] = {
     "--blazedit-": "use --dataset-name random",
     "--gsp-": "use --random-prefix-len for one shared prefix",
-    "--hf-": "use --dataset-name random",
-    "--lora-": "run once for each adapter with --served-model-name",
     "--mooncake-": "use --dataset-name random",
     "--prefix-repetition-": "use --random-prefix-len for one shared prefix",
     "--profile-": "set these in the server and use --profile",
-    "--random-image-": "use --dataset-name random",
     "--random-mm-": "use --dataset-name random",
     "--return-logprob-": "use --logprobs N",
-    "--sonnet-": "use --dataset-name random",
     "--spec-bench-": "use --dataset-name random",
     "--speed-bench-": "use --dataset-name random",
     "--timed-trace-": "use --dataset-name random",
     "--top-logprobs-": "use --logprobs N",
 }
-_TRTLLM_DATASETS = "sharegpt", "burstgpt", "sonnet", "random_image", "hf", "trtllm_custom"
 _VLLM_DATASETS = (
-    *("random-mm", "random-rerank", "custom", "custom_image", "custom_audio", "prefix_repetition"),
+    *("random-mm", "random-rerank", "custom_image", "custom_audio", "prefix_repetition"),
     *("spec_bench", "speed_bench", "timed_trace"),
 )
 _SGLANG_DATASETS = (
     *("agentic-trace", "openai", "random-ids", "generated-shared-prefix", "mmmu", "image", "mooncake"),
     *("longbench_v2", "speed-bench"),
 )
-DATASETS = frozenset((*_TRTLLM_DATASETS, *_VLLM_DATASETS, *_SGLANG_DATASETS))
+DATASETS = frozenset((*_VLLM_DATASETS, *_SGLANG_DATASETS))  # not built
 
 
 def refuse_flags(arguments: Sequence[str]) -> None:
@@ -96,20 +87,10 @@ def refuse_flags(arguments: Sequence[str]) -> None:
         flag = argument.partition("=")[0]
         if not flag.startswith("--"):
             continue
+        if flag in _REFUSED:
+            raise UsageError(f"{flag} is refused: {_REFUSED[flag]}")
         families = [advice for family, advice in _FAMILIES.items() if flag.startswith(family)]
         if flag not in _FLAGS and not families:
             continue
         advice = _FLAGS[flag] if flag in _FLAGS else families[0]
         raise UsageError(f"{flag} is not built yet" + (f"; {advice}" if advice else ""))
-
-
-def refuse_dataset(name: str | None) -> None:
-    """Raise UsageError for every dataset but `random`, in words that fit its kind."""
-    if name == "random":
-        return
-    advice = "use --dataset-name random, whose prompts are synthetic and need no file and no network"
-    if name is None:
-        raise UsageError(f"--dataset-name is needed (the original's default sharegpt is not built yet); {advice}")
-    if name in DATASETS:
-        raise UsageError(f"--dataset-name {name} is not built yet; {advice}")
-    raise UsageError(f"--dataset-name must be random, got {name}; {advice}")

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tokenclock.cli.arguments import from_environment
-from tokenclock.cli.not_built import refuse_dataset, refuse_flags
+from tokenclock.cli.dataset_flags import dataset_of, unused_flags
+from tokenclock.cli.not_built import refuse_flags
 from tokenclock.cli.serving_flags import build_parser
 from tokenclock.errors import UsageError
 
@@ -24,10 +25,14 @@ ENVIRONMENT_PREFIX = "TOKENCLOCK_SERVING_"
 
 def plan_from_argv(argv: Sequence[str], environment: Mapping[str, str]) -> ServingPlan:
     """The plan of a command line. Raises UsageError with one line for anything wrong, or SystemExit after --help."""
+    return plan_from_args(_read(argv, environment), environment)
+
+
+def _read(argv: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
     refuse_flags(argv)
     parser = build_parser()
     preset = from_environment(parser, environment, ENVIRONMENT_PREFIX) if not {"-h", "--help"} & set(argv) else []
-    return plan_from_args(parser.read([*preset, *argv]), environment)
+    return parser.read([*preset, *argv])
 
 
 def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> ServingPlan:
@@ -35,7 +40,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
     from tokenclock import plan
     from tokenclock.serving.endpoint import Endpoint
 
-    refuse_dataset(args.dataset_name)
+    dataset = dataset_of(args)
     if not args.model:
         raise UsageError("--model is needed: the name the server knows its model by (GET /v1/models lists them)")
     base_url = args.base_url or _base_url(args.host, args.port)
@@ -56,6 +61,8 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             headers=tuple(args.header),
             api_key=environment.get("OPENAI_API_KEY") or None,
             connection=args.connection,
+            lora_modules=tuple(args.lora_modules),
+            lora_assignment=args.lora_assignment,
         ),
         load=plan.LoadPlan(
             num_prompts=args.num_prompts,
@@ -87,16 +94,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             chat_template_kwargs=_chat_template_kwargs(args),
             extra_body=args.extra_body,
         ),
-        dataset=plan.RandomDataset(
-            name=args.dataset_name,
-            input_len=args.random_input_len,
-            output_len=args.random_output_len,
-            range_ratio=args.random_range_ratio,
-            prefix_len=args.random_prefix_len,
-            random_ids=args.random_ids,
-            tokenize_on_client=args.tokenize_on_client,
-            vocab_size=args.vocab_size,
-        ),
+        dataset=dataset,
         output=plan.OutputPlan(
             percentile_metrics=args.percentile_metrics,
             metric_percentiles=(99.0,) if args.metric_percentiles is None else args.metric_percentiles,
@@ -167,7 +165,10 @@ def _path(backend: str, asked: str | None) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns its exit code. Raises TokenclockError for what ends it early."""
-    plan = plan_from_argv(argv, os.environ)
+    args = _read(argv, os.environ)
+    plan = plan_from_args(args, os.environ)
+    for flag in unused_flags(args, plan.dataset.name):
+        print(f"tokenclock serving: {flag} is of no use to --dataset-name {plan.dataset.name}", file=sys.stderr)
     for name in ("save_detailed", "append_result", "result_dir", "result_filename"):
         if getattr(plan.output, name) and not plan.output.save_result:
             flag = "--" + name.replace("_", "-")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tokenclock.cli import arguments as words
 from tokenclock.cli.arguments import CommandParser
+from tokenclock.cli.dataset_flags import add_dataset_flags
 
 __all__ = ["build_parser"]
 
@@ -32,6 +33,10 @@ examples:
   Poisson arrivals at 4 requests/s, share of requests that meet two limits:
     tokenclock serving --base-url http://10.0.0.7:8000 --model my-model --dataset-name random --request-rate 4 \\
         --num-prompts 400 --ignore-eos --percentile-metrics ttft,tpot,itl,e2el --goodput ttft:300 tpot:40
+
+  recorded conversations, spread over two adapters in turn:
+    tokenclock serving --model my-model --tokenizer DIR --dataset-name sharegpt --dataset-path ShareGPT.json \\
+        --num-prompts 200 --max-concurrency 8 --lora-modules law poetry --lora-assignment round-robin
 """
 
 
@@ -39,13 +44,13 @@ def build_parser() -> CommandParser:
     """The command's parser: every flag with its unit and default, none read yet."""
     parser = CommandParser(
         prog="tokenclock serving",
-        usage="tokenclock serving --model NAME --dataset-name random [FLAGS]",
+        usage="tokenclock serving --model NAME --dataset-name NAME [FLAGS]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
     )
     _add_endpoint(parser)
     _add_load(parser)
-    _add_dataset(parser)
+    add_dataset_flags(parser)
     _add_generation(parser)
     _add_server_side(parser)
     _add_output(parser)
@@ -75,6 +80,20 @@ def _add_endpoint(parser: CommandParser) -> None:
         help="model name to send; a directory with a tokenizer.json also gives the tokenizer (required)",
     )
     add("--served-model-name", metavar="NAME", help="model name to send, where the server knows it by another")
+    add(
+        "--lora-modules",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="adapters by the names the server knows; each request is sent to one of them (default: none)",
+    )
+    add(
+        "--lora-assignment",
+        default="random",
+        metavar="HOW",
+        help="random: drawn for each request from the seed; round-robin: dealt in turn (default: random)",
+    )
     add(
         "--tokenizer",
         metavar="DIR",
@@ -177,36 +196,6 @@ def _add_load(parser: CommandParser) -> None:
         help="send `x-request-id: TEXT<number>` with each request (default: not sent)",
     )
     add("--workers", default=1, type=words.whole_number, metavar="N", help="native client threads (default: 1)")
-
-
-def _add_dataset(parser: CommandParser) -> None:
-    group = parser.add_argument_group("dataset", "Lengths are in tokens.")
-    add = group.add_argument
-    add("--dataset-name", metavar="NAME", help="random: synthetic prompts, no network needed (required)")
-    add("--random-input-len", default=1024, type=words.whole_number, metavar="L", help="prompt length (default: 1024)")
-    add("--random-output-len", default=128, type=words.whole_number, metavar="L", help="answer length (default: 128)")
-    add(
-        "--random-range-ratio",
-        default=0.0,
-        type=words.number,
-        metavar="R",
-        help="lengths are uniform from int(L(1-R)) to int(L(1+R)), R in [0, 1) (default: 0)",
-    )
-    add(
-        "--random-prefix-len",
-        default=0,
-        type=words.whole_number,
-        metavar="L",
-        help="tokens at the start that all prompts share, added to the prompt length (default: 0)",
-    )
-    add("--random-ids", action="store_true", help="draw token ids rather than text of a dataset; what happens anyway")
-    add("--tokenize-on-client", action="store_true", help="send token ids, not text: exact lengths on every server")
-    add(
-        "--vocab-size",
-        type=words.whole_number,
-        metavar="N",
-        help="draw token ids below N (default: the tokenizer's, else what /v1/models reports, else 10000)",
-    )
 
 
 def _add_generation(parser: CommandParser) -> None:

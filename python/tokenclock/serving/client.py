@@ -25,6 +25,7 @@ Array = npt.NDArray[Any]
 _AHEAD_BYTES = 64 << 20  # bodies built and not yet done with
 _AHEAD_S = 0.2  # longest time spent on bodies before the first request goes out
 _BATCH = 256  # bodies per hand-over
+_BATCH_BYTES = 2 << 20  # beyond it a hand-over ends early: bodies with pictures take long to build
 _POLL_S = 0.05  # how often progress, feeding and Ctrl-C get their turn
 _NO_LIMIT = 1 << 62
 _SERVER, _TOKENIZER, _EVENTS = (OSL_SOURCE_NAMES.index(name) for name in ("server usage", "tokenizer", "event count"))
@@ -35,10 +36,11 @@ class LoadRequests:
     """What is to be sent: one entry per row.
 
     Args:
-        prompts: text or token ids.
+        prompts: text, token ids or messages of a chat.
         isl_requested: int32 (n,), tokens asked for; -1 where unknown.
         osl_requested: int32 (n,), output tokens asked for.
         t_due_ns: int64 (n,), due times after the start, rising; all zero for a closed loop.
+        lora: int16 (n,), which of the plan's LoRA modules each row asks for; None: the plan's model.
         id_prefix: row i is sent with the header `x-request-id: <prefix>i`; None sends none.
     """
 
@@ -47,6 +49,7 @@ class LoadRequests:
     osl_requested: Array
     t_due_ns: Array
     id_prefix: str | None = None
+    lora: Array | None = None
 
 
 class Observer:
@@ -64,7 +67,7 @@ class _Feeder:
     """Builds bodies in row order, never more than `_AHEAD_BYTES` ahead of the workers."""
 
     client: LoadClient
-    build: Callable[[Prompt, int], bytes]
+    build: Callable[[Prompt, int, int], bytes]
     requests: LoadRequests
     next_row: int = 0
     closed: bool = field(default=False)
@@ -72,10 +75,8 @@ class _Feeder:
     def feed(self, deadline_s: float) -> None:
         n = len(self.requests.prompts)
         while self.next_row < n and self.client.pending_bytes < _AHEAD_BYTES:
-            rows = np.arange(self.next_row, min(self.next_row + _BATCH, n), dtype=np.int32)
-            bodies = [
-                self.build(self.requests.prompts[row], int(self.requests.osl_requested[row])) for row in rows.tolist()
-            ]
+            bodies = self._bodies(range(self.next_row, min(self.next_row + _BATCH, n)))
+            rows = np.arange(self.next_row, self.next_row + len(bodies), dtype=np.int32)
             offsets = np.zeros(len(bodies) + 1, dtype=np.int64)
             np.cumsum([len(body) for body in bodies], out=offsets[1:])
             lines, line_offsets = self._head_lines(rows)
@@ -86,6 +87,17 @@ class _Feeder:
         if self.next_row == n and not self.closed:
             self.client.close()
             self.closed = True
+
+    def _bodies(self, rows: range) -> list[bytes]:
+        """The bodies of these rows, or of the first of them when they are large."""
+        requests, bodies, size = self.requests, list[bytes](), 0
+        for row in rows:
+            lora = -1 if requests.lora is None else int(requests.lora[row])
+            bodies.append(self.build(requests.prompts[row], int(requests.osl_requested[row]), lora))
+            size += len(bodies[-1])
+            if size > _BATCH_BYTES:
+                break
+        return bodies
 
     def _head_lines(self, rows: Array) -> tuple[bytes, Array | None]:
         """Header lines of single requests and where each one's begin; nothing without ids to send."""
@@ -207,6 +219,8 @@ def _to_records(
     for name in columns:
         if name in native:
             columns[name] = native[name].astype(REQUEST_COLUMNS[name][0])
+    if requests.lora is not None:
+        columns["lora"] = np.asarray(requests.lora, dtype=np.int16)
     errors = client.errors()
     tokens = client.tokens()
     events = Events(tokens["token_offsets"], tokens["t_token_ns"], tokens["n_tokens"], tokens["t_read_ns"])

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.plan import ServingPlan
+from tokenclock.workload.messages import Messages, Prompt
 
-__all__ = ["Endpoint", "Prompt", "body_builder", "request_body", "request_head"]
-
-Prompt = str | Sequence[int]  # text, or token ids
+__all__ = ["BodyBuilder", "Endpoint", "Prompt", "body_builder", "request_body", "request_head"]
 
 _compact_json = json.JSONEncoder(separators=(",", ":")).encode  # made once; quicker than joining str() of ids
 _DEFAULT_HEADERS = (
@@ -114,36 +112,45 @@ def request_head(plan: ServingPlan, host_header: str | None = None) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
 
 
-def request_body(plan: ServingPlan, prompt: Prompt, osl: int) -> bytes:
+def request_body(plan: ServingPlan, prompt: Prompt, osl: int, lora: int = -1) -> bytes:
     """One request body as JSON bytes. For many, keep a `body_builder(plan)`."""
-    return body_builder(plan)(prompt, osl)
+    return body_builder(plan)(prompt, osl, lora)
 
 
-def body_builder(plan: ServingPlan) -> Callable[[Prompt, int], bytes]:
-    """A function (prompt, output length in tokens) -> JSON body, with everything constant built once."""
-    with_text = _Template(plan, ids=False)
-    with_ids = _Template(plan, ids=True)
+class BodyBuilder(Protocol):
+    """Makes bodies of one plan."""
 
-    def build(prompt: Prompt, osl: int) -> bytes:
-        return with_text.fill(json.dumps(prompt), osl) if isinstance(prompt, str) else with_ids.fill(_ids(prompt), osl)
+    def __call__(self, prompt: Prompt, osl: int, lora: int = -1) -> bytes:
+        """The JSON body of a prompt and an output length in tokens, for the plan's LoRA module `lora` (-1: none)."""
+
+
+def body_builder(plan: ServingPlan) -> BodyBuilder:
+    """A function that makes bodies, with everything constant built once."""
+    with_text, with_ids, with_messages = (_Template(plan, form) for form in ("text", "ids", "messages"))
+    models = [json.dumps(name) for name in (*plan.endpoint.lora_modules, plan.endpoint.body_model)]  # -1 is the last
+
+    def build(prompt: Prompt, osl: int, lora: int = -1) -> bytes:
+        if isinstance(prompt, str):
+            return with_text.fill(json.dumps(prompt), osl, models[lora])
+        if isinstance(prompt, Messages):
+            if not plan.endpoint.is_chat:
+                raise TypeError("completions take text or token ids, not messages")
+            return with_messages.fill(prompt.json, osl, models[lora])
+        return with_ids.fill(_compact_json(list(prompt)), osl, models[lora])
 
     return build
 
 
-def _ids(prompt: Sequence[int]) -> str:
-    return _compact_json(list(prompt))
-
-
 class _Template:
-    """The constant JSON text of a body, cut where the prompt and the output length go."""
+    """The constant JSON text of a body, cut where the prompt, the output length and the model's name go."""
 
-    _PROMPT, _LENGTH = "\0prompt\0", "\0length\0"  # NUL cannot stand in a model name or a header
+    _PROMPT, _LENGTH, _MODEL = "\0prompt\0", "\0length\0", "\0model\0"  # NUL cannot stand in a header
 
-    def __init__(self, plan: ServingPlan, *, ids: bool) -> None:
-        text = _compact_json(_fields(plan, self._PROMPT, self._LENGTH, ids=ids))
+    def __init__(self, plan: ServingPlan, form: str) -> None:
+        text = _compact_json(_fields(plan, self._MODEL, self._PROMPT, self._LENGTH, form=form))
         self._pieces: list[str] = []  # constant text; between pieces i and i+1 goes slot i
         self._slots: list[str] = []
-        marks = {json.dumps(mark): mark for mark in (self._PROMPT, self._LENGTH)}
+        marks = {json.dumps(mark): mark for mark in (self._PROMPT, self._LENGTH, self._MODEL)}
         while found := min(((text.find(mark), mark) for mark in marks if mark in text), default=None):
             at, mark = found
             self._pieces.append(text[:at])
@@ -151,20 +158,23 @@ class _Template:
             text = text[at + len(mark) :]
         self._pieces.append(text)
 
-    def fill(self, prompt_json: str, osl: int) -> bytes:
+    def fill(self, prompt_json: str, osl: int, model_json: str) -> bytes:
+        values = {self._PROMPT: prompt_json, self._LENGTH: str(osl), self._MODEL: model_json}
         parts = [self._pieces[0]]
         for slot, piece in zip(self._slots, self._pieces[1:], strict=True):
-            parts += (prompt_json if slot == self._PROMPT else str(osl), piece)
+            parts += (values[slot], piece)
         return "".join(parts).encode()
 
 
-def _fields(plan: ServingPlan, prompt: Any, osl: Any, *, ids: bool) -> dict[str, Any]:
+def _fields(plan: ServingPlan, model: Any, prompt: Any, osl: Any, *, form: str) -> dict[str, Any]:
     """The body as a dict: the fields and their order of the tool whose command this is."""
     generation = plan.generation
-    fields: dict[str, Any] = {"model": plan.endpoint.body_model}
+    fields: dict[str, Any] = {"model": model}
     if plan.endpoint.is_chat:
-        if ids:
+        if form == "ids":
             fields |= {"messages": [], "prompt_token_ids": prompt}
+        elif form == "messages":
+            fields["messages"] = prompt
         else:
             fields["messages"] = [{"role": "user", "content": prompt}]
         fields["temperature"] = generation.temperature

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tokenclock.workload.random_workload import build_workload
-from tokenclock.workload.realised import Prompt, Workload
+from tokenclock.workload.build import build_workload
+from tokenclock.workload.messages import Messages, Prompt
+from tokenclock.workload.realised import Workload
 
-__all__ = ["Prompt", "Workload", "build_workload"]
+__all__ = ["Messages", "Prompt", "Workload", "build_workload"]

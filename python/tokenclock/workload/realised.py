@@ -10,11 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tokenclock.workload.messages import Messages, Prompt, prompt_key
 from tokenclock.workload.prompts import TokenPrompts
 
-__all__ = ["Prompt", "Workload", "workload_sha256"]
+__all__ = ["Prompt", "RecipePrompts", "Workload", "workload_sha256"]
 
-Prompt = str | Sequence[int]  # text, or token ids
+
+class RecipePrompts(Sequence[Messages]):
+    """Prompts too large to keep, each made anew from its recipe whenever it is asked for."""
+
+    @property
+    def recipes(self) -> Sequence[bytes]:
+        """What each prompt follows from; equal recipes make equal prompts."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,22 @@ class Workload:
     sha256: str
     tokenizer: str | None = None  # directory of the tokenizer that counted, if any
     count_tokens: Callable[[str], int] | None = field(default=None, repr=False, compare=False)  # of generated text
+    lora_modules: tuple[str, ...] = ()
+    lora_index: npt.NDArray[np.int16] | None = None  # which of `lora_modules` each row asks for; None without any
+    shared_prefix: bool = False  # prompts begin alike by the dataset's nature, so cached prompt tokens are no surprise
+    mean_rate: float | None = None  # requests per second where the dataset itself says when they are due
     notes: tuple[str, ...] = ()  # what a user should know about these prompts, one line each
     draw_spares: Callable[[int], list[tuple[Prompt, int]]] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.t_due_ns)
+
+    def lora_counts(self) -> dict[str, int]:
+        """Requests for each LoRA module, all modules named; empty without any."""
+        if self.lora_index is None:
+            return {}
+        counts = np.bincount(self.lora_index, minlength=len(self.lora_modules)).tolist()
+        return dict(zip(self.lora_modules, counts, strict=True))
 
     def spare_prompts(self, count: int) -> list[tuple[Prompt, int]]:
         """`count` (prompt, output length) pairs for test and warm-up requests: same kind, never a measured prompt.
@@ -62,21 +81,33 @@ def workload_sha256(
     isl_requested: npt.NDArray[np.int32],
     osl_requested: npt.NDArray[np.int32],
     t_due_ns: npt.NDArray[np.int64],
+    models: Sequence[str] | None = None,
 ) -> str:
-    """SHA-256 (hex) over kinds, contents, lengths and due times; equal only for the same requests at the same times."""
+    """SHA-256 (hex) over kinds, contents, lengths and due times; equal only for the same requests at the same times.
+
+    models: name of the model of each row where rows differ in it; None leaves the digest as it is without.
+    """
     digest = hashlib.sha256(b"tokenclock workload 1\n")
     for column, kind in ((isl_requested, "<i4"), (osl_requested, "<i4"), (t_due_ns, "<i8")):
         digest.update(len(column).to_bytes(8, "little"))
         digest.update(column.astype(kind).tobytes())
+    if models is not None:
+        _add_texts(digest, b"models", [name.encode(errors="surrogatepass") for name in models])
     if isinstance(prompts, TokenPrompts):  # rows of ids hash alike whether they come flat or as lists
         lengths, flat = np.diff(prompts.offsets), prompts.flat
         digest.update(b"ids" + lengths.astype("<i8").tobytes())
         digest.update(flat.astype("<i4").tobytes())
-        return digest.hexdigest()
-    texts = [prompt.encode(errors="surrogatepass") for prompt in prompts if isinstance(prompt, str)]
-    if len(texts) != len(prompts):
-        raise TypeError("prompts must be all text or TokenPrompts")
-    digest.update(b"text" + np.array([len(text) for text in texts], dtype="<i8").tobytes())
+    elif isinstance(prompts, RecipePrompts):
+        _add_texts(digest, b"recipes", prompts.recipes)
+    else:
+        kinds = {type(prompt) for prompt in prompts}
+        if not kinds <= {str} and not kinds <= {Messages}:
+            raise TypeError("prompts must be all text, all messages, or TokenPrompts")
+        _add_texts(digest, b"messages" if kinds == {Messages} else b"text", [prompt_key(prompt) for prompt in prompts])
+    return digest.hexdigest()
+
+
+def _add_texts(digest: hashlib._Hash, kind: bytes, texts: Sequence[bytes]) -> None:
+    digest.update(kind + np.array([len(text) for text in texts], dtype="<i8").tobytes())
     for text in texts:
         digest.update(text)
-    return digest.hexdigest()

@@ -12,7 +12,7 @@ __all__ = ["content_stream", "stream"]
 
 _PURPOSES = (  # new ones go to the end: the place is part of the seed
     *("input_lengths", "output_lengths", "arrivals", "prefix", "content", "spare_lengths", "spare_content"),
-    "probes",
+    *("probes", "rows", "lora", "pixels", "spare_pixels"),
 )
 
 

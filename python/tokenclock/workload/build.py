@@ -1,0 +1,57 @@
+"""From a plan to its workload: each dataset by its own file."""
+
+from __future__ import annotations
+
+from tokenclock.plan import (
+    BurstGptDataset,
+    CustomDataset,
+    HfDataset,
+    RandomDataset,
+    RandomImageDataset,
+    ServingPlan,
+    ShareGptDataset,
+    SonnetDataset,
+)
+from tokenclock.workload.datasets.burstgpt import build_burstgpt
+from tokenclock.workload.datasets.custom import build_custom
+from tokenclock.workload.datasets.hugging_face import build_hf
+from tokenclock.workload.datasets.random_image import build_random_image
+from tokenclock.workload.datasets.sharegpt import build_sharegpt
+from tokenclock.workload.datasets.sonnet import build_sonnet
+from tokenclock.workload.datasets.trtllm_custom import build_trtllm_custom
+from tokenclock.workload.random_workload import build_random
+from tokenclock.workload.realised import Workload
+from tokenclock.workload.tokenizer import find_tokenizer
+
+__all__ = ["build_workload", "needs_vocabulary"]
+
+
+def needs_vocabulary(plan: ServingPlan) -> bool:
+    """Whether token ids will be drawn whose range only the server can tell."""
+    dataset = plan.dataset
+    draws = isinstance(dataset, (RandomDataset, BurstGptDataset)) and dataset.vocab_size is None
+    return draws and not plan.endpoint.is_chat and find_tokenizer(plan) is None
+
+
+def build_workload(plan: ServingPlan, *, n_vocab: int | None = None) -> Workload:
+    """Realise every request of `plan` from its seed and files: same plan, same workload, whatever machine and day.
+
+    n_vocab: vocabulary size the server reports, used for token ids when there is neither a tokenizer nor --vocab-size.
+    Raises UsageError for a tokenizer or dataset that cannot be read, with the line of the file where one is at fault.
+    """
+    dataset = plan.dataset
+    if isinstance(dataset, RandomDataset):
+        return build_random(plan, dataset, n_vocab)
+    if isinstance(dataset, ShareGptDataset):
+        return build_sharegpt(plan, dataset)
+    if isinstance(dataset, BurstGptDataset):
+        return build_burstgpt(plan, dataset, n_vocab)
+    if isinstance(dataset, SonnetDataset):
+        return build_sonnet(plan, dataset)
+    if isinstance(dataset, CustomDataset):
+        return build_custom(plan, dataset)
+    if isinstance(dataset, HfDataset):
+        return build_hf(plan, dataset)
+    if isinstance(dataset, RandomImageDataset):
+        return build_random_image(plan, dataset)
+    return build_trtllm_custom(plan, dataset)

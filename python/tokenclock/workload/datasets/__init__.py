@@ -1,0 +1,1 @@
+"""Datasets that come from files, and random pictures: one file each."""

@@ -1,0 +1,155 @@
+"""Reads dataset files row by row; whatever is wrong with one is told as `FILE:LINE: ...` in one line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from tokenclock.errors import UsageError
+
+__all__ = ["fault", "open_dataset", "read_objects"]
+
+_CHUNK = 1 << 20  # characters read at a time
+_LONGEST = 64 << 20  # characters of one element of a JSON list
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+Row = tuple[int, dict[str, Any]]  # line number, object
+
+
+def fault(path: str | Path, line: int, text: str) -> UsageError:
+    """The error of one line of a dataset."""
+    return UsageError(f"{path}:{line}: {text}")
+
+
+@contextmanager
+def open_dataset(path: str, name: str) -> Iterator[TextIO]:
+    """A dataset file as UTF-8 text. Raises UsageError where it is missing, no file, or not readable."""
+    if Path(path).is_dir():
+        raise UsageError(f"--dataset-path must be a file for --dataset-name {name}, got the directory {path}")
+    try:
+        with open(path, encoding="utf-8-sig", newline=None) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"--dataset-path: there is no file {path}; tokenclock never downloads data: fetch it first"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text ({error.reason}); is it the right file for {name}?") from error
+    except OSError as error:
+        raise UsageError(f"--dataset-path {path} cannot be read: {error.strerror or error}") from error
+
+
+def read_objects(path: str, name: str) -> Iterator[Row]:
+    """Each object of a JSON list, or of JSON lines, with the line it begins on; the file is never held whole.
+
+    Raises UsageError for an empty file, for text that is not JSON, and for elements that are no objects.
+    """
+    with open_dataset(path, name) as file:
+        start = ""
+        while not start.strip():
+            piece = file.read(1)
+            if not piece:
+                raise UsageError(f"{path} is empty; expected a JSON list or JSON lines")
+            start += piece
+        rows = _ListReader(path, file, start).rows() if start.endswith("[") else _read_lines(path, file, start)
+        n_rows = 0
+        for n_rows, row in enumerate(rows, 1):  # noqa: B007
+            yield row
+        if n_rows == 0:
+            raise UsageError(f"{path} holds no rows")
+
+
+def _read_lines(path: str, file: TextIO, start: str) -> Iterator[Row]:
+    first = start.count("\n") + 1
+    for number, line in enumerate(file, first):
+        text = start.lstrip() + line if number == first else line
+        if not text.strip():
+            continue
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise fault(path, number, f"expected one JSON object on the line, got {_short(error)}") from error
+        yield number, _as_object(path, number, value)
+
+
+def _short(error: ValueError) -> str:
+    return f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+
+
+def _as_object(path: str, line: int, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise fault(path, line, f"expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+class _ListReader:
+    """Walks the elements of one JSON list through a window that slides over the file."""
+
+    def __init__(self, path: str, file: TextIO, start: str) -> None:
+        """start: what has been read already, up to and with the opening bracket."""
+        self._path, self._file = path, file
+        self._line = start.count("\n") + 1  # where the window's character `_counted` is
+        self._window, self._at, self._counted = "", 0, 0
+        self._ended = False
+
+    def rows(self) -> Iterator[Row]:
+        decode = json.JSONDecoder().raw_decode
+        if self._peek() == "]":
+            return
+        while True:
+            if self._peek() == "":
+                raise self._fault("the JSON list ends without ]; is the file cut short?")
+            value = self._element(decode)
+            line = self._line_here()
+            self._at = value[1]
+            yield line, _as_object(self._path, line, value[0])
+            mark = self._peek()
+            self._at += 1
+            if mark == "]":
+                break
+            if mark != ",":
+                raise self._fault("expected , or ] after an element of the JSON list")
+        if self._peek():
+            raise self._fault("expected the end of the file after the JSON list")
+
+    def _element(self, decode: Any) -> tuple[Any, int]:
+        size = _CHUNK
+        while True:
+            try:
+                value: tuple[Any, int] = decode(self._window, self._at)
+                return value
+            except json.JSONDecodeError as error:
+                if self._ended or len(self._window) - self._at > _LONGEST:
+                    line = self._line_here() + self._window.count("\n", self._at, error.pos)
+                    raise fault(self._path, line, f"not JSON: {error.msg}") from error
+            self._fill(size)
+            size *= 2
+
+    def _peek(self) -> str:
+        """The next character that is no space, "" at the end; leaves the window there."""
+        while True:
+            found = _SPACE.match(self._window, self._at)
+            self._at = found.end() if found else self._at
+            if self._at < len(self._window):
+                return self._window[self._at]
+            if self._ended:
+                return ""
+            self._fill(_CHUNK)
+
+    def _fill(self, size: int) -> None:
+        more = self._file.read(size)
+        self._ended = not more
+        self._line_here()
+        self._window, self._at, self._counted = self._window[self._at :] + more, 0, 0
+
+    def _line_here(self) -> int:
+        self._line += self._window.count("\n", self._counted, self._at)
+        self._counted = self._at
+        return self._line
+
+    def _fault(self, text: str) -> UsageError:
+        return fault(self._path, self._line_here(), text)
