@@ -89,6 +89,20 @@ def test_a_refusal_is_said_once(wanted: dict[str, Any], line: str) -> None:
     assert "POST /stop_profile" not in asked(server), "what did not start is not stopped"
 
 
+def test_a_page_that_is_gone_after_the_load_is_said() -> None:
+    said: list[str] = []
+    with ScriptedServer(willing) as server:
+        around = around_of(server, said)
+        around.before()
+    around.read_counters()
+    around.after()
+    assert said == [
+        "tokenclock serving: the server answered /energy_metrics before the load but not after it: "
+        "its figures are left out"
+    ]
+    assert around.findings.after.energy is None
+
+
 def test_an_empty_list_of_records_is_said() -> None:
     said: list[str] = []
     with ScriptedServer(lambda request, _: json_reply([])) as server:

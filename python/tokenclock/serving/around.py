@@ -54,7 +54,14 @@ class Around:
 
     def read_counters(self) -> None:
         """Read the counters again; the first thing after the load, so that they count nothing else."""
-        self.findings.after = take_snapshot(self._plan, self.findings.before)
+        before = self.findings.before
+        after = self.findings.after = take_snapshot(self._plan, before)
+        for path, had, has in (
+            ("/metrics", before.spec_decode, after.spec_decode),
+            ("/energy_metrics", before.energy, after.energy),
+        ):
+            if had is not None and has is None:
+                self._note(f"the server answered {path} before the load but not after it: its figures are left out")
 
     def after(self) -> None:
         """Stop the profiler and fetch the server's records."""
