@@ -164,9 +164,13 @@ def main(argv: Sequence[str]) -> int:
             threading.Thread(target=_watch_stdin, args=(wishes,), daemon=True).start()
         print(f"listening on {_url(args.host, server.port)}", flush=True)
         wish = _serve(server, args, wishes)
-    server.stop()
-    if args.truth:
-        _save(server, args)
+    try:
+        server.stop()
+    except RuntimeError as error:  # what ended the native thread before its time
+        raise TokenclockError(f"the server failed: {error}") from error
+    finally:
+        if args.truth:
+            _save(server, args)
     return 130 if wish == signal.SIGINT else 0
 
 
