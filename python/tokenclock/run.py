@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from tokenclock.result import Result, build_result
 from tokenclock.serving.client import LoadRequests, Observer, run_load
 from tokenclock.serving.endpoint import Endpoint
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups
-from tokenclock.serving.server import ask_models
+from tokenclock.serving.server import ServerModels, ask_models
 from tokenclock.workload.random_workload import build_workload
 from tokenclock.workload.realised import Workload
 from tokenclock.workload.tokenizer import find_tokenizer
@@ -97,11 +98,13 @@ def run_serving(
 
 
 def _realise(plan: ServingPlan) -> Workload:
-    n_vocab = None
+    models = ServerModels()
     needs_ids = not plan.endpoint.is_chat and plan.dataset.vocab_size is None and find_tokenizer(plan) is None
     if needs_ids:
-        n_vocab = ask_models(plan).n_vocab
-    return build_workload(plan, n_vocab=n_vocab)
+        models = ask_models(plan)
+    workload = build_workload(plan, n_vocab=models.n_vocab)
+    note = models.note_on(plan.endpoint.body_model)
+    return replace(workload, notes=(*workload.notes, note)) if note else workload
 
 
 def _prepare_server(
