@@ -292,6 +292,12 @@ def test_fault_stall_falls_silent_and_keeps_the_connection() -> None:
         assert b"in_flight 1" in ask(server, path="/metrics")[1]
         connection.close()
         reply.close()
+        for _ in range(200):  # the client has gone: so does its request
+            if b"in_flight 0" in ask(server, path="/metrics")[1]:
+                break
+            time.sleep(0.01)
+        else:
+            pytest.fail("the stalled request stays in flight after its client has gone")
     assert server.truth().n_tokens.sum() == 3
 
 
