@@ -75,13 +75,6 @@ def test_arrays_only_when_asked(tmp_path: Path, result: Result) -> None:
     assert json.loads(path.read_text())["ttfts"] == [0.01, None]
 
 
-def test_generated_names(make_result: Any, result: Result) -> None:
-    date = result.faces["serving"]["values"]["date"]
-    assert json_file.result_name(result) == f"openai-infqps-concurrency2-name-{date}.json"
-    rated = make_result(REQUESTS, RunFacts(backend="openai-chat", model="m", request_rate=4))
-    assert json_file.result_name(rated) == f"openai-chat-4.0qps-m-{date}.json"
-
-
 def test_a_directory_that_is_not_there_is_an_os_error(tmp_path: Path, result: Result) -> None:
     with pytest.raises(FileNotFoundError):
         json_file.write(result, tmp_path / "none" / "r.json")

@@ -11,7 +11,7 @@ from typing import Any
 from tokenclock.atomic_file import atomic_write
 from tokenclock.result import Result
 
-__all__ = ["content", "result_name", "write"]
+__all__ = ["content", "write"]
 
 
 def content(result: Result, detailed: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -36,14 +36,3 @@ def write(result: Result, path: str | os.PathLike[str], detailed: Mapping[str, A
         json.dump(content(result, detailed), text, allow_nan=False)
         text.write("\n")
         text.detach()
-
-
-def result_name(result: Result) -> str:
-    """The generated name: ``{backend}-{rate}qps[-concurrency{N}]-{model's last part}-{YYYYMMDD-HHMMSS}.json``."""
-    values = result.faces["serving"]["values"]
-    limit = values["max_concurrency"]
-    concurrency = "" if limit is None else f"-concurrency{limit}"
-    model = str(values["model_id"]).rstrip("/").rpartition("/")[2]
-    rate = values["request_rate"]
-    rate_text = rate if isinstance(rate, str) else str(float(rate))
-    return f"{values['backend']}-{rate_text}qps{concurrency}-{model}-{values['date']}.json"
