@@ -93,12 +93,12 @@ PY_PLACES = python tests bench docs
 lint: $(VENV)/.installed $(VENV)/.extra-dev
 	ruff check $(PY_PLACES)
 	ruff format --check $(PY_PLACES)
-	clang-format --dry-run --Werror $(CXX_FILES)
+	@clang-format --dry-run --Werror $(CXX_FILES)
 
 format: $(VENV)/.installed $(VENV)/.extra-dev
 	ruff check --fix $(PY_PLACES)
 	ruff format $(PY_PLACES)
-	clang-format -i $(CXX_FILES)
+	@clang-format -i $(CXX_FILES)
 
 typecheck: $(VENV)/.installed $(VENV)/.extra-dev
 	mypy
@@ -109,7 +109,7 @@ arrows: $(VENV)/.installed $(VENV)/.extra-dev
 # Compile commands come from the default preset; the bindings are left out (pybind11's own headers drown the rest).
 tidy: $(VENV)/.installed $(VENV)/.extra-dev
 	cmake --preset default >/dev/null
-	printf '%s\n' csrc/src/*.cpp | xargs -P $(CMAKE_BUILD_PARALLEL_LEVEL) -n 1 clang-tidy -p build/default --quiet --warnings-as-errors='*'
+	@printf '%s\n' csrc/src/*.cpp | xargs -P $(CMAKE_BUILD_PARALLEL_LEVEL) -n 1 clang-tidy -p build/default --quiet --warnings-as-errors='*'
 
 # Address randomisation of new kernels can leave TSan no room for its shadow memory; setarch -R turns it off where allowed.
 NO_ASLR = $(shell setarch -R true 2>/dev/null && echo setarch -R)

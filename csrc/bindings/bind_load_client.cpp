@@ -265,7 +265,8 @@ void bind_load_client(py::module_& module) {
           },
           "Counters so far; cheap, may be called while the run goes on.")
       .def("take_final", &take_final,
-           "Token events (event_row, t_token_ns, n_tokens, t_read_ns; arrival order) and `rows` that ended, final since\n"
+           "Token events (event_row, t_token_ns, n_tokens, t_read_ns; arrival order) and `rows` that ended, final "
+           "since\n"
            "the last call. One caller at a time.")
       .def_property_readonly("pending_bytes", &LoadClient::pending_bytes, "Bytes of bodies not yet done with.")
       .def("columns", &columns_of, "Request columns by name, read-only views; instants in ns after the epoch.")
