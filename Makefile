@@ -123,7 +123,7 @@ wheel: $(VENV)/.made
 	$(PY) -m pip --disable-pip-version-check --quiet wheel --no-deps --no-build-isolation -w build/wheel-check .
 	$(PYTHON) -m venv build/wheel-check/venv
 	build/wheel-check/venv/bin/python -m pip --disable-pip-version-check --quiet install build/wheel-check/*.whl
-	cd build/wheel-check && venv/bin/tokenclock --version
+	cd build/wheel-check && venv/bin/tokenclock --version && ls venv/share/man/man1/tokenclock-*.1
 
 docs: $(VENV)/.installed
 	$(PY) docs/make_tables.py
