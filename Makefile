@@ -94,12 +94,12 @@ PY_PLACES = python tests bench docs
 lint: $(VENV)/.installed $(VENV)/.extra-dev
 	ruff check $(PY_PLACES)
 	ruff format --check $(PY_PLACES)
-	clang-format --dry-run --Werror $(CXX_FILES)
+	@clang-format --dry-run --Werror $(CXX_FILES)
 
 format: $(VENV)/.installed $(VENV)/.extra-dev
 	ruff check --fix $(PY_PLACES)
 	ruff format $(PY_PLACES)
-	clang-format -i $(CXX_FILES)
+	@clang-format -i $(CXX_FILES)
 
 typecheck: $(VENV)/.installed $(VENV)/.extra-dev
 	mypy
@@ -110,7 +110,7 @@ arrows: $(VENV)/.installed $(VENV)/.extra-dev
 # Compile commands come from the default preset; the bindings are left out (pybind11's own headers drown the rest).
 tidy: $(VENV)/.installed $(VENV)/.extra-dev
 	cmake --preset default >/dev/null
-	printf '%s\n' csrc/src/*.cpp | xargs -P $(CMAKE_BUILD_PARALLEL_LEVEL) -n 1 clang-tidy -p build/default --quiet --warnings-as-errors='*'
+	@printf '%s\n' csrc/src/*.cpp | xargs -P $(CMAKE_BUILD_PARALLEL_LEVEL) -n 1 clang-tidy -p build/default --quiet --warnings-as-errors='*'
 
 # Address randomisation of new kernels can leave TSan no room for its shadow memory; setarch -R turns it off where allowed.
 NO_ASLR = $(shell setarch -R true 2>/dev/null && echo setarch -R)
@@ -132,7 +132,7 @@ wheel: $(VENV)/.made
 	$(PY) -m pip --disable-pip-version-check --quiet wheel --no-deps --no-build-isolation -w build/wheel-check .
 	$(PYTHON) -m venv build/wheel-check/venv
 	build/wheel-check/venv/bin/python -m pip --disable-pip-version-check --quiet install build/wheel-check/*.whl
-	cd build/wheel-check && venv/bin/tokenclock --version
+	cd build/wheel-check && venv/bin/tokenclock --version && ls venv/share/man/man1/tokenclock-*.1
 
 docs: $(VENV)/.installed
 	$(PY) docs/make_tables.py

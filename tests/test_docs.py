@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.util
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tokenclock.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -45,3 +48,14 @@ def test_decisions_are_dated() -> None:
     paragraphs = (ROOT / "docs/decisions.md").read_text().split("\n\n")[2:]
     undated = [p.splitlines()[0] for p in paragraphs if not re.match(r"\*\*\d{4}-\d\d-\d\d\. .+", p)]
     assert undated == []
+
+
+def test_every_command_gets_a_man_page(tmp_path: Path) -> None:
+    pytest.importorskip("argparse_manpage", reason="argparse-manpage is a build requirement, not installed here")
+    subprocess.run([sys.executable, str(ROOT / "docs/make_man_pages.py"), str(tmp_path)], check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"tokenclock-{name}.1" for name in COMMANDS)
+    for name, (_, what_it_does) in COMMANDS.items():
+        page = (tmp_path / f"tokenclock-{name}.1").read_text().replace("\\", "")
+        assert page.startswith(f".TH TOKENCLOCK-{name.upper()} ")
+        assert f"\ntokenclock-{name} - {what_it_does}\n" in page
+        assert ".SH " in page.partition(".SH DESCRIPTION")[2]

@@ -54,8 +54,6 @@ def test_the_version_names_compiler_and_features() -> None:
          "them\n"),
         (["xyzzy"], "tokenclock: unknown command xyzzy; `tokenclock` alone lists them\n"),
         (["sweep"], "tokenclock: sweep is not built yet; `tokenclock` alone lists the commands there are\n"),
-        (["serving", "--profile"],
-         "tokenclock serving: --profile is not built yet; start and stop the server's profiler by hand\n"),
         (["serving", "--model", "a\nb", "--dataset-name", "c\nd"],
          "tokenclock serving: --dataset-name must be one of random, sharegpt, burstgpt, sonnet, trtllm_custom, custom, "
          "hf, random_image, got c d\n"),

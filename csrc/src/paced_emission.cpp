@@ -119,7 +119,8 @@ bool PacedLoop::strike(PacedConnection& connection) {
       close(connection);
       return true;
     case FaultKind::stall:
-      return true;  // stays the connection's active reply, and is never scheduled again
+      fall_silent(connection);
+      return true;
     case FaultKind::error_event:
       reply.text.append_error(scratch_);
       reply.text.append_end(scratch_);
@@ -131,6 +132,12 @@ bool PacedLoop::strike(PacedConnection& connection) {
       reply.fault = FaultKind::none;
       return false;
   }
+}
+
+// The reply stays the connection's active one and is never scheduled again; the connection stays while the client does.
+void PacedLoop::fall_silent(PacedConnection& connection) {
+  connection.stalled = true;
+  if (connection.input_ended) close(connection);
 }
 
 // A reply that is no stream takes the same steps and sends once, when its last token is due.
@@ -149,11 +156,14 @@ void PacedLoop::emit_whole(PacedConnection& connection) {
   }
   const std::string body = reply.fault == FaultKind::garbage ? std::string("paced garbage {") : reply.text.whole_body();
   scratch_ = http_reply(200, "application/json", body, reply.keep_alive);
-  const bool half = reply.fault == FaultKind::cut || reply.fault == FaultKind::stall;
+  const bool cut = reply.fault == FaultKind::cut;
+  const bool half = cut || reply.fault == FaultKind::stall;
   if (half) scratch_.resize(scratch_.size() - body.size() / 2);
   send_logged(connection, half ? 0 : reply.n_tokens, half ? 0 : 1, reply.t_due_ns);
-  if (reply.fault == FaultKind::cut) return close(connection);
-  if (!half) end_reply(connection);
+  if (connection.fd < 0) return;  // and `reply` went with it
+  if (cut) return close(connection);
+  if (half) return fall_silent(connection);
+  end_reply(connection);
 }
 
 }  // namespace tokenclock

@@ -215,7 +215,8 @@ void PacedLoop::on_readable(PacedConnection& connection) {
   if (received.n_bytes == 0) {
     // Half-closed clients still get their answers; the first send to one that is gone closes the connection.
     connection.input_ended = true;
-    if (connection.replies.empty() && connection.unsent.empty()) close(connection);
+    // A silent one would never find out.
+    if (connection.stalled || (connection.replies.empty() && connection.unsent.empty())) close(connection);
     return;
   }
   if (connection.draining) {

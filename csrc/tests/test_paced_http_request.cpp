@@ -39,9 +39,10 @@ std::string outcome(const std::vector<std::string_view>& pieces) {
   return out + (parser.started() ? "more" : "idle");
 }
 
-void check_everywhere(std::string_view bytes, const std::string& expected) {
+void check_everywhere(std::string_view bytes, std::string_view expected) {
   CHECK_EQ(outcome({bytes}), expected);
   std::vector<std::string_view> single;
+  single.reserve(bytes.size());
   for (std::size_t i = 0; i < bytes.size(); ++i) single.push_back(bytes.substr(i, 1));
   CHECK_EQ(outcome(single), expected);
   for (std::size_t at = 0; at <= bytes.size(); ++at) {

@@ -72,6 +72,7 @@ void check_stream(bool chat) {
   CHECK_EQ(read.status, 200);
   CHECK(read.keep_alive);
   std::vector<EventMeaning> meanings;
+  meanings.reserve(read.events.size());
   for (const std::string& event : read.events) meanings.push_back(read_event(event));
   const std::size_t first = chat ? 1 : 0;
   const std::size_t finish = chat ? 3 : 1;

@@ -28,6 +28,7 @@ using namespace std::chrono_literals;
 class Client {
  public:
   explicit Client(std::uint16_t port, int receive_bytes = 0) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+    CHECK(fd_ >= 0);
     if (receive_bytes > 0) setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
     const timeval limit{10, 0};
     setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -242,7 +243,7 @@ class SettableClock final : public ClockSource {
 void check_stepped_wall_clock() {
   SettableClock clock;
   PacedOptions options = quick();
-  options.ttft.mean_ns = 300'000'000;
+  options.ttft.mean_ns = 800'000'000;  // the clock is set before the first token leaves
   PacedServer server(options, clock);
   server.start();
   Client client(server.port());

@@ -26,6 +26,7 @@ struct Pair {
 
 Pair connected_pair() {
   const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  CHECK(listener >= 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -35,6 +36,7 @@ Pair connected_pair() {
   CHECK(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) == 0);
   Pair pair;
   pair.sender = socket(AF_INET, SOCK_STREAM, 0);
+  CHECK(pair.sender >= 0);
   CHECK(connect(pair.sender, reinterpret_cast<sockaddr*>(&address), size) == 0);
   pair.receiver = accept(listener, nullptr, nullptr);
   CHECK(pair.receiver >= 0);

@@ -10,15 +10,19 @@ if TYPE_CHECKING:  # what the lazy names below are, for type checkers
     from tokenclock._core import TokenRecorder as TokenRecorder
     from tokenclock._core import TokenRow as TokenRow
     from tokenclock._core import now_ns as now_ns
+    from tokenclock.result import Result as Result
+    from tokenclock.run import run_serving as run_serving
     from tokenclock.serving.paced import PacedServer as PacedServer
 
 # name -> module that defines it; loaded at first use so that `import tokenclock` stays instant
 _PUBLIC: dict[str, str] = {
     "HdrHistogram": "tokenclock._core",
     "PacedServer": "tokenclock.serving.paced",
+    "Result": "tokenclock.result",
     "TokenRecorder": "tokenclock._core",
     "TokenRow": "tokenclock._core",
     "now_ns": "tokenclock._core",
+    "run_serving": "tokenclock.run",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -18,9 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tokenclock.cli.paced_server",
         "OpenAI-compatible server with exact, logged emission times; no model",
     ),
+    "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "benchmark", "calibrate", "compare", "demo", "history", "latency", "prepare-dataset",
+    "analyze", "baseline", "benchmark", "calibrate", "compare", "history", "latency", "prepare-dataset",
     "process-export-files", "profile", "report", "sweep", "throughput",
 )  # fmt: skip
 

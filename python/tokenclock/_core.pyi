@@ -156,7 +156,7 @@ class NativePacedServer:
         api_key: str = "",
         report_iterations: bool = False,
         faults: list[tuple[str, int, float]] = ...,
-        spin_ns: int = 60_000,
+        spin_ns: int = 150_000,
         max_requests: int = 4_194_304,
         max_sends: int = 134_217_728,
     ) -> None: ...

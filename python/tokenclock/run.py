@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from tokenclock.serving.client import LoadRequests, Observer, run_load
 from tokenclock.serving.endpoint import Endpoint
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups
 from tokenclock.serving.probe import Probes
-from tokenclock.serving.server import ask_models
+from tokenclock.serving.server import ServerModels, ask_models
 from tokenclock.workload.arrivals import mean_rate
 from tokenclock.workload.build import build_workload, needs_vocabulary
 from tokenclock.workload.realised import Workload
@@ -105,8 +106,10 @@ def run_serving(
 
 
 def _realise(plan: ServingPlan) -> Workload:
-    n_vocab = ask_models(plan).n_vocab if needs_vocabulary(plan) else None
-    return build_workload(plan, n_vocab=n_vocab)
+    models = ask_models(plan) if needs_vocabulary(plan) else ServerModels()
+    workload = build_workload(plan, n_vocab=models.n_vocab)
+    note = models.note_on(plan.endpoint.body_model)
+    return replace(workload, notes=(*workload.notes, note)) if note else workload
 
 
 def _prepare_server(

@@ -114,3 +114,21 @@ def test_nobody_there_and_a_silent_server_are_problems() -> None:
 )
 def test_the_model_list_lies_beside_the_completions(path: str, expected: str) -> None:
     assert models_path(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "model", "expected"),
+    [
+        ((), "m", None),
+        (("m", "n"), "n", None),
+        (("llama",), "/models/llama/", None),
+        (("org/llama",), "llama", None),
+        (("m",), "n", "the server lists m and not n: what answers may be another model; check --model"),
+        (("a", "b", "c", "d"), "e", "the server lists a, b, c, ... and not e: "),
+    ],
+)
+def test_a_model_that_the_server_does_not_list_is_said(
+    names: tuple[str, ...], model: str, expected: str | None
+) -> None:
+    note = ServerModels(names).note_on(model)
+    assert note == expected or (expected is not None and note is not None and note.startswith(expected))

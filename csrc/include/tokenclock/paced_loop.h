@@ -85,6 +85,7 @@ class PacedLoop {
   void advance(PacedReply& reply, std::int64_t t_now_ns);
   void emit(PacedConnection& connection);
   bool strike(PacedConnection& connection);  // a fault that ends the reply; false: it goes on
+  void fall_silent(PacedConnection& connection);
   void emit_whole(PacedConnection& connection);
   std::int64_t send_logged(PacedConnection& connection, std::int32_t n_tokens, std::int32_t n_events,
                            std::int64_t t_due_ns);

@@ -57,7 +57,7 @@ struct PacedOptions {
   std::string api_key;                     // empty: nobody asks for one
   bool report_iterations = false;
   std::vector<FaultRule> faults;
-  std::int64_t spin_ns = 60'000;          // last stretch before an emission that is waited for awake
+  std::int64_t spin_ns = 150'000;         // last stretch before an emission that is waited for awake
   std::int64_t max_requests = 1LL << 22;  // rows the truth has room for; more are served but not logged
   std::int64_t max_sends = 1LL << 27;
 };

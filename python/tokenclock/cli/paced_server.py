@@ -60,7 +60,9 @@ def build_parser() -> CommandParser:
     )
     address = parser.add_argument_group("address")
     address.add_argument("--host", default="127.0.0.1", help="IPv4, IPv6 or a name (default: 127.0.0.1)")
-    address.add_argument("--port", type=whole_number, default=8000, help="0 picks a free one (default: 8000)")
+    address.add_argument(
+        "--port", type=whole_number, default=8000, metavar="N", help="0 picks a free one (default: 8000)"
+    )
 
     pace = parser.add_argument_group("pace")
     pace.add_argument(
@@ -72,7 +74,9 @@ def build_parser() -> CommandParser:
         ("ttft", "arrival of a request to its first token", 50.0),
         ("itl", "one send of a stream to the next", 20.0),
     ):
-        pace.add_argument(f"--{name}-ms", type=number, default=mean, help=f"{what}, ms (default: {mean:g})")
+        pace.add_argument(
+            f"--{name}-ms", type=number, default=mean, metavar="MS", help=f"{what}, ms (default: {mean:g})"
+        )
         pace.add_argument(
             f"--{name}-std-ms",
             type=number,
@@ -83,19 +87,29 @@ def build_parser() -> CommandParser:
             f"--{name}-distribution", choices=("constant", "normal", "lognormal"), default="constant",
             help="mean and deviation are those of the time itself; below 0 counts as 0 (default: constant)",
         )  # fmt: skip
-    pace.add_argument("--seed", type=whole_number, default=0, help="of all draws and faults (default: 0)")
+    pace.add_argument("--seed", type=whole_number, default=0, metavar="N", help="of all draws and faults (default: 0)")
     pace.add_argument(
-        "--spin-us", type=number, default=60.0,
-        help="wait awake for the last us before a send, a tenth of a core at most (default: 60)",
+        "--spin-us", type=number, default=150.0, metavar="US",
+        help="wait awake for the last us before a send, a tenth of a core at most (default: 150)",
     )  # fmt: skip
 
     answers = parser.add_argument_group("answers")
-    answers.add_argument("--tokens-per-event", type=whole_number, default=1, help="tokens per event (default: 1)")
-    answers.add_argument("--events-per-send", type=whole_number, default=1, help="events per send (default: 1)")
     answers.add_argument(
-        "--default-output-tokens", type=whole_number, default=128, help="where none is asked (default: 128)"
+        "--tokens-per-event", type=whole_number, default=1, metavar="N", help="tokens per event (default: 1)"
     )
-    answers.add_argument("--vocab-size", type=whole_number, default=32_000, help="told by /v1/models (default: 32000)")
+    answers.add_argument(
+        "--events-per-send", type=whole_number, default=1, metavar="N", help="events per send (default: 1)"
+    )
+    answers.add_argument(
+        "--default-output-tokens",
+        type=whole_number,
+        default=128,
+        metavar="N",
+        help="where none is asked (default: 128)",
+    )
+    answers.add_argument(
+        "--vocab-size", type=whole_number, default=32_000, metavar="N", help="told by /v1/models (default: 32000)"
+    )
     answers.add_argument(
         "--served-model", action="append", default=[], metavar="NAME",
         help="accept this model name only; may be given again (default: any name, listed as paced)",
@@ -118,7 +132,9 @@ def build_parser() -> CommandParser:
         default=1 << 22,
         help="rows kept (default: 4 Mi)",
     )
-    truth.add_argument("--max-sends", type=whole_number, default=1 << 27, help="kept, 32 bytes each (default: 128 Mi)")
+    truth.add_argument(
+        "--max-sends", type=whole_number, default=1 << 27, metavar="N", help="kept, 32 bytes each (default: 128 Mi)"
+    )
 
     process = parser.add_argument_group("process")
     process.add_argument("--cpu", type=whole_number, metavar="N", help="run on this core only (default: any)")
@@ -148,9 +164,13 @@ def main(argv: Sequence[str]) -> int:
             threading.Thread(target=_watch_stdin, args=(wishes,), daemon=True).start()
         print(f"listening on {_url(args.host, server.port)}", flush=True)
         wish = _serve(server, args, wishes)
-    server.stop()
-    if args.truth:
-        _save(server, args)
+    try:
+        server.stop()
+    except RuntimeError as error:  # what ended the native thread before its time
+        raise TokenclockError(f"the server failed: {error}") from error
+    finally:
+        if args.truth:
+            _save(server, args)
     return 130 if wish == signal.SIGINT else 0
 
 

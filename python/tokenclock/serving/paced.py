@@ -70,7 +70,7 @@ class PacedServer:
         api_key: str = "",
         report_iterations: bool = False,
         faults: Sequence[str] = (),
-        spin_us: float = 60.0,
+        spin_us: float = 150.0,
         host: str = "127.0.0.1",
         port: int = 0,
         cpu: int | Literal["auto"] | None = "auto",

@@ -19,6 +19,17 @@ class ServerModels:
     n_vocab: int | None = None  # vocabulary size of the asked model, where the server tells
     problem: str | None = None  # why nothing is known; a server need not have this page
 
+    def note_on(self, model: str) -> str | None:
+        """What to say when `model` is not among the names (by their last path part); some servers answer to any."""
+        if not self.names or _last_part(model) in map(_last_part, self.names):
+            return None
+        shown = ", ".join(self.names[:3]) + (", ..." if len(self.names) > 3 else "")
+        return f"the server lists {shown} and not {model}: what answers may be another model; check --model"
+
+
+def _last_part(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2]
+
 
 def models_path(path: str) -> str:
     """The path of the model list beside a completions path: `/v1/chat/completions` -> `/v1/models`."""

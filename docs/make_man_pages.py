@@ -1,0 +1,37 @@
+"""Writes one man page per command: `python docs/make_man_pages.py FOLDER`. CMake calls it when it builds the wheel.
+
+Parsers need the standard library only, so this runs before the native module is built.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "python"))
+os.environ["COLUMNS"] = "100"
+
+from argparse_manpage.cli import main as argparse_manpage
+
+from tokenclock.__main__ import COMMANDS
+
+
+def main(folder: Path) -> None:
+    """Write `tokenclock-COMMAND.1` for every command into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for command, (module, what_it_does) in COMMANDS.items():
+        name = f"tokenclock-{command}"
+        page = folder / f"{name}.1"
+        sys.argv = ["argparse-manpage", "--module", module, "--function", "build_parser"]
+        sys.argv += ["--description", what_it_does, "--project-name", "tokenclock"]
+        sys.argv += ["--manual-title", "tokenclock", "--output", str(page)]
+        argparse_manpage()
+        # a page is found by one word; in its usage the command stays two
+        text, in_roff, page_name = page.read_text(), command.replace("-", r"\-"), name.replace("-", r"\-")
+        text = text.replace(f".TH TOKENCLOCK {in_roff.upper()} ", f".TH {page_name.upper()} ", 1)
+        page.write_text(text.replace(f"\ntokenclock {in_roff} ", f"\n{page_name} ", 1))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
