@@ -227,6 +227,14 @@ class ServingPlan:
             "left out with --header x-request-id",
             self.load.request_id_prefix,
         )
+        ramp = self.load.ramp_up
+        _require(
+            ramp is None or not getattr(self.dataset, "self_timed", False),
+            "--ramp-up-strategy",
+            "left out with --self-timed",
+            ramp.strategy if ramp else None,
+            "the trace says when requests are due",
+        )
 
     @property
     def is_open_loop(self) -> bool:
