@@ -6,19 +6,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what the lazy names below are, for type checkers
-    from tokenclock._core import HdrHistogram as HdrHistogram
     from tokenclock._core import TokenRecorder as TokenRecorder
     from tokenclock._core import TokenRow as TokenRow
     from tokenclock._core import now_ns as now_ns
+    from tokenclock.hdr import HdrHistogram as HdrHistogram
+    from tokenclock.hdr_log import HlogInterval as HlogInterval
+    from tokenclock.hdr_log import HlogWriter as HlogWriter
+    from tokenclock.hdr_log import read_hlog as read_hlog
     from tokenclock.serving.paced import PacedServer as PacedServer
 
 # name -> module that defines it; loaded at first use so that `import tokenclock` stays instant
 _PUBLIC: dict[str, str] = {
-    "HdrHistogram": "tokenclock._core",
+    "HdrHistogram": "tokenclock.hdr",
+    "HlogInterval": "tokenclock.hdr_log",
+    "HlogWriter": "tokenclock.hdr_log",
     "PacedServer": "tokenclock.serving.paced",
     "TokenRecorder": "tokenclock._core",
     "TokenRow": "tokenclock._core",
     "now_ns": "tokenclock._core",
+    "read_hlog": "tokenclock.hdr_log",
 }
 
 __all__ = sorted(_PUBLIC)
