@@ -69,3 +69,15 @@ def test_record_many_is_far_ahead_of_the_hdrhistogram_package(capsys: pytest.Cap
             f"hdrhistogram's record_value loop: {reference_s:.2f} s; ratio {ratio:.0f} (required {REQUIRED_RATIO})"
         )
     assert ratio >= REQUIRED_RATIO
+
+
+def test_encode(benchmark: Any) -> None:
+    histogram = HdrHistogram(*SETTINGS)
+    histogram.record_many(VALUES)
+    assert benchmark(histogram.encode).startswith("HISTFAAA")
+
+
+def test_decode(benchmark: Any) -> None:
+    histogram = HdrHistogram(*SETTINGS)
+    histogram.record_many(VALUES)
+    assert benchmark(HdrHistogram.decode, histogram.encode()) == histogram

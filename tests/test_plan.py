@@ -22,6 +22,7 @@ from tokenclock.plan import (
     ServerPlan,
     ServingPlan,
 )
+from tokenclock.plan_datasets import BurstGptDataset
 
 
 def plan_with_secrets() -> ServingPlan:
@@ -97,6 +98,12 @@ def test_a_plan_with_a_ramp_survives_json() -> None:
 def test_ids_of_ours_and_of_the_user_exclude_each_other() -> None:
     with pytest.raises(UsageError, match="--request-id-prefix must be left out with --header x-request-id, got a-"):
         ServingPlan(EndpointPlan("m", headers=(("X-Request-ID", "7"),)), LoadPlan(request_id_prefix="a-"))
+
+
+def test_a_trace_s_own_times_and_a_ramp_exclude_each_other() -> None:
+    load, trace = LoadPlan(ramp_up=RampUp("linear", 1, 2)), BurstGptDataset("t.csv", self_timed=True)
+    with pytest.raises(UsageError, match="--ramp-up-strategy must be left out with --self-timed, got linear"):
+        ServingPlan(EndpointPlan("m"), load, dataset=trace)
 
 
 def test_open_loop_is_a_finite_rate() -> None:

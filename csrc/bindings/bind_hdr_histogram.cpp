@@ -7,10 +7,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "bindings.h"
+#include "tokenclock/hdr_codec.h"
 #include "tokenclock/hdr_histogram.h"
 
 namespace py = pybind11;
@@ -132,11 +134,6 @@ py::object equals(const SharedHistogram& self, py::handle other_object) {
   return py::bool_(self.histogram == other.histogram);
 }
 
-std::unique_ptr<SharedHistogram> copy(const SharedHistogram& self) {
-  const std::lock_guard lock(self.mutex);
-  return std::make_unique<SharedHistogram>(self.histogram);
-}
-
 // Read only, and alive as long as the view is. A view taken while another thread records may show it half way.
 py::array counts_view(const py::object& self) {
   const auto counts = self.cast<const SharedHistogram&>().histogram.counts();
@@ -172,8 +169,29 @@ py::tuple get_state(const SharedHistogram& self) {
                         histogram.min().value_or(0), histogram.max().value_or(0), histogram.n_lost());
 }
 
+std::span<const std::uint8_t> view(const py::bytes& bytes) {
+  const auto text = static_cast<std::string_view>(bytes);
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+// Besides a saved state: ("copy", histogram) and ("payload", bytes in the form of hdr_codec.h), so that both make an
+// object of whatever class they are called on; the Python front has the text forms in a subclass.
 std::unique_ptr<SharedHistogram> set_state(const py::tuple& state) {
-  if (state.size() != 8 || state[0].cast<int>() != kStateVersion) {
+  if (state.size() == 2 && py::isinstance<py::str>(state[0])) {
+    const auto source = state[0].cast<std::string>();
+    if (source == "copy") {
+      const auto& other = histogram_argument(state[1]);
+      const std::lock_guard lock(other.mutex);
+      return std::make_unique<SharedHistogram>(other.histogram);
+    }
+    if (source == "payload") {
+      const auto payload = state[1].cast<py::bytes>();
+      const auto bytes = view(payload);
+      const py::gil_scoped_release release;
+      return std::make_unique<SharedHistogram>(decode_hdr_payload(bytes));
+    }
+  }
+  if (state.size() != 8 || !py::object(state[0]).equal(py::int_(kStateVersion))) {
     throw py::value_error(
         "saved HdrHistogram must be of version 1 with 8 fields; it was written by a newer tokenclock");
   }
@@ -186,6 +204,23 @@ std::unique_ptr<SharedHistogram> set_state(const py::tuple& state) {
   return std::make_unique<SharedHistogram>(HdrHistogram::restore(
       state[1].cast<std::int64_t>(), state[2].cast<std::int64_t>(), state[3].cast<int>(), buckets,
       state[5].cast<std::int64_t>(), state[6].cast<std::int64_t>(), state[7].cast<std::int64_t>()));
+}
+
+py::object copy(const py::object& self) {
+  const auto type = py::type::of(self);
+  auto twin = type.attr("__new__")(type);
+  twin.attr("__setstate__")(py::make_tuple("copy", self));
+  return twin;
+}
+
+py::bytes encode_payload(const SharedHistogram& self) {
+  std::vector<std::uint8_t> payload;
+  {
+    const py::gil_scoped_release release;
+    const std::lock_guard lock(self.mutex);
+    payload = encode_hdr_payload(self.histogram);
+  }
+  return {reinterpret_cast<const char*>(payload.data()), payload.size()};
 }
 
 std::string repr(const SharedHistogram& self) {
@@ -224,7 +259,6 @@ void bind_hdr_histogram(py::module_& module) {
       "significant_digits: 1 to 5 (default 4); no bucket is wider than value / 10**significant_digits or `lowest`.\n\n"
       "Statistics of an empty histogram are None, never a made-up 0. Threads may share one: calls take turns.\n"
       "Raises ValueError for parameters out of range, and OverflowError where total_count would leave 64 bits.");
-  histogram.attr("__module__") = "tokenclock";
   histogram
       .def(py::init([](py::handle lowest, py::handle highest, py::handle significant_digits) {
              return std::make_unique<SharedHistogram>(make(lowest, highest, significant_digits));
@@ -273,7 +307,7 @@ void bind_hdr_histogram(py::module_& module) {
       .def("copy", &copy, "An independent copy.")
       .def("__copy__", &copy)
       .def(
-          "__deepcopy__", [](const SharedHistogram& self, py::handle) { return copy(self); }, py::arg("memo"))
+          "__deepcopy__", [](const py::object& self, py::handle) { return copy(self); }, py::arg("memo"))
       .def(
           "value_at_percentile",
           [](const SharedHistogram& self, py::handle percentile) {
@@ -335,6 +369,14 @@ void bind_hdr_histogram(py::module_& module) {
            "Same range, digits, counts and losses; the exact min and max inside a bucket take no part.")
       .def("__repr__", &repr)
       .def(py::pickle(&get_state, &set_state));
+
+  module.def("encode_hdr_payload", &encode_payload, py::arg("histogram"),
+             "The histogram in the binary form of the HDR implementations, version 2, neither deflated nor in base64.");
+  module.def(
+      "hdr_payload_limit_bytes", [](const py::bytes& start) { return hdr_payload_limit_bytes(view(start)); },
+      py::arg("start"),
+      "The most bytes a binary form can have that begins with these (40, or fewer where there are no more).\n\n"
+      "Raises ValueError that begins with \"byte N: \" where they are no header.");
 }
 
 }  // namespace tokenclock

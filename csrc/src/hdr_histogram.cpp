@@ -7,6 +7,7 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace tokenclock {
 namespace {
@@ -46,28 +47,43 @@ std::int64_t percentile_rank(double percentile, std::int64_t n) {
   return std::clamp<std::int64_t>(rank, 1, n);
 }
 
-HdrHistogram::HdrHistogram(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits)
-    : lowest_(lowest), highest_(highest), significant_digits_(static_cast<int>(significant_digits)) {
+std::size_t HdrHistogram::bucket_count(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits) {
   if (significant_digits < 1 || significant_digits > 5) {
     reject("significant_digits" + between(1, 5), significant_digits);
   }
   if (lowest < 1) reject("lowest must be >= 1", lowest);
   const int bits = linear_bits(significant_digits);
-  half_bits_ = bits - 1;
-  unit_bits_ = bit_length(static_cast<std::uint64_t>(lowest)) - 1;
-  if (unit_bits_ + bits > kMaxLinearBits) {
+  const int unit_bits = bit_length(static_cast<std::uint64_t>(lowest)) - 1;
+  if (unit_bits + bits > kMaxLinearBits) {
     reject("lowest must be < " + std::to_string(std::int64_t{1} << (kMaxLinearBits - bits + 1)) + " at " +
                std::to_string(significant_digits) + " significant digits",
            lowest);
   }
   if (highest / 2 < lowest) reject("highest must be >= 2 * lowest = " + std::to_string(2 * lowest), highest);
-  mask_ = ((std::uint64_t{1} << bits) - 1) << unit_bits_;
 
   int n_doublings = 0;
-  for (auto end = std::uint64_t{1} << (bits + unit_bits_); end <= static_cast<std::uint64_t>(highest); end *= 2) {
+  for (auto end = std::uint64_t{1} << (bits + unit_bits); end <= static_cast<std::uint64_t>(highest); end *= 2) {
     ++n_doublings;
   }
-  counts_.assign(static_cast<std::size_t>(n_doublings + 2) << half_bits_, 0);
+  return static_cast<std::size_t>(n_doublings + 2) << (bits - 1);
+}
+
+HdrHistogram::HdrHistogram(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits)
+    : HdrHistogram(lowest, highest, significant_digits,
+                   std::vector<std::int64_t>(bucket_count(lowest, highest, significant_digits))) {}
+
+HdrHistogram::HdrHistogram(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits,
+                           std::vector<std::int64_t> counts)
+    : lowest_(lowest), highest_(highest), significant_digits_(static_cast<int>(significant_digits)) {
+  const auto n_buckets = bucket_count(lowest, highest, significant_digits);  // checks all three
+  if (counts.size() != n_buckets) {
+    reject("number of counts must be " + std::to_string(n_buckets), static_cast<std::int64_t>(counts.size()));
+  }
+  counts_ = std::move(counts);
+  const int bits = linear_bits(significant_digits);
+  half_bits_ = bits - 1;
+  unit_bits_ = bit_length(static_cast<std::uint64_t>(lowest)) - 1;
+  mask_ = ((std::uint64_t{1} << bits) - 1) << unit_bits_;
 }
 
 HdrHistogram HdrHistogram::restore(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits,
@@ -97,6 +113,27 @@ HdrHistogram HdrHistogram::restore(std::int64_t lowest, std::int64_t highest, st
     histogram.max_ = max;
   }
   histogram.n_lost_ = n_lost;
+  return histogram;
+}
+
+HdrHistogram HdrHistogram::from_counts(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits,
+                                       std::vector<std::int64_t> counts) {
+  HdrHistogram histogram(lowest, highest, significant_digits, std::move(counts));
+  std::int64_t last = -1;
+  for (std::size_t i = 0; i < histogram.counts_.size(); ++i) {
+    const auto count = histogram.counts_[i];
+    if (count == 0) continue;
+    if (count < 0) reject("bucket count must be >= 0", count);
+    histogram.require_room_for(count);
+    histogram.total_count_ += count;
+    if (last < 0) histogram.min_ = histogram.lowest_of_bucket(static_cast<std::int64_t>(i));
+    last = static_cast<std::int64_t>(i);
+  }
+  if (last >= 0) {
+    const auto end = histogram.highest_of_bucket(last);
+    if (histogram.lowest_of_bucket(last) > highest) histogram.highest_ = end;  // as many buckets: the array had room
+    histogram.max_ = std::min(end, histogram.highest_);
+  }
   return histogram;
 }
 

@@ -30,6 +30,7 @@ from tokenclock.plan_datasets import (
     TrtllmCustomDataset,
 )
 from tokenclock.plan_generation import GenerationPlan
+from tokenclock.plan_output import GOODPUT_METRICS, LATENCY_METRICS, OutputPlan
 from tokenclock.plan_server import RampUp, ServerPlan
 
 __all__ = [
@@ -56,8 +57,6 @@ __all__ = [
 ]
 
 MASK = "***"
-LATENCY_METRICS = ("ttft", "tpot", "itl", "e2el")  # in the order reports print them
-GOODPUT_METRICS = ("ttft", "tpot", "e2el")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
 
@@ -210,67 +209,6 @@ class LoadPlan:
 
 
 @dataclass(frozen=True)
-class OutputPlan:
-    """What is printed and saved, and what makes the command fail."""
-
-    percentile_metrics: tuple[str, ...] = ("ttft", "tpot", "itl")
-    metric_percentiles: tuple[float, ...] = (99.0,)
-    percentiles_named: bool = False  # the user asked for these percentiles, so too few samples for one are a fault
-    goodput_ms: dict[str, float] = field(default_factory=dict)  # metric -> limit in ms
-    save_result: bool = False
-    save_detailed: bool = False
-    save_columns: bool = True
-    save_events: str | None = None
-    result_dir: str | None = None
-    result_filename: str | None = None
-    append_result: bool = False  # add a line of JSON to the file rather than replace it
-    label: str | None = None  # in place of the backend at the start of the generated name; stored
-    metadata: dict[str, str] = field(default_factory=dict)
-    console: str = "classic"  # classic | full
-    progress: bool = True
-    strict: bool = False
-    max_failure_share: float = 0.0
-
-    def __post_init__(self) -> None:
-        allowed = "some of " + ",".join(LATENCY_METRICS)
-        _require(bool(self.percentile_metrics), "--percentile-metrics", allowed, "none")
-        _require(bool(self.metric_percentiles), "--metric-percentiles", "numbers in (0, 100]", "none")
-        for metric in self.percentile_metrics:
-            _require(metric in LATENCY_METRICS, "--percentile-metrics", allowed, metric)
-        for percentile in self.metric_percentiles:
-            _require(
-                _is_number(percentile) and 0 < percentile <= 100,
-                "--metric-percentiles",
-                "numbers in (0, 100]",
-                percentile,
-            )
-        for metric, limit_ms in self.goodput_ms.items():
-            _require(
-                metric in GOODPUT_METRICS, "--goodput", "KEY:VALUE with KEY one of " + ",".join(GOODPUT_METRICS), metric
-            )
-            _require(
-                _is_number(limit_ms) and 0 <= limit_ms < math.inf,
-                "--goodput",
-                "KEY:MILLISECONDS >= 0",
-                f"{metric}:{limit_ms:g}",
-            )
-        _require(
-            self.label is None or (bool(self.label) and self.label.isprintable() and "/" not in self.label),
-            "--label",
-            "text without / that can stand in a file name",
-            self.label,
-        )
-        _require(self.console in ("classic", "full"), "--console", "classic or full", self.console)
-        _require(
-            _is_number(self.max_failure_share) and 0 <= self.max_failure_share <= 1,
-            "--max-failure-share",
-            "a share in [0, 1]",
-            self.max_failure_share,
-            "0.01 lets one request in a hundred fail",
-        )
-
-
-@dataclass(frozen=True)
 class ServingPlan:
     """Everything needed to repeat one load test of an OpenAI-compatible server."""
 
@@ -288,6 +226,14 @@ class ServingPlan:
             "--request-id-prefix",
             "left out with --header x-request-id",
             self.load.request_id_prefix,
+        )
+        ramp = self.load.ramp_up
+        _require(
+            ramp is None or not getattr(self.dataset, "self_timed", False),
+            "--ramp-up-strategy",
+            "left out with --self-timed",
+            ramp.strategy if ramp else None,
+            "the trace says when requests are due",
         )
 
     @property

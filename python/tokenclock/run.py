@@ -221,7 +221,7 @@ def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
         model=plan.endpoint.model,
         tokenizer=plan.endpoint.tokenizer or plan.endpoint.model,
         num_prompts=len(workload),
-        request_rate=workload.mean_rate or mean_rate(load),
+        request_rate=workload.mean_rate or mean_rate(load, len(workload)),
         burstiness=load.burstiness,
         max_concurrency=load.max_concurrency,
         streaming=load.streaming,

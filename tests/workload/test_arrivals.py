@@ -53,25 +53,26 @@ def test_a_schedule_of_decades_is_refused() -> None:
 
 def test_a_ramp_s_rates_by_hand() -> None:
     linear = LoadPlan(num_prompts=5, ramp_up=RampUp("linear", 2, 10))
-    assert np.asarray(asked_rates(linear)).tolist() == [2, 4, 6, 8]
-    assert mean_rate(linear) == pytest.approx(4 / (1 / 2 + 1 / 4 + 1 / 6 + 1 / 8))
+    assert np.asarray(asked_rates(linear, 5)).tolist() == [2, 4, 6, 8]
+    assert mean_rate(linear, 5) == pytest.approx(4 / (1 / 2 + 1 / 4 + 1 / 6 + 1 / 8))
+    assert np.asarray(asked_rates(linear, 3)).tolist() == [2, 6], "a shorter run still goes all the way"
     exponential = LoadPlan(num_prompts=4, ramp_up=RampUp("exponential", 1, 8))
-    assert np.asarray(asked_rates(exponential)) == pytest.approx([1, 2, 4])
-    assert asked_rates(LoadPlan(request_rate=3)) == mean_rate(LoadPlan(request_rate=3)) == 3.0
+    assert np.asarray(asked_rates(exponential, 4)) == pytest.approx([1, 2, 4])
+    assert asked_rates(LoadPlan(request_rate=3), 9) == mean_rate(LoadPlan(request_rate=3), 9) == 3.0
 
 
 @pytest.mark.parametrize("strategy", ["linear", "exponential"])
 def test_a_ramp_s_gaps_shrink_as_its_rate_grows(strategy: str) -> None:
     load = LoadPlan(num_prompts=100_001, ramp_up=RampUp(strategy, 10, 40))
-    due_ns = due_times_ns(stream("arrivals", 1), load.num_prompts, asked_rates(load), 1.0)
+    due_ns = due_times_ns(stream("arrivals", 1), load.num_prompts, asked_rates(load, load.num_prompts), 1.0)
     gaps_s = np.diff(due_ns) / 1e9
     assert due_ns[0] == 0
     assert gaps_s[:5000].mean() == pytest.approx(1 / 10, rel=0.1)
     assert gaps_s[-5000:].mean() == pytest.approx(1 / 40, rel=0.1)
-    assert 1 / gaps_s.mean() == pytest.approx(mean_rate(load), rel=0.02)
+    assert 1 / gaps_s.mean() == pytest.approx(mean_rate(load, load.num_prompts), rel=0.02)
 
 
 def test_a_ramp_needs_no_second_request() -> None:
     load = LoadPlan(num_prompts=1, ramp_up=RampUp("linear", 1, 2))
-    assert due_times_ns(stream("arrivals", 1), 1, asked_rates(load), 1.0).tolist() == [0]
-    assert mean_rate(load) == math.inf
+    assert due_times_ns(stream("arrivals", 1), 1, asked_rates(load, 1), 1.0).tolist() == [0]
+    assert mean_rate(load, 1) == math.inf

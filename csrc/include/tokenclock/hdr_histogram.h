@@ -33,6 +33,10 @@ class HdrHistogram {
     std::int64_t count;
   };
 
+  // How many buckets a histogram of these parameters has; they are checked as the constructor checks them.
+  [[nodiscard]] static std::size_t bucket_count(std::int64_t lowest, std::int64_t highest,
+                                                std::int64_t significant_digits);
+
   // lowest >= 1, highest >= 2 * lowest, 1 <= significant_digits <= 5; else std::invalid_argument.
   HdrHistogram(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits);
 
@@ -41,6 +45,12 @@ class HdrHistogram {
   [[nodiscard]] static HdrHistogram restore(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits,
                                             std::span<const Bucket> buckets, std::int64_t min, std::int64_t max,
                                             std::int64_t n_lost);
+
+  // Rebuilds a histogram of which only every bucket's count is known: min and max are the bounds of the first and the
+  // last bucket with a count, max at most `highest`. Where that last one lies above `highest` (the buckets cover a
+  // whole power of two), its end becomes `highest`. std::invalid_argument: not bucket_count() counts, or one below 0.
+  [[nodiscard]] static HdrHistogram from_counts(std::int64_t lowest, std::int64_t highest,
+                                                std::int64_t significant_digits, std::vector<std::int64_t> counts);
 
   // True when recorded, false when out of range (then n_lost grows by n). n >= 0; n = 0 changes nothing.
   // std::overflow_error, before any change, where the total would leave int64; the same for all that add counts.
@@ -95,6 +105,9 @@ class HdrHistogram {
   [[nodiscard]] bool operator==(const HdrHistogram& other) const noexcept;
 
  private:
+  HdrHistogram(std::int64_t lowest, std::int64_t highest, std::int64_t significant_digits,
+               std::vector<std::int64_t> counts);
+
   static constexpr std::int64_t kNoMin = std::numeric_limits<std::int64_t>::max();
   static constexpr std::int64_t kNoMax = -1;
 

@@ -14,16 +14,16 @@ from tokenclock.units import NS_PER_S
 __all__ = ["asked_rates", "due_times_ns", "mean_rate"]
 
 
-def asked_rates(load: LoadPlan) -> float | npt.NDArray[np.float64]:
-    """The arrival rate of a plan in requests/s: one number, or with a ramp-up float64[num_prompts - 1], one per gap.
+def asked_rates(load: LoadPlan, count: int) -> float | npt.NDArray[np.float64]:
+    """The arrival rate of `count` requests in requests/s: one number, or with a ramp-up float64[count - 1], per gap.
 
-    The gap behind request i has the rate of i/(n-1) of the way: on a straight line from start to end, or, exponential,
-    multiplied by the same factor from each request to the next.
+    The gap behind request i has the rate of i/(count-1) of the way: on a straight line from start to end, or,
+    exponential, multiplied by the same factor from each request to the next.
     """
-    ramp, n = load.ramp_up, load.num_prompts
+    ramp = load.ramp_up
     if ramp is None:
         return float(load.request_rate)
-    way = np.arange(n - 1) / max(n - 1, 1)
+    way = np.arange(max(count - 1, 0)) / max(count - 1, 1)
     rates: npt.NDArray[np.float64]
     if ramp.strategy == "linear":
         rates = ramp.start_rps + (ramp.end_rps - ramp.start_rps) * way
@@ -32,9 +32,9 @@ def asked_rates(load: LoadPlan) -> float | npt.NDArray[np.float64]:
     return rates
 
 
-def mean_rate(load: LoadPlan) -> float:
-    """The rate over the whole run that the plan asks for, in requests/s: with a ramp-up, gaps / their expected sum."""
-    rates = asked_rates(load)
+def mean_rate(load: LoadPlan, count: int) -> float:
+    """The mean rate in requests/s that the plan asks of `count` requests: with a ramp-up, gaps / their expected sum."""
+    rates = asked_rates(load, count)
     if isinstance(rates, float) or not len(rates):
         return float(rates) if isinstance(rates, float) else math.inf
     return float(len(rates) / np.sum(1 / rates))

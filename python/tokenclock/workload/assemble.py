@@ -20,10 +20,8 @@ __all__ = ["assemble", "drawn_due_times"]
 
 def drawn_due_times(plan: ServingPlan, count: int) -> npt.NDArray[np.int64]:
     """Due times of `count` requests by the plan's rate and burstiness, ns from the run's start, int64."""
-    load, rates = plan.load, asked_rates(plan.load)
-    if not isinstance(rates, float):  # a ramp has a rate for each gap of the plan; a file may hold fewer requests
-        rates = rates[: max(0, count - 1)]
-    return due_times_ns(stream("arrivals", load.seed), count, rates, load.burstiness)
+    load = plan.load
+    return due_times_ns(stream("arrivals", load.seed), count, asked_rates(load, count), load.burstiness)
 
 
 def assemble(
