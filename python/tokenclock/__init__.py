@@ -9,15 +9,12 @@ if TYPE_CHECKING:  # what the lazy names below are, for type checkers
     from tokenclock._core import TokenRecorder as TokenRecorder
     from tokenclock._core import TokenRow as TokenRow
     from tokenclock._core import now_ns as now_ns
-<<<<<<< HEAD
-    from tokenclock.result import Result as Result
-    from tokenclock.run import run_serving as run_serving
-=======
     from tokenclock.hdr import HdrHistogram as HdrHistogram
     from tokenclock.hdr_log import HlogInterval as HlogInterval
     from tokenclock.hdr_log import HlogWriter as HlogWriter
     from tokenclock.hdr_log import read_hlog as read_hlog
->>>>>>> c0ae2e5402d0b655642256aad26c7ea5d12a8dad
+    from tokenclock.result import Result as Result
+    from tokenclock.run import run_serving as run_serving
     from tokenclock.serving.paced import PacedServer as PacedServer
 
 # name -> module that defines it; loaded at first use so that `import tokenclock` stays instant
@@ -30,11 +27,8 @@ _PUBLIC: dict[str, str] = {
     "TokenRecorder": "tokenclock._core",
     "TokenRow": "tokenclock._core",
     "now_ns": "tokenclock._core",
-<<<<<<< HEAD
-    "run_serving": "tokenclock.run",
-=======
     "read_hlog": "tokenclock.hdr_log",
->>>>>>> c0ae2e5402d0b655642256aad26c7ea5d12a8dad
+    "run_serving": "tokenclock.run",
 }
 
 __all__ = sorted(_PUBLIC)
