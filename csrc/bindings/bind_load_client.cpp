@@ -113,6 +113,7 @@ py::dict facts_of(const LoadClient& client) {
     n_lost += worker.recording().log.n_lost();
     sum.n_events_kernel += counts.n_events_kernel;
     sum.n_events_coalesced += counts.n_events_coalesced;
+    sum.n_first_tokens_coalesced += counts.n_first_tokens_coalesced;
     sum.n_events_stepped += counts.n_events_stepped;
     sum.n_count_usage += counts.n_count_usage;
     sum.n_count_ids += counts.n_count_ids;
@@ -140,6 +141,7 @@ py::dict facts_of(const LoadClient& client) {
   out["n_events_lost"] = n_lost;
   out["n_events_kernel"] = sum.n_events_kernel;
   out["n_events_coalesced"] = sum.n_events_coalesced;
+  out["n_first_tokens_coalesced"] = sum.n_first_tokens_coalesced;
   out["n_events_stepped"] = sum.n_events_stepped;
   out["n_clock_steps"] = n_clock_steps;
   out["anchor_uncertainty_ns"] = uncertainty_ns;

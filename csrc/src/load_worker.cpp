@@ -59,6 +59,7 @@ void LoadWorker::run(std::int64_t t_epoch_ns) {
     for (const LoadConnection* connection : active_) recording_.set_error(connection->request.row, facts_.failure);
   }
   cancel_all();
+  close_all();
   settle(now_ns(), true);
   note_costs(t_begin_ns);
 }
@@ -235,6 +236,11 @@ std::vector<std::int32_t> LoadWorker::take_final_rows() {
 
 void LoadWorker::cancel_all() {
   while (!active_.empty()) end_request(*active_.back(), RequestStatus::cancelled, false, user_arrival());
+}
+
+// Descriptors are scarce: whoever reads the columns may want to write a file.
+void LoadWorker::close_all() {
+  for (const auto& connection : connections_) connection->socket.close();
 }
 
 void LoadWorker::note_costs(std::int64_t t_begin_ns) {

@@ -6,7 +6,7 @@
 
 namespace tokenclock {
 
-void Recording::add_token_event(std::int32_t row, std::int32_t n_tokens, const Arrival& arrival, bool coalesced) {
+void Recording::add_token_event(std::int32_t row, std::int32_t n_tokens, const Arrival& arrival) {
   if (!log.append({arrival.t_ns, arrival.t_read_ns, row, n_tokens})) return;
   const auto i = static_cast<std::size_t>(row);
   if (columns.t_first_token_ns[i] == kMissingNs) set_stamp(columns.t_first_token_ns, row, arrival);
@@ -16,7 +16,6 @@ void Recording::add_token_event(std::int32_t row, std::int32_t n_tokens, const A
   std::int32_t& osl = columns.osl_events[i];
   osl = n_tokens > most - osl ? most : osl + n_tokens;
   if (arrival.kernel) ++counts.n_events_kernel;
-  if (coalesced) ++counts.n_events_coalesced;
 }
 
 void Recording::set_stamp(ReservedArray<std::int64_t>& column, std::int32_t row, const Arrival& arrival) {

@@ -31,7 +31,8 @@ ReplyReader::Progress ReplyReader::feed(std::string_view bytes, const Arrival& a
     recording.set_stamp(recording.columns.t_first_byte_ns, row_, arrival);
   }
   recording.columns.bytes_received[row] += static_cast<std::int64_t>(bytes.size());
-  token_in_this_read_ = false;
+  n_events_in_read_ = 0;
+  first_token_in_read_ = false;
   for (;;) {
     switch (http_.next(bytes)) {
       case HttpResponseParser::Step::need_more:
@@ -55,7 +56,8 @@ ReplyReader::Progress ReplyReader::feed(std::string_view bytes, const Arrival& a
 ReplyReader::Progress ReplyReader::closed(std::string_view reason, const Arrival& arrival, Recording& recording) {
   reusable_ = false;
   if (!any_byte_) return fail(RequestStatus::truncated, reason, recording);
-  token_in_this_read_ = false;
+  n_events_in_read_ = 0;
+  first_token_in_read_ = false;
   if (http_.end_of_stream() == HttpResponseParser::Step::complete) return end_of_reply(arrival, recording);
   // An answer whose finish reason or [DONE] came is whole, even when the last chunk's frame is missing.
   if (body_kind_ == BodyKind::events) {
@@ -73,7 +75,12 @@ bool ReplyReader::read_body(std::string_view body, const Arrival& arrival, Recor
     const bool events = success && options_.stream && (http_.is_event_stream() || body.front() != '{');
     body_kind_ = events ? BodyKind::events : BodyKind::whole;
   }
-  if (body_kind_ == BodyKind::events) return read_events(body, arrival, recording);
+  if (body_kind_ == BodyKind::events) {
+    // not declared as events: its beginning is kept, to be shown should there be none in it
+    if (!http_.is_event_stream() && body_.size() < Recording::kMaxErrorTextBytes)
+      body_.append(body.substr(0, Recording::kMaxErrorTextBytes - body_.size()));
+    return read_events(body, arrival, recording);
+  }
   if (body_.size() + body.size() > kMaxBodyBytes) {
     fail(RequestStatus::protocol_error, "reply body past 16 MiB", recording);
     return false;
@@ -106,6 +113,20 @@ std::int32_t ReplyReader::count_tokens(const EventMeaning& meaning, RecordingCou
   }
   ++counts.n_count_one;
   return 1;
+}
+
+void ReplyReader::add_token_event(const EventMeaning& meaning, const Arrival& arrival, Recording& recording) {
+  recording.add_token_event(row_, count_tokens(meaning, recording.counts), arrival);
+  if (!saw_token_) first_token_in_read_ = true;
+  saw_token_ = true;
+  ++n_events_in_read_;
+  // the stamp is that of the read's last segment: of several events it suits the last one alone
+  if (n_events_in_read_ == 2) {
+    recording.counts.n_events_coalesced += 2;
+    if (first_token_in_read_) ++recording.counts.n_first_tokens_coalesced;
+  } else if (n_events_in_read_ > 2) {
+    ++recording.counts.n_events_coalesced;
+  }
 }
 
 void ReplyReader::note_meaning(const EventMeaning& meaning, std::string_view data, Recording& recording) {
@@ -143,8 +164,7 @@ bool ReplyReader::on_event(std::string_view data, const Arrival& arrival, Record
       recording.keep_raw(row_, arrival, data);
       return true;
     case EventKind::token:
-      recording.add_token_event(row_, count_tokens(meaning, recording.counts), arrival, token_in_this_read_);
-      saw_token_ = token_in_this_read_ = true;
+      add_token_event(meaning, arrival, recording);
       if (options_.keep_text) {
         recording.add_text(row_, meaning.reasoning);
         recording.add_text(row_, meaning.text);
@@ -170,6 +190,9 @@ ReplyReader::Progress ReplyReader::end_of_reply(const Arrival& arrival, Recordin
 ReplyReader::Progress ReplyReader::end_of_events(const Arrival& arrival, Recording& recording) {
   SseEvent event;
   if (events_.finish(event) && !on_event(event.data, arrival, recording)) return Progress::failed;
+  if (!saw_end_ && !saw_token_ && !body_.empty()) {
+    return fail(RequestStatus::protocol_error, "no event stream but: " + body_, recording);
+  }
   if (!saw_end_) {
     status_ = RequestStatus::truncated;
     recording.set_error(row_, "the stream ended before a finish reason");

@@ -151,7 +151,8 @@ void events_of_one_read_share_the_stamp_and_are_counted() {
   const std::string token = event(R"({"choices":[{"text":"a"}]})");
   reader.feed(kHead + token + token + token, {10, 12, true}, recording);
   reader.feed(token, {20, 22, false}, recording);
-  CHECK_EQ(recording.counts.n_events_coalesced, 2);
+  CHECK_EQ(recording.counts.n_events_coalesced, 3);
+  CHECK_EQ(recording.counts.n_first_tokens_coalesced, 1);
   CHECK_EQ(recording.counts.n_events_kernel, 3);
   CHECK_EQ(recording.log[2].t_token_ns, 10);
   CHECK_EQ(recording.log[3].t_token_ns, 20);
@@ -204,6 +205,10 @@ void failures() {
   CHECK_EQ(outcome.status, static_cast<int>(RequestStatus::ok));
   CHECK(!outcome.reusable);
 
+  outcome = read_every_way("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<html></html>");
+  CHECK_EQ(outcome.status, static_cast<int>(RequestStatus::protocol_error));
+  CHECK(outcome.error.find("no event stream but: <") == 0);
+
   outcome = read_every_way("SSH-2.0-OpenSSH_9.2\r\n\r\n");
   CHECK_EQ(outcome.status, static_cast<int>(RequestStatus::protocol_error));
 
@@ -243,10 +248,10 @@ void a_step_of_the_clock_voids_the_stamps_since_the_last_anchor() {
   ReplyTexts texts(1, options);
   Recording recording(columns, texts, 16, 0);
   recording.set_stamp(columns.t_first_byte_ns, 0, {5, 6, true});
-  recording.add_token_event(0, 1, {10, 12, true}, false);
+  recording.add_token_event(0, 1, {10, 12, true});
   recording.settle();
   CHECK_EQ(recording.log.published(), std::size_t{1});
-  recording.add_token_event(0, 1, {20, 25, true}, false);
+  recording.add_token_event(0, 1, {20, 25, true});
   recording.set_stamp(columns.t_done_ns, 0, {30, 37, true});
   recording.settle_after_step();
   CHECK_EQ(recording.log[0].t_token_ns, 10);

@@ -127,6 +127,12 @@ class EndpointPlan:
         return self.backend == "openai-chat"
 
     @property
+    def secrets(self) -> list[str]:
+        """Texts that must reach no file and no console: the key, and header values of four characters or more."""
+        values = [value for _, value in self.headers] + ([self.api_key] if self.api_key else [])
+        return [value for value in values if len(value) >= 4]
+
+    @property
     def body_model(self) -> str:
         """The model name sent in every request body."""
         return self.served_model_name or self.model

@@ -12,7 +12,7 @@ from tokenclock import units
 from tokenclock.metrics import client_cost, latency
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.summary import Distribution, RunSummary, distribution, samples_needed
-from tokenclock.records import OSL_SOURCE_NAMES, STATUS_NAMES, Records
+from tokenclock.records import MISSING_NS, OSL_SOURCE_NAMES, STATUS_NAMES, Records
 
 __all__ = ["INVALID", "OK", "THRESHOLDS", "WARN", "Check", "Quality", "SampleMark", "Threshold", "assess"]
 
@@ -109,8 +109,20 @@ THRESHOLDS: dict[str, Threshold] = {
     "coalesced": Threshold(
         0.05,
         None,
-        "{value} of token events came together with an earlier one (above {limit}) and share its stamp",
-        "judge by TPOT, not ITL: the server sends several events at once, or the client is behind",
+        "{value} of token events came with others in one read (above {limit}) and carry the stamp of the last of them",
+        "judge by TPOT, not ITL: the server sends several events at once, or the client is behind (see CPU)",
+    ),
+    "first_token_shared": Threshold(
+        0.01,
+        None,
+        "{value} of first tokens came in one read with later ones (above {limit}): TTFT is too high there",
+        "take TTFT as an upper bound: the server sends several events at once, or the client is behind (see CPU)",
+    ),
+    "streamed": Threshold(
+        0,
+        None,
+        "{value} of answers came whole though a stream was asked for: they have no TTFT and no ITL",
+        "let the server stream, or say --non-streaming",
     ),
     "clock": Threshold(
         0,
@@ -285,6 +297,11 @@ def assess(records: Records, facts: RunFacts, summary: RunSummary, *, incomplete
         *_length_checks(records, facts),
         *_failure_checks(summary, facts, incomplete),
     ]
+    n_whole = int(
+        (records.ok & (records.columns["t_first_token_ns"] == MISSING_NS) & (records.columns["osl"] > 0)).sum()
+    )
+    if facts.streaming and n_whole:
+        checks.append(_judge("streamed", n_whole / summary.n_ok))
     if facts.percentiles_named:
         named = [mark for mark in marks if mark.percentile in facts.metric_percentiles]
         checks.append(_judge("samples", len(named)))
@@ -304,6 +321,8 @@ def _stamp_checks(records: Records) -> Iterator[Check]:
         lag = distribution("read_lag", client_cost.read_lag_ns(records))
         yield _judge("read_lag", lag.percentile(99), _spread(lag))
         yield _judge("coalesced", int(client.get("n_events_coalesced", 0)) / n_events)
+        n_firsts = max(1, int((records.columns["t_first_token_ns"] != MISSING_NS).sum()))
+        yield _judge("first_token_shared", int(client.get("n_first_tokens_coalesced", 0)) / n_firsts)
         if kernel:
             yield _judge("anchor", float(client.get("anchor_uncertainty_ns", 0)))
     stepped = {"n_events_stepped": int(client.get("n_events_stepped", 0))}

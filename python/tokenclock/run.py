@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -16,6 +17,7 @@ from tokenclock._core import LoadClient
 from tokenclock.errors import MeasurementError
 from tokenclock.event_log import EventLog
 from tokenclock.findings import SideResults, own_ids, side_results
+from tokenclock.interrupts import deferred_interrupts
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.serving_face import detailed_arrays
 from tokenclock.metrics.summary import summarise
@@ -28,7 +30,7 @@ from tokenclock.result import Result, build_result
 from tokenclock.serving.around import Around
 from tokenclock.serving.client import LoadRequests, Observer, run_load
 from tokenclock.serving.endpoint import Endpoint
-from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups
+from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.server import ServerModels, ask_models
 from tokenclock.workload.arrivals import mean_rate
@@ -70,17 +72,42 @@ def run_serving(
     path = prepare_output(plan, date)
     endpoint = Endpoint.parse(plan.endpoint.base_url)
     addresses = endpoint.resolve()
+    deadline_s = time.monotonic() + plan.load.ready_check_timeout_s
+    wait_until_up(plan, deadline_s, say)
     workload = _realise(plan)
-    has_usage = _prepare_server(plan, workload, addresses, say)
+    has_usage = _prepare_server(plan, workload, addresses, deadline_s)
     for note in workload.notes:  # only now: a server that is not there deserves one line
         say(f"tokenclock serving: {note}")
     if plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
         say("tokenclock serving: no --temperature: the server's own default holds (0 is greedy)")
-    log = _open_log(plan, workload, path, say)
-    around = Around(plan, say)
-    probes = Probes(plan, addresses) if plan.load.probe_request_rate > 0 else None
-    observer = _Watcher(on_progress, log, probes)
     count_tokens = None if has_usage else workload.count_tokens
+    with deferred_interrupts(lambda line: say(f"tokenclock serving: {line}")) as stop_requested:
+        log = _open_log(plan, workload, path, say)
+        probes = Probes(plan, addresses) if plan.load.probe_request_rate > 0 else None
+        observer = _Watcher(on_progress, log, probes, stop_requested)
+        records, side = _measure(plan, workload, addresses, count_tokens, observer, say)
+        result = _conclude(plan, workload, records, started, bool(records.client["interrupted"]), side)
+        if log is not None:
+            log.finish(records, incomplete=result.incomplete)
+        if path is not None:
+            _save(plan, result, records, path, date, say, side)
+            if log is not None and plan.output.save_events is None:
+                shutil.rmtree(_temporary_log(path), ignore_errors=True)
+    if result.requests["ok"] == 0 and not result.incomplete:
+        say(f"tokenclock serving: every request failed: {explain_failure(plan, records, _first_failure(records))}")
+    return result
+
+
+def _measure(
+    plan: ServingPlan,
+    workload: Workload,
+    addresses: list[tuple[str, int]],
+    count_tokens: Callable[[str], int] | None,
+    observer: _Watcher,
+    say: Callable[[str], None],
+) -> tuple[Records, SideResults]:
+    """The load, with what is asked of the server before and after it and the probes beside it."""
+    around, probes = Around(plan, say), observer.probes
     try:
         around.before()
         if probes is not None:
@@ -91,18 +118,7 @@ def run_serving(
         around.stop_profile()
         if probes is not None:
             probes.abandon()
-    incomplete = bool(records.client["interrupted"])
-    side = side_results(plan, around.findings, probe_columns, records)
-    result = _conclude(plan, workload, records, started, incomplete, side)
-    if log is not None:
-        log.finish(records, incomplete=incomplete)
-    if path is not None:
-        _save(plan, result, records, path, date, say, side)
-        if log is not None and plan.output.save_events is None:
-            shutil.rmtree(_temporary_log(path), ignore_errors=True)
-    if result.requests["ok"] == 0 and not incomplete:
-        say(f"tokenclock serving: every request failed: {explain_failure(plan, records, _first_failure(records))}")
-    return result
+    return records, side_results(plan, around.findings, probe_columns, records)
 
 
 def _realise(plan: ServingPlan) -> Workload:
@@ -112,15 +128,13 @@ def _realise(plan: ServingPlan) -> Workload:
     return replace(workload, notes=(*workload.notes, note)) if note else workload
 
 
-def _prepare_server(
-    plan: ServingPlan, workload: Workload, addresses: list[tuple[str, int]], say: Callable[[str], None]
-) -> bool:
+def _prepare_server(plan: ServingPlan, workload: Workload, addresses: list[tuple[str, int]], deadline_s: float) -> bool:
     """Test request and warm-ups. True when the server reports usage, so that no text must be kept to count tokens."""
     n_spares = int(plan.load.test_input) + plan.load.num_warmups
     spares = workload.spare_prompts(n_spares) if n_spares else []
     has_usage = False
     if plan.load.test_input:
-        records = send_test_request(plan, spares.pop(0), addresses, say)
+        records = send_test_request(plan, spares.pop(0), addresses, deadline_s)
         has_usage = bool(records.columns["osl_source"][0] == 1)
     if spares:
         send_warmups(plan, spares, addresses)
@@ -152,7 +166,7 @@ def _load(
         keep_final_event=output.save_result and output.save_columns and len(workload) <= _FINAL_EVENTS_UP_TO,
         count_tokens=count_tokens,
         observer=observer,
-    ).scrubbed(_secrets(plan))
+    )
 
 
 def _afterwards(
@@ -170,10 +184,6 @@ def _afterwards(
     except KeyboardInterrupt:
         say("tokenclock serving: stopped; the load's own measurements are whole")
     return probe_columns
-
-
-def _secrets(plan: ServingPlan) -> list[str]:
-    return [value for _, value in plan.endpoint.headers] + ([plan.endpoint.api_key] if plan.endpoint.api_key else [])
 
 
 def _open_log(plan: ServingPlan, workload: Workload, path: Path | None, say: Callable[[str], None]) -> EventLog | None:
@@ -198,14 +208,24 @@ def _temporary_log(path: Path) -> Path:
 class _Watcher(Observer):
     """Passes progress on, keeps the probes going and writes the event log while the run goes on."""
 
-    def __init__(self, on_progress: Progress | None, log: EventLog | None, probes: Probes | None) -> None:
+    def __init__(
+        self,
+        on_progress: Progress | None,
+        log: EventLog | None,
+        probes: Probes | None,
+        stop_requested: Callable[[], bool],
+    ) -> None:
         self._on_progress = on_progress
         self._log = log
-        self._probes = probes
+        self.probes = probes
+        self._stop_requested = stop_requested
+
+    def stop_requested(self) -> bool:
+        return self._stop_requested()
 
     def on_progress(self, progress: Mapping[str, int]) -> None:
-        if self._probes is not None:
-            self._probes.feed()
+        if self.probes is not None:
+            self.probes.feed()
         if self._on_progress is not None:
             self._on_progress(progress)
 

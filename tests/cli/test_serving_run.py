@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.servers.scripted import Request, ScriptedServer, json_reply
 
 from tokenclock import PacedServer
 from tokenclock.event_log import read as read_event_log
@@ -233,6 +235,49 @@ def test_ctrl_c_keeps_what_was_measured(server: PacedServer, tmp_path: Path) -> 
     assert result.requests["by_status"]["not_sent"] > 0
     assert "interrupted" in stdout
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_does_not_take_away_what_the_first_saved(
+    server: PacedServer, tmp_path: Path, number: signal.Signals
+) -> None:
+    process = start_long_run(server.url, tmp_path)
+    wait_for(lambda: list(tmp_path.glob(".a.events/part-*2.npz")))
+    for _ in range(12):
+        process.send_signal(number)
+        time.sleep(0.02)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    assert Result.load(tmp_path / "a.json").incomplete
+    assert "interrupted" in stdout
+    assert stderr.count("stopping, and saving what was measured") == 1
+    assert not list(tmp_path.glob(".a.events"))
+
+
+def test_more_streams_than_the_soft_limit_of_descriptors(tmp_path: Path) -> None:
+    with PacedServer(ttft_ms=200, itl_ms=20) as paced:
+        command = [
+            sys.executable, "-m", "tokenclock", "serving", "--model", "paced", "--base-url", paced.url,
+            "--dataset-name", "random", "--random-ids", "--random-input-len", "4", "--random-output-len", "4",
+            "--num-prompts", "300", *saved(tmp_path),
+        ]  # fmt: skip
+        raised = subprocess.run(["sh", "-c", 'ulimit -S -n 128; "$@"', "sh", *command], capture_output=True, text=True)
+        refused = subprocess.run(["sh", "-c", 'ulimit -n 128; "$@"', "sh", *command], capture_output=True, text=True)
+    assert raised.returncode == 0, raised.stderr
+    assert table_row(raised.stdout, "Successful requests:") == "300"
+    assert refused.returncode == 2
+    assert "ulimit -n" in refused.stderr.splitlines()[-1]
+
+
+def test_an_answer_in_one_piece_where_a_stream_was_asked_is_said() -> None:
+    def whole(request: Request, _: socket.socket) -> bytes:
+        usage = {"prompt_tokens": 8, "completion_tokens": 6}
+        return json_reply({"id": "x", "choices": [{"text": "hey", "finish_reason": "length"}], "usage": usage})
+
+    with ScriptedServer(whole) as scripted:
+        run = serving(scripted.url)
+    assert run.returncode == 0, run.stderr
+    assert "came whole though a stream was asked" in " ".join(run.stdout.split())
 
 
 def test_kill_9_leaves_all_but_the_last_second(server: PacedServer, tmp_path: Path) -> None:

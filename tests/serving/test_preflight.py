@@ -11,7 +11,8 @@ from tests.servers.scripted import Request, ScriptedServer, completion_events, j
 from tokenclock.errors import MeasurementError
 from tokenclock.plan import EndpointPlan, LoadPlan, ServingPlan
 from tokenclock.serving.endpoint import Endpoint
-from tokenclock.serving.preflight import send_test_request, send_warmups
+from tokenclock.serving.preflight import send_test_request, send_warmups, wait_until_up
+from tokenclock.serving.server import ask_models
 
 
 def plan_for(url: str, **load: Any) -> ServingPlan:
@@ -20,7 +21,7 @@ def plan_for(url: str, **load: Any) -> ServingPlan:
 
 def try_once(server: ScriptedServer, **load: Any) -> Any:
     plan = plan_for(server.url, **load)
-    return send_test_request(plan, ([1, 2], 3), Endpoint.parse(server.url).resolve(), lambda line: None)
+    return send_test_request(plan, ([1, 2], 3), Endpoint.parse(server.url).resolve())
 
 
 def free_port() -> int:
@@ -44,6 +45,9 @@ def test_a_good_answer_passes() -> None:
         (json_reply({"error": "no page"}, "404 Not Found"), ["HTTP 404", "no page", "--endpoint"]),
         (json_reply({"error": "who are you"}, "401 Unauthorized"), ["HTTP 401", "OPENAI_API_KEY"]),
         (json_reply({"error": "busy"}, "429 Too Many Requests"), ["HTTP 429", "--max-concurrency"]),
+        (b"HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", ["HTTP 301", "--base-url"]),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>", ["no event stream but: <html>", "--endpoint"]),
+        (b"HTTP/1.1 400 Bad\r\nContent-Length: 20\r\n\r\n" + bytes(range(128, 148)), ["no text", "HTTP 400"]),
         (json_reply({"error": "broken"}, "500 Internal Server Error"), ["HTTP 500", "server's log"]),
         (sse_reply(['{"error":{"message":"out of memory"}}']), ["out of memory", "server's log"]),
         (sse_reply(['{"choices":[{"text":"a"}]}']), ["broke off", "finish reason"]),
@@ -69,10 +73,32 @@ def test_an_unknown_model_is_met_with_the_names_there_are() -> None:
         try_once(server)
 
 
+def test_a_wrong_path_is_not_blamed_on_the_model() -> None:
+    def script(request: Request, _: socket.socket) -> bytes:
+        if request.path == "/v1/models":
+            return json_reply({"data": [{"id": "llama"}]})
+        return json_reply({"error": {"message": "no such path"}}, "404 Not Found")
+
+    with ScriptedServer(script) as server, pytest.raises(MeasurementError, match=r"no such path.*--endpoint"):
+        try_once(server)
+
+
+def test_an_echoed_key_stays_secret() -> None:
+    def script(request: Request, _: socket.socket) -> bytes:
+        return json_reply({"error": f"bad key {request.headers['authorization']}"}, "401 Unauthorized")
+
+    with ScriptedServer(script) as server:
+        plan = ServingPlan(EndpointPlan(model="m", base_url=server.url, api_key="sk-SECRET12345"))
+        with pytest.raises(MeasurementError) as caught:
+            send_test_request(plan, ([1], 1), Endpoint.parse(server.url).resolve())
+    assert "SECRET" not in str(caught.value)
+    assert "***" in str(caught.value)
+
+
 def test_nobody_there() -> None:
     plan = plan_for(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(MeasurementError, match=r"no server at .*Connection refused.*--base-url"):
-        send_test_request(plan, ([1], 1), Endpoint.parse(plan.endpoint.base_url).resolve(), lambda line: None)
+        send_test_request(plan, ([1], 1), Endpoint.parse(plan.endpoint.base_url).resolve())
 
 
 def test_waits_for_a_server_that_comes_up_late() -> None:
@@ -88,7 +114,10 @@ def test_waits_for_a_server_that_comes_up_late() -> None:
     starter = threading.Thread(target=come_up)
     starter.start()
     try:
-        records = send_test_request(plan, ([1], 1), [("127.0.0.1", port)], said.append)
+        deadline_s = time.monotonic() + plan.load.ready_check_timeout_s
+        wait_until_up(plan, deadline_s, said.append)
+        assert ask_models(plan).is_up
+        records = send_test_request(plan, ([1], 1), [("127.0.0.1", port)], deadline_s)
     finally:
         starter.join()
         server.__exit__()

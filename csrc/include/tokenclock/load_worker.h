@@ -105,6 +105,7 @@ class LoadWorker {
   void check_timeouts(std::int64_t t_now_ns);
   void settle(std::int64_t t_now_ns, bool last);
   void cancel_all();
+  void close_all();
   void note_costs(std::int64_t t_begin_ns);
   [[nodiscard]] std::int64_t wait_ns(std::int64_t t_now_ns) const;
   [[nodiscard]] std::int64_t since_start_ns() const noexcept { return now_ns() - t_epoch_ns_; }

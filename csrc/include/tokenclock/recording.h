@@ -44,7 +44,8 @@ struct ReplyTexts {
 
 struct RecordingCounts {
   std::int64_t n_events_kernel = 0;
-  std::int64_t n_events_coalesced = 0;  // share the stamp of an earlier event of the same read
+  std::int64_t n_events_coalesced = 0;  // came with others in one read: they carry the stamp of its last segment
+  std::int64_t n_first_tokens_coalesced = 0;  // rows whose first token came in one read with later ones
   std::int64_t n_events_stepped = 0;    // fell back to user time because the wall clock stepped
   std::int64_t n_count_usage = 0;       // n_tokens came from per-event usage
   std::int64_t n_count_ids = 0;         // from the length of token_ids or logprobs
@@ -70,7 +71,7 @@ class Recording {
   RecordingCounts counts;
 
   // One token event; updates the row's first and last token as well.
-  void add_token_event(std::int32_t row, std::int32_t n_tokens, const Arrival& arrival, bool coalesced);
+  void add_token_event(std::int32_t row, std::int32_t n_tokens, const Arrival& arrival);
   // A kernel stamp went into `column[row]`; remembered until the clock is known to have stood still meanwhile.
   void set_stamp(ReservedArray<std::int64_t>& column, std::int32_t row, const Arrival& arrival);
   void add_text(std::int32_t row, std::string_view escaped);

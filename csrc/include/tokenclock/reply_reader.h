@@ -40,6 +40,7 @@ class ReplyReader {
   bool read_body(std::string_view body, const Arrival& arrival, Recording& recording);  // false: failed
   bool read_events(std::string_view body, const Arrival& arrival, Recording& recording);
   bool on_event(std::string_view data, const Arrival& arrival, Recording& recording);
+  void add_token_event(const EventMeaning& meaning, const Arrival& arrival, Recording& recording);
   void note_meaning(const EventMeaning& meaning, std::string_view data, Recording& recording);
   [[nodiscard]] std::int32_t count_tokens(const EventMeaning& meaning, RecordingCounts& counts);
   Progress end_of_reply(const Arrival& arrival, Recording& recording);
@@ -59,7 +60,8 @@ class ReplyReader {
   bool saw_token_ = false;
   bool saw_end_ = false;          // a finish reason or [DONE]
   bool usage_per_event_ = false;  // the first token event carried usage, so its differences count tokens
-  bool token_in_this_read_ = false;
+  std::int32_t n_events_in_read_ = 0;  // token events of the bytes being fed
+  bool first_token_in_read_ = false;
 };
 
 }  // namespace tokenclock

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tokenclock._core import LoadClient
 from tokenclock.plan import ServingPlan
 from tokenclock.records import MISSING_NS, OSL_SOURCE_NAMES, REQUEST_COLUMNS, Records, empty_columns
+from tokenclock.serving.descriptors import allow_connections
 from tokenclock.serving.endpoint import Endpoint, Prompt, body_builder, request_head
 from tokenclock.serving.unrecognised import Events, read_unrecognised
 from tokenclock.units import NS_PER_S
@@ -57,6 +58,10 @@ class Observer:
 
     def on_progress(self, progress: Mapping[str, int]) -> None:
         """Counters of the run so far, about 20 times a second."""
+
+    def stop_requested(self) -> bool:
+        """Whether the run is to end now; asked about 20 times a second."""
+        return False
 
     def on_final(self, client: LoadClient, *, ended: bool) -> None:
         """A turn to fetch what became final (`LoadClient.take_final`); the last one when the run has `ended`."""
@@ -148,15 +153,18 @@ def run_load(
         observer: told about progress.
 
     Returns:
-        Records whose `client` holds the native counters, `wall_ns`, `process_cpu_ns` and `interrupted`
-        (True after Ctrl-C: what was in flight is `cancelled`, what was never sent `not_sent`).
+        Records without the plan's secrets in its errors. `client` holds the native counters, `wall_ns`,
+        `process_cpu_ns` and `interrupted` (True after Ctrl-C: what was in flight is `cancelled`, what was never sent `not_sent`).
 
     Raises:
         MeasurementError: the host name is unknown.
+        UsageError: more connections at once than this process may open.
     """
     n = len(requests.prompts)
     slots = plan.load.max_concurrency if max_concurrency is None else max_concurrency
-    closed_loop = slots is not None and not bool(np.any(requests.t_due_ns))
+    scheduled = bool(np.any(requests.t_due_ns))
+    closed_loop = slots is not None and not scheduled
+    allow_connections(min(n, slots or n), certain=not scheduled)
     client = LoadClient(
         addresses=list(addresses or Endpoint.parse(plan.endpoint.base_url).resolve()),
         n_rows=n,
@@ -179,7 +187,7 @@ def run_load(
         "interrupted": interrupted,
         "closed_loop": closed_loop,
     }
-    return _to_records(client, requests, facts, epoch_ns, count_tokens)
+    return _to_records(client, requests, facts, epoch_ns, count_tokens).scrubbed(plan.endpoint.secrets)
 
 
 def _drive(client: LoadClient, feeder: _Feeder, observer: Observer) -> tuple[int, bool]:
@@ -192,6 +200,10 @@ def _drive(client: LoadClient, feeder: _Feeder, observer: Observer) -> tuple[int
             feeder.feed(time.monotonic() + _POLL_S)
             observer.on_progress(client.progress())
             observer.on_final(client, ended=False)
+            if observer.stop_requested():
+                interrupted = True
+                client.stop()
+                break
     except KeyboardInterrupt:
         interrupted = True
         client.stop()

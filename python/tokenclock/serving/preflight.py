@@ -15,21 +15,35 @@ from tokenclock.serving.client import LoadRequests, run_load
 from tokenclock.serving.endpoint import Endpoint, Prompt
 from tokenclock.serving.server import ask_models
 
-__all__ = ["explain_failure", "send_test_request", "send_warmups"]
+__all__ = ["explain_failure", "send_test_request", "send_warmups", "wait_until_up"]
 
 _RETRY_S = 0.5
 _OK = STATUS_NAMES.index("ok")
 
 
+def wait_until_up(plan: ServingPlan, deadline_s: float, say: Callable[[str], None]) -> None:
+    """Before anything is asked of the server: wait until it answers at all, until the deadline (`time.monotonic`).
+
+    What it says of its models decides what the prompts are, so a server that comes up late must not change them.
+    """
+    told = False
+    while time.monotonic() < deadline_s and not ask_models(plan).is_up:
+        if not told:
+            say(
+                f"tokenclock serving: waiting up to {plan.load.ready_check_timeout_s:g} s "
+                f"for {plan.endpoint.base_url} to answer"
+            )
+            told = True
+        time.sleep(max(0.0, min(_RETRY_S, deadline_s - time.monotonic())))
+
+
 def send_test_request(
-    plan: ServingPlan, spare: tuple[Prompt, int], addresses: Sequence[tuple[str, int]], say: Callable[[str], None]
+    plan: ServingPlan, spare: tuple[Prompt, int], addresses: Sequence[tuple[str, int]], deadline_s: float = 0.0
 ) -> Records:
-    """Send one request; while it fails, again every half second until `ready_check_timeout_s` is over.
+    """Send one request; while it fails, again every half second until the deadline (`time.monotonic`; past: one try).
 
     Raises MeasurementError with one line that says what is wrong and what to do; KeyboardInterrupt on Ctrl-C.
     """
-    deadline_s = time.monotonic() + plan.load.ready_check_timeout_s
-    told = False
     while True:
         left_s = deadline_s - time.monotonic()
         records = _send(_hurried(plan, left_s), [spare], addresses)
@@ -37,9 +51,6 @@ def send_test_request(
             return records
         if left_s <= 0:
             raise MeasurementError(explain_failure(plan, records, 0))
-        if not told:
-            say(f"waiting up to {plan.load.ready_check_timeout_s:g} s for {plan.endpoint.base_url} to answer")
-            told = True
         time.sleep(min(_RETRY_S, left_s))
 
 
@@ -84,14 +95,13 @@ def explain_failure(plan: ServingPlan, records: Records, row: int) -> str:
     """One line on why the request failed and what to do about it."""
     status = STATUS_NAMES[records.columns["status"][row]]
     http_status = int(records.columns["http_status"][row])
-    said = " ".join(records.errors.get(row, "").split())
+    said = _readable(records.errors.get(row, ""))
     url = Endpoint.parse(plan.endpoint.base_url).url(plan.endpoint.path)
     if status == "connect_error":
         return f"no server at {url} ({said.removeprefix('connect: ')}); start it, or check --base-url, --host, --port"
     if status == "http_error":
-        return (
-            f"{url} answered HTTP {http_status}{f' ({said[:200]})' if said else ''}; {_http_remedy(plan, http_status)}"
-        )
+        excerpt = f" ({said[:200]})" if said else ""
+        return f"{url} answered HTTP {http_status}{excerpt}; {_http_remedy(plan, http_status, said)}"
     if status in ("timeout", "stalled"):
         return f"{url} did not answer in time ({said}); look at the server's log, or raise --request-timeout"
     if status == "stream_error":
@@ -101,16 +111,26 @@ def explain_failure(plan: ServingPlan, records: Records, row: int) -> str:
     return f"{url}: the answer broke off ({said or status}); look at the server's log"
 
 
-def _http_remedy(plan: ServingPlan, http_status: int) -> str:
+def _readable(text: str) -> str:
+    """The text on one line; what is no text (a compressed body, say) is called so."""
+    strange = sum(not character.isprintable() and not character.isspace() for character in text)
+    if strange + text.count("\ufffd") > len(text) / 10:
+        return f"{len(text)} characters that are no text; compressed?"
+    return " ".join(text.split())
+
+
+def _http_remedy(plan: ServingPlan, http_status: int, said: str) -> str:
+    if 300 <= http_status < 400:
+        return "redirects are not followed: name the final address in --base-url, and the path in --endpoint"
     if http_status in (401, 403):
         return "set OPENAI_API_KEY, or --header 'Authorization: Bearer ...'"
     if http_status in (400, 404, 422):
         names = ask_models(plan).names
-        if names and plan.endpoint.body_model not in names:
+        if names and plan.endpoint.body_model not in names and "model" in said.lower():
             return f"the server's models are {', '.join(names[:5])}: check --model or --served-model-name"
         if http_status == 404:
             return "check --endpoint and --backend, and the path in --base-url"
         return "check the prompt length against the server's limit, and the flags that shape the body"
-    if http_status == 429:
-        return "the server refuses load: lower --max-concurrency or --request-rate"
+    if http_status in (429, 503):
+        return "the server refuses load: lower --max-concurrency or --request-rate, or wait until it is ready"
     return "look at the server's log"

@@ -1,0 +1,34 @@
+"""File descriptors: a connection needs one, and the usual limit of 1024 is soon reached."""
+
+from __future__ import annotations
+
+import resource
+
+from tokenclock.errors import UsageError
+
+__all__ = ["allow_connections"]
+
+_OTHERS = 128  # files, pipes and libraries of this process
+
+
+def allow_connections(n_connections: int, *, certain: bool) -> None:
+    """Raise this process's soft limit so that n connections may be open at once.
+
+    certain: all of them will be open together; then a hard limit below raises UsageError. Else as much as may be had
+    is taken, and a connection that finds no descriptor is a failed request.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = n_connections + _OTHERS
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    attainable = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if attainable > soft:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (attainable, hard))
+        except (OSError, ValueError):  # a sandbox may refuse what the limits allow
+            attainable = soft
+    if certain and attainable < needed:
+        raise UsageError(
+            f"{n_connections} connections at once need {needed} open files, the limit here is {attainable}; "
+            f"say `ulimit -n {needed}` as root, or lower --max-concurrency"
+        )
