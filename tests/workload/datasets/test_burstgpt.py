@@ -67,10 +67,10 @@ def test_the_trace_s_own_times(lines_file: Lines, make_plan: MakePlan) -> None:
 
 def test_drawn_gaps_and_the_trace_s_exclude_each_other(lines_file: Lines, make_plan: MakePlan) -> None:
     dataset = BurstGptDataset(trace(lines_file, *ROWS), self_timed=True)
-    with pytest.raises(UsageError, match="--burstiness shapes drawn gaps; with --self-timed"):
-        build_workload(make_plan(dataset, burstiness=2.0))
-    with pytest.raises(UsageError, match="--ramp-up-strategy sets due times, and so does --self-timed"):
-        build_workload(make_plan(dataset, ramp_up=RampUp("linear", 1.0, 2.0)))
+    with pytest.raises(UsageError, match="--burstiness must be left out with --self-timed, got 2; the gaps are the"):
+        make_plan(dataset, burstiness=2.0)
+    with pytest.raises(UsageError, match="--ramp-up-strategy must be left out with --self-timed, got linear; the trac"):
+        make_plan(dataset, ramp_up=RampUp("linear", 1.0, 2.0))
 
 
 def test_text_is_fitted_where_a_tokenizer_is_named(lines_file: Lines, make_plan: MakePlan, word_tokenizer: str) -> None:
