@@ -1,8 +1,6 @@
 // What the fuzzers share. Each defines LLVMFuzzerTestOneInput and checks properties, not only that nothing crashes.
 #pragma once
 
-#include <sanitizer/asan_interface.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +10,20 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define FUZZ_HAS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FUZZ_HAS_ASAN 1
+#endif
+#endif
+#ifdef FUZZ_HAS_ASAN
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) (static_cast<void>(address), static_cast<void>(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) (static_cast<void>(address), static_cast<void>(size))
+#endif
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 

@@ -99,7 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)unescaped(input);  // any bytes may come in
   const EventMeaning got = read_event(input);
   check_values(got, input);
-  const std::string padded = " \r\n" + std::string(input) + "\t ";
+  const std::string padded = std::string(" \r\n").append(input) + "\t ";
   FUZZ_CHECK(same(read_event(padded), got));
   if (got.kind == EventKind::unrecognised || got.kind == EventKind::done) return 0;
 

@@ -233,9 +233,16 @@ class ServingPlan:
             "left out with --header x-request-id",
             self.load.request_id_prefix,
         )
-        ramp = self.load.ramp_up
+        ramp, self_timed = self.load.ramp_up, isinstance(self.dataset, BurstGptDataset) and self.dataset.self_timed
         _require(
-            ramp is None or not getattr(self.dataset, "self_timed", False),
+            self.load.burstiness == 1.0 or not self_timed,
+            "--burstiness",
+            "left out with --self-timed",
+            self.load.burstiness,
+            "the gaps are the trace's",
+        )
+        _require(
+            ramp is None or not self_timed,
             "--ramp-up-strategy",
             "left out with --self-timed",
             ramp.strategy if ramp else None,

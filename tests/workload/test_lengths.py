@@ -46,3 +46,21 @@ def test_a_seed_gives_input_and_output_lengths_of_their_own() -> None:
 def test_more_requests_do_not_change_the_first_ones() -> None:
     few, many = (draw_lengths(stream("input_lengths", 7), n, 1000, 0.5) for n in (10, 100))
     assert np.array_equal(few, many[:10])
+
+
+@pytest.mark.parametrize(
+    ("style", "length", "ratio", "bounds"),
+    [
+        ("trtllm", 15, 0.25, (11, 18)),  # 11.25 and 18.75
+        ("vllm", 15, 0.25, (11, 19)),
+        ("vllm", 1024, 0.0, (1024, 1024)),
+        ("vllm", 1, 0.9, (1, 2)),
+        ("sglang", 15, 0.25, (3, 15)),
+        ("sglang", 15, 1.0, (15, 15)),
+        ("sglang", 15, 0.0, (1, 15)),
+    ],
+)
+def test_each_tool_s_own_bounds(style: str, length: int, ratio: float, bounds: tuple[int, int]) -> None:
+    assert length_bounds(length, ratio, style) == bounds
+    drawn = draw_lengths(np.random.default_rng(0), 2000, length, ratio, style)
+    assert (int(drawn.min()), int(drawn.max())) == bounds

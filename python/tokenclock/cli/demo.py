@@ -63,6 +63,7 @@ def _serve(url: str, model: str, load: dict[str, int], folder: Path, name: str) 
 
     command = ["--model", model, "--base-url", url, "--dataset-name", "random", "--random-ids"]
     command += ["--random-input-len", str(load["isl"]), "--random-output-len", str(load["osl"]), "--ignore-eos"]
+    command += ["--temperature", "0"]
     command += ["--num-prompts", str(load["requests"]), "--max-concurrency", str(load["concurrency"])]
     command += ["--percentile-metrics", "ttft,tpot,itl,e2el", "--save-result"]
     command += ["--result-dir", str(folder), "--result-filename", f"{name}.json"]

@@ -101,9 +101,11 @@ def workload_sha256(
         _add_texts(digest, b"recipes", prompts.recipes)
     else:
         kinds = {type(prompt) for prompt in prompts}
-        if not kinds <= {str} and not kinds <= {Messages}:
-            raise TypeError("prompts must be all text, all messages, or TokenPrompts")
-        _add_texts(digest, b"messages" if kinds == {Messages} else b"text", [prompt_key(prompt) for prompt in prompts])
+        if not kinds <= {str, Messages}:
+            raise TypeError("prompts must be all text or messages, or TokenPrompts")
+        if Messages in kinds:  # which rows are messages is part of it
+            _add_texts(digest, b"chats", [b"%d" % isinstance(prompt, Messages) for prompt in prompts])
+        _add_texts(digest, b"text", [prompt_key(prompt) for prompt in prompts])
     return digest.hexdigest()
 
 

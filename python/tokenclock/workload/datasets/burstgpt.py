@@ -108,10 +108,6 @@ def _pick(plan: ServingPlan, dataset: BurstGptDataset, n_rows: int, notes: list[
 def _trace_times(plan: ServingPlan, t_s: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], float | None]:
     """Due times in ns from the first row, and their mean rate; a finite --request-rate stretches them to it."""
     load = plan.load
-    if load.burstiness != 1.0:
-        raise UsageError("--burstiness shapes drawn gaps; with --self-timed the gaps are the trace's: leave it out")
-    if load.ramp_up is not None:
-        raise UsageError("--ramp-up-strategy sets due times, and so does --self-timed: give one of them")
     due_s = t_s - t_s[0]
     span_s = float(due_s[-1])
     if span_s == 0:
