@@ -154,7 +154,8 @@ def run_load(
 
     Returns:
         Records without the plan's secrets in its errors. `client` holds the native counters, `wall_ns`,
-        `process_cpu_ns` and `interrupted` (True after Ctrl-C: what was in flight is `cancelled`, what was never sent `not_sent`).
+        `process_cpu_ns` and `interrupted` (True after Ctrl-C: what was in flight is `cancelled`, what was never sent
+        `not_sent`).
 
     Raises:
         MeasurementError: the host name is unknown.
