@@ -99,7 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)unescaped(input);  // any bytes may come in
   const EventMeaning got = read_event(input);
   check_values(got, input);
-  const std::string padded = std::string(" \r\n").append(input) + "\t ";
+  const std::string padded = " \r\n" + std::string(input) + "\t ";
   FUZZ_CHECK(same(read_event(padded), got));
   if (got.kind == EventKind::unrecognised || got.kind == EventKind::done) return 0;
 
@@ -110,7 +110,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (members.find_first_not_of(" \t\r\n") != std::string::npos) {
     const std::string doubled = "{" + members + "," + members + "}";
     FUZZ_CHECK(same(read_event(doubled), got));
-    const std::string overridden = "{" + members_that_lose(got) + members + "}";
+    const std::string overridden = std::string("{").append(members_that_lose(got)) + members + "}";
     FUZZ_CHECK(same(read_event(overridden), got));
   }
   check_written_again(got, dice);
