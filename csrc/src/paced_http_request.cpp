@@ -42,7 +42,7 @@ bool whole_number(std::string_view text, int base, std::size_t& value) noexcept 
 void HttpRequestParser::reset() {
   state_ = State::request_line;
   keep_alive_ = true;
-  is_http_1_0_ = chunked_ = has_length_ = expects_continue_ = false;
+  says_close_ = is_http_1_0_ = chunked_ = has_length_ = expects_continue_ = false;
   error_status_ = 0;
   error_ = "";
   n_head_bytes_ = n_left_ = 0;
@@ -139,8 +139,8 @@ bool HttpRequestParser::read_header() {
     }
     chunked_ = true;
   } else if (same_word(name, "connection")) {
-    if (has_word(value, "close")) keep_alive_ = false;
-    if (has_word(value, "keep-alive")) keep_alive_ = true;
+    says_close_ = says_close_ || has_word(value, "close");  // which wins, wherever it stands
+    keep_alive_ = !says_close_ && (keep_alive_ || has_word(value, "keep-alive"));
   } else if (same_word(name, "authorization")) {
     authorization_ = value;
   } else if (same_word(name, "expect")) {

@@ -73,6 +73,8 @@ int main() {
   check_everywhere("GET /a HTTP/1.0\r\n\r\n", "GET /a close [] <>;idle");
   check_everywhere("GET /a HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "GET /a keep [] <>;idle");
   check_everywhere("GET /a HTTP/1.1\r\nConnection: x, Close\r\n\r\n", "GET /a close [] <>;idle");
+  check_everywhere("GET /a HTTP/1.1\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n", "GET /a close [] <>;idle");
+  check_everywhere("GET /a HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", "GET /a close [] <>;idle");
   check_everywhere("GET /a HTTP/1.1\r\nAUTHORIZATION:  Bearer k \r\n\r\n", "GET /a keep [Bearer k] <>;idle");
   // unfinished
   check_everywhere("", "idle");

@@ -59,6 +59,7 @@ class HttpRequestParser {
 
   State state_ = State::request_line;
   bool keep_alive_ = true;
+  bool says_close_ = false;
   bool is_http_1_0_ = false;
   bool chunked_ = false;
   bool has_length_ = false;
