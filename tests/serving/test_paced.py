@@ -428,12 +428,24 @@ def test_the_truth_can_be_kept_in_a_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["truth.npz"]
 
 
+def sleep_late_ms() -> float:
+    """How late this machine, as busy as it is now, wakes a process from a sleep of 5 ms: the median of 50."""
+    late_s = []
+    for _ in range(50):
+        due_s = time.monotonic() + 0.005
+        time.sleep(0.005)
+        late_s.append(time.monotonic() - due_s)
+    return float(np.median(late_s)) * 1e3
+
+
 @pytest.mark.timing
 def test_sends_are_made_when_they_are_due() -> None:
-    late_ms = []
+    """Half a gap at most, in the median send of the median run: a schedule that drifts by 2 % is beyond it."""
+    late_ms, machine_ms = [], []
     for _ in range(5):
+        machine_ms.append(sleep_late_ms())
         with PacedServer(ttft_ms=20, itl_ms=5) as server:
             stream(server, 100)
         truth = server.truth()
         late_ms.append(float(np.median(truth.t_send_ns[1:] - truth.t_due_ns[1:])) / 1e6)
-    assert sorted(late_ms)[2] < 0.5
+    assert sorted(late_ms)[2] < max(2.5, 4 * sorted(machine_ms)[2])
