@@ -13,16 +13,21 @@ from hypothesis import strategies as st
 
 from tokenclock.errors import UsageError
 from tokenclock.plan import (
+    BurstGptDataset,
+    CustomDataset,
     EndpointPlan,
     GenerationPlan,
+    HfDataset,
     LoadPlan,
     OutputPlan,
     RampUp,
     RandomDataset,
+    RandomImageDataset,
     ServerPlan,
     ServingPlan,
+    ShareGptDataset,
+    SonnetDataset,
 )
-from tokenclock.plan_datasets import BurstGptDataset
 
 
 def plan_with_secrets() -> ServingPlan:
@@ -136,7 +141,8 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (EndpointPlan, {"tokenizer_mode": "fast"}, "--tokenizer-mode must be auto or slow, got fast"),
     (EndpointPlan, {"connection": "pool"}, "--connection must be reuse or new, got pool"),
     (EndpointPlan, {"headers": (("a b", "c"),)}, "--header must be KEY=VALUE or 'Key: value', got a b"),
-    (EndpointPlan, {"headers": (("Content-Length", "3"),)}, "--header must be a header tokenclock does not set"),
+    (EndpointPlan, {"headers": (("Content-Length", "3"),)}, "does not set itself, got Content-Length; leave it out"),
+    (EndpointPlan, {"headers": (("Connection", "close"),)}, "got Connection; use --connection new for a connection"),
     (EndpointPlan, {"headers": (("X", "a\r\nY: b"),)}, "--header must be one line of Latin-1 text for X"),
     (EndpointPlan, {"headers": (("X", "\N{SNOWMAN}"),)}, "--header must be one line of Latin-1 text for X"),
     (EndpointPlan, {"api_key": "a\nb"}, "OPENAI_API_KEY must be one line of ASCII text"),
@@ -147,6 +153,11 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (LoadPlan, {"request_rate": math.nan}, "--request-rate must be"),
     (LoadPlan, {"burstiness": 0.0}, "--burstiness must be a number > 0, got 0"),
     (LoadPlan, {"burstiness": math.inf}, "--burstiness must be a number > 0, got inf"),
+    (LoadPlan, {"num_prompts": 99999999999}, "--num-prompts must be a whole number of at most 10000000, got 999999999"),
+    (LoadPlan, {"max_concurrency": 1 << 20}, "--max-concurrency must be a whole number of at most 1000000, got"),
+    (LoadPlan, {"seed": 1 << 63}, "--seed must be a whole number of at most 9223372036854775807, got 92233"),
+    (LoadPlan, {"num_warmups": 1 << 32}, "--num-warmups must be a whole number of at most 100000, got 4294967296"),
+    (LoadPlan, {"workers": 257}, "--workers must be a whole number of at most 256, got 257"),
     (LoadPlan, {"max_concurrency": 0}, "--max-concurrency must be a whole number >= 1, got 0"),
     (LoadPlan, {"seed": -1}, "--seed must be a whole number >= 0, got -1"),
     (LoadPlan, {"num_warmups": -1}, "--num-warmups must be a whole number >= 0, got -1"),
@@ -170,6 +181,8 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (GenerationPlan, {"temperature": -0.5}, "--temperature must be a number >= 0, got -0.5"),
     (GenerationPlan, {"top_p": 0.0}, r"--top-p must be in \(0, 1\], got 0"),
     (GenerationPlan, {"top_k": -2}, "--top-k must be a whole number >= -1, got -2"),
+    (GenerationPlan, {"top_k": 1 << 31}, "--top-k must be a whole number of at most 2147483647, got 2147483648"),
+    (GenerationPlan, {"logprobs": 1 << 31}, "--logprobs must be a whole number of at most 1000000, got 2147483648"),
     (GenerationPlan, {"min_p": 1.5}, r"--min-p must be in \[0, 1\], got 1.5"),
     (GenerationPlan, {"extra_body": []}, r"--extra-body must be a JSON object, got \[\]"),
     (GenerationPlan, {"extra_body": {"stream": False}}, "use --non-streaming"),
@@ -178,6 +191,16 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (RandomDataset, {"input_len": 0}, "--random-input-len must be a whole number >= 1, got 0"),
     (RandomDataset, {"output_len": 0}, "--random-output-len must be a whole number >= 1, got 0"),
     (RandomDataset, {"prefix_len": -1}, "--random-prefix-len must be a whole number >= 0, got -1"),
+    (RandomDataset, {"input_len": 4294967301}, "--random-input-len must be a whole number of at most 16777216, got 42"),
+    (RandomDataset, {"output_len": 10**20}, "--random-output-len must be a whole number of at most 16777216, got 100"),
+    (RandomDataset, {"prefix_len": 3 * 10**9}, "--random-prefix-len must be a whole number of at most 16777216, got"),
+    (RandomDataset, {"vocab_size": 1 << 32}, "--vocab-size must be a whole number of at most 16777216, got 429496"),
+    (RandomImageDataset, {"num_images": 1001}, "--random-num-images must be a whole number of at most 1000, got 1001"),
+    (RandomImageDataset, {"width": 16_385}, "--random-image-width must be a whole number of at most 16384, got 16385"),
+    (SonnetDataset, {"path": "a", "output_len": 1 << 32}, "--sonnet-output-len must be a whole number of at most 16"),
+    (CustomDataset, {"path": "a", "output_len": 1 << 32}, "--custom-output-len must be a whole number of at most 16"),
+    (ShareGptDataset, {"path": "a", "output_len": 1 << 32}, "--sharegpt-output-len must be a whole number of at most"),
+    (HfDataset, {"path": "a", "output_len": 1 << 32}, "--hf-output-len must be a whole number of at most 16777216"),
     (RandomDataset, {"range_ratio": 1.0}, r"--random-range-ratio must be in \[0, 1\), got 1;"),
     (RandomDataset, {"range_ratio": -0.1}, r"--random-range-ratio must be in \[0, 1\), got -0.1;"),
     (RandomDataset, {"vocab_size": 15}, "--vocab-size must be a whole number >= 16, got 15"),
@@ -187,6 +210,9 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (OutputPlan, {"metric_percentiles": (0.0,)}, r"--metric-percentiles must be numbers in \(0, 100\], got 0"),
     (OutputPlan, {"goodput_ms": {"itl": 3.0}}, "--goodput must be KEY:VALUE with KEY one of ttft,tpot,e2el, got itl"),
     (OutputPlan, {"goodput_ms": {"ttft": -3.0}}, "--goodput must be KEY:MILLISECONDS >= 0, got ttft:-3"),
+    (OutputPlan, {"metadata": {"duration": "7"}}, "--metadata must be a key that the result does not use itself, got"),
+    (OutputPlan, {"metadata": {"p99.9_itl_ms": "7"}}, "--metadata must be .* got p99.9_itl_ms; give it another name"),
+    (OutputPlan, {"metadata": {"label": "7"}, "label": "a"}, "--metadata must be .* got label"),
     (OutputPlan, {"console": "wide"}, "--console must be classic or full, got wide"),
     (OutputPlan, {"max_failure_share": 1.5}, r"--max-failure-share must be a share in \[0, 1\], got 1.5"),
 ]  # fmt: skip
@@ -199,3 +225,22 @@ def test_a_wrong_value_is_refused_in_one_line(kind: type, values: dict[str, Any]
         kind(**needed | values)
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        RandomDataset(input_len=900_000, prefix_len=100_000),
+        RandomImageDataset(input_len=1_000_000),
+        SonnetDataset("s.txt", input_len=1_000_000),
+    ],
+)
+def test_prompts_that_no_memory_holds_are_refused_with_the_arithmetic(dataset: Any) -> None:
+    ServingPlan(EndpointPlan("m"), LoadPlan(num_prompts=1000), dataset=dataset)  # 4 GB exactly
+    words = "1001 prompts of 1000000 tokens are 1001000000 token ids of 4 bytes, 4.0 GB: more than the 4 GB"
+    with pytest.raises(UsageError, match=words):
+        ServingPlan(EndpointPlan("m"), LoadPlan(num_prompts=1000, num_warmups=1), dataset=dataset)
+
+
+def test_a_label_of_the_user_s_own_is_metadata_where_the_run_has_none() -> None:
+    assert OutputPlan(metadata={"label": "x", "version": "1"}).metadata == {"label": "x", "version": "1"}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenclock.errors import UsageError
+from tokenclock.plan_checks import MOST_REQUESTS, require_room
 from tokenclock.plan_checks import is_number as _is_number
 from tokenclock.plan_checks import require as _require
 from tokenclock.plan_checks import require_int as _require_int
@@ -99,13 +100,10 @@ class EndpointPlan:
         _require(assignment in ("random", "round-robin"), "--lora-assignment", "random or round-robin", assignment)
         for name, value in self.headers:
             _require(bool(_HEADER_NAME.fullmatch(name)), "--header", "KEY=VALUE or 'Key: value'", name)
-            _require(
-                name.lower() not in _OWN_HEADERS,
-                "--header",
-                "a header tokenclock does not set itself",
-                name,
-                "use --connection new for a connection per request",
-            )
+            is_connection = name.lower() == "connection"
+            remedy = "use --connection new for a connection per request" if is_connection else "leave it out"
+            ours = name.lower() in _OWN_HEADERS
+            _require(not ours, "--header", "a header tokenclock does not set itself", name, remedy)
             _require(
                 value.isprintable() and _is_latin1(value),
                 "--header",
@@ -167,7 +165,7 @@ class LoadPlan:
     request_id_prefix: str | None = None  # row i is sent with `x-request-id: <prefix>i`; None: not sent
 
     def __post_init__(self) -> None:
-        _require_int("--num-prompts", self.num_prompts, 1)
+        _require_int("--num-prompts", self.num_prompts, 1, highest=MOST_REQUESTS)
         _require(
             _is_number(self.request_rate) and self.request_rate > 0,
             "--request-rate",
@@ -183,13 +181,13 @@ class LoadPlan:
             "1 is Poisson, below 1 burstier, above 1 more regular",
         )
         if self.max_concurrency is not None:
-            _require_int("--max-concurrency", self.max_concurrency, 1, "leave it out for no limit")
-        _require_int("--seed", self.seed, 0)
-        _require_int("--num-warmups", self.num_warmups, 0)
+            _require_int("--max-concurrency", self.max_concurrency, 1, "leave it out for no limit", highest=1_000_000)
+        _require_int("--seed", self.seed, 0, highest=(1 << 63) - 1)
+        _require_int("--num-warmups", self.num_warmups, 0, highest=100_000)
         _require_seconds("--ready-check-timeout-sec", self.ready_check_timeout_s, "0 tries once")
         _require_seconds("--request-timeout", self.request_timeout_s, "0 means no limit")
         _require_seconds("--no-progress-timeout", self.no_progress_timeout_s, "0 means no limit")
-        _require_int("--workers", self.workers, 1)
+        _require_int("--workers", self.workers, 1, highest=256)
         _require(
             self.ramp_up is None or self.request_rate == math.inf,
             "--request-rate",
@@ -248,6 +246,8 @@ class ServingPlan:
             ramp.strategy if ramp else None,
             "the trace says when requests are due",
         )
+        n_prompts = self.load.num_prompts + self.load.num_warmups
+        require_room(n_prompts, n_prompts * getattr(self.dataset, "prompt_tokens", 0))
 
     @property
     def is_open_loop(self) -> bool:

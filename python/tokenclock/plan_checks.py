@@ -6,7 +6,23 @@ import math
 
 from tokenclock.errors import UsageError
 
-__all__ = ["is_number", "require", "require_int", "require_seconds", "shown"]
+__all__ = [
+    "LONGEST",
+    "MOST_REQUESTS",
+    "is_number",
+    "require",
+    "require_int",
+    "require_length",
+    "require_room",
+    "require_seconds",
+    "shown",
+]
+
+LONGEST = 1 << 24
+"""Tokens of a prompt or an answer: above any model's context, and far from where 32-bit columns end."""
+MOST_REQUESTS = 10_000_000
+_ID_BYTES = 4
+_PROMPT_BYTES = 4_000_000_000  # of token ids that one run draws; they are all drawn before it starts
 
 
 def require(ok: bool, flag: str, expected: str, got: object, remedy: str = "") -> None:
@@ -28,9 +44,26 @@ def is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
 
 
-def require_int(flag: str, value: object, lowest: int, remedy: str = "") -> None:
-    ok = isinstance(value, int) and not isinstance(value, bool) and value >= lowest
-    require(ok, flag, f"a whole number >= {lowest}", value, remedy)
+def require_int(flag: str, value: object, lowest: int, remedy: str = "", *, highest: int) -> None:
+    ok = isinstance(value, int) and not isinstance(value, bool)
+    require(ok and value >= lowest, flag, f"a whole number >= {lowest}", value, remedy)  # type: ignore[operator]
+    require(value <= highest, flag, f"a whole number of at most {highest}", value)  # type: ignore[operator]
+
+
+def require_length(flag: str, value: object, lowest: int = 1) -> None:
+    """A length in tokens."""
+    require_int(flag, value, lowest, highest=LONGEST)
+
+
+def require_room(n_prompts: int, n_tokens: int) -> None:
+    """Refuse prompts of `n_tokens` in total that would not fit into memory; the line shows the arithmetic."""
+    n_bytes = n_tokens * _ID_BYTES
+    if n_bytes > _PROMPT_BYTES:
+        raise UsageError(
+            f"{n_prompts} prompts of {n_tokens / max(n_prompts, 1):.0f} tokens are {n_tokens} token ids of {_ID_BYTES} "
+            f"bytes, {n_bytes / 1e9:.1f} GB: more than the {_PROMPT_BYTES / 1e9:.0f} GB that a run may draw; "
+            "lower --num-prompts or the input length"
+        )
 
 
 def require_seconds(flag: str, value: object, remedy: str) -> None:

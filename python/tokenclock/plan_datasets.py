@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tokenclock.plan_checks import is_number, require, require_int
+from tokenclock.plan_checks import is_number, require, require_int, require_length
 
 __all__ = [
     "DATASET_KINDS",
@@ -31,7 +31,7 @@ def _require_path(path: object, name: str) -> None:
 
 def _require_optional(flag: str, value: int | None) -> None:
     if value is not None:
-        require_int(flag, value, 1)
+        require_length(flag, value)
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class RandomDataset:
 
     def __post_init__(self) -> None:
         require(self.name == "random", "--dataset-name", "random", self.name)
-        require_int("--random-input-len", self.input_len, 1)
-        require_int("--random-output-len", self.output_len, 1)
-        require_int("--random-prefix-len", self.prefix_len, 0)
+        require_length("--random-input-len", self.input_len)
+        require_length("--random-output-len", self.output_len)
+        require_length("--random-prefix-len", self.prefix_len, 0)
         style = self.range_ratio_style
         require(style in RANGE_RATIO_STYLES, "--range-ratio-style", "trtllm, vllm or sglang", style)
         ratio_is_number = is_number(self.range_ratio)
@@ -73,7 +73,12 @@ class RandomDataset:
                 "0 gives fixed lengths, 0.2 gives 80 % to 120 % of each",
             )
         if self.vocab_size is not None:
-            require_int("--vocab-size", self.vocab_size, 16)
+            require_int("--vocab-size", self.vocab_size, 16, highest=1 << 24)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Mean tokens of a prompt, prefix included."""
+        return self.input_len + self.prefix_len
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class BurstGptDataset:
         require(self.name == "burstgpt", "--dataset-name", "burstgpt", self.name)
         _require_path(self.path, self.name)
         if self.vocab_size is not None:
-            require_int("--vocab-size", self.vocab_size, 16)
+            require_int("--vocab-size", self.vocab_size, 16, highest=1 << 24)
 
 
 @dataclass(frozen=True)
@@ -125,9 +130,9 @@ class SonnetDataset:
     def __post_init__(self) -> None:
         require(self.name == "sonnet", "--dataset-name", "sonnet", self.name)
         _require_path(self.path, self.name)
-        require_int("--sonnet-input-len", self.input_len, 1)
-        require_int("--sonnet-output-len", self.output_len, 1)
-        require_int("--sonnet-prefix-len", self.prefix_len, 0)
+        require_length("--sonnet-input-len", self.input_len)
+        require_length("--sonnet-output-len", self.output_len)
+        require_length("--sonnet-prefix-len", self.prefix_len, 0)
         require(
             self.prefix_len < self.input_len,
             "--sonnet-prefix-len",
@@ -135,6 +140,11 @@ class SonnetDataset:
             self.prefix_len,
             "prompts that are all prefix would all be the same",
         )
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Most tokens of a prompt, prefix included."""
+        return self.input_len
 
 
 @dataclass(frozen=True)
@@ -174,6 +184,7 @@ class CustomDataset:
             self.output_len,
             "-1 takes output_tokens of each row",
         )
+        require_length("--custom-output-len", self.output_len, -1)
 
 
 @dataclass(frozen=True)
@@ -208,12 +219,16 @@ class RandomImageDataset:
 
     def __post_init__(self) -> None:
         require(self.name == "random_image", "--dataset-name", "random_image", self.name)
-        require_int("--random-input-len", self.input_len, 1)
-        require_int("--random-output-len", self.output_len, 1)
+        require_length("--random-input-len", self.input_len)
+        require_length("--random-output-len", self.output_len)
         for flag, pixels in (("--random-image-width", self.width), ("--random-image-height", self.height)):
-            require_int(flag, pixels, 1)
-            require(pixels <= 16_384, flag, "at most 16384 pixels", pixels)
-        require_int("--random-num-images", self.num_images, 1)
+            require_int(flag, pixels, 1, highest=16_384)
+        require_int("--random-num-images", self.num_images, 1, highest=1000)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Mean tokens of a prompt."""
+        return self.input_len
 
 
 Dataset = (

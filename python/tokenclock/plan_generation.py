@@ -10,6 +10,8 @@ from tokenclock.plan_checks import is_number, require, require_int
 
 __all__ = ["GenerationPlan"]
 
+_INT32_MAX = (1 << 31) - 1
+
 
 @dataclass(frozen=True)
 class GenerationPlan:
@@ -29,7 +31,7 @@ class GenerationPlan:
 
     def __post_init__(self) -> None:
         if self.logprobs is not None:
-            require_int("--logprobs", self.logprobs, 0)
+            require_int("--logprobs", self.logprobs, 0, highest=1_000_000)
         if self.temperature is not None:
             require(
                 is_number(self.temperature) and 0 <= self.temperature < math.inf,
@@ -41,7 +43,7 @@ class GenerationPlan:
         if self.top_p is not None:
             require(is_number(self.top_p) and 0 < self.top_p <= 1, "--top-p", "in (0, 1]", self.top_p)
         if self.top_k is not None:
-            require_int("--top-k", self.top_k, -1, "-1 and 0 mean no limit to most servers")
+            require_int("--top-k", self.top_k, -1, "-1 and 0 mean no limit to most servers", highest=_INT32_MAX)
         if self.min_p is not None:
             require(is_number(self.min_p) and 0 <= self.min_p <= 1, "--min-p", "in [0, 1]", self.min_p)
         for flag, value in (

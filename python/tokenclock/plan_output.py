@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 
 from tokenclock.plan_checks import is_number, require
@@ -11,6 +12,18 @@ __all__ = ["GOODPUT_METRICS", "LATENCY_METRICS", "OutputPlan"]
 
 LATENCY_METRICS = ("ttft", "tpot", "itl", "e2el")  # in the order reports print them
 GOODPUT_METRICS = ("ttft", "tpot", "e2el")
+# What the result's JSON has at its top, beside a pair of --metadata; `label` too where --label is given.
+_RESULT_KEYS = {
+    "date", "backend", "model_id", "tokenizer_id", "num_prompts", "request_rate", "burstiness", "max_concurrency",
+    "duration", "completed", "failed", "total_input_tokens", "total_output_tokens", "request_throughput",
+    "request_goodput:", "request_goodput", "output_throughput", "total_token_throughput", "user_throughput",
+    "avg_decoded_tokens_per_iter", "energy", "request_time_breakdown", "tokenclock", "input_lens", "output_lens",
+    "ttfts", "itls", "e2els", "generated_texts", "errors", "request_ids", "perf_metrics_index",
+}  # fmt: skip
+_RESULT_KEY = re.compile(
+    r"(mean|median|std|min|max|p[0-9.]+)_(ttft|tpot|itl|e2el)_ms|ramp_up_\w+|spec_decode_\w+|"
+    r"probe_(completed|failed|unfinished|(median|p99|max)_e2el_ms)"
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,9 @@ class OutputPlan:
                 "KEY:MILLISECONDS >= 0",
                 f"{metric}:{limit_ms:g}",
             )
+        for key in self.metadata:
+            taken = key in _RESULT_KEYS or _RESULT_KEY.fullmatch(key) or (key == "label" and self.label is not None)
+            require(not taken, "--metadata", "a key that the result does not use itself", key, "give it another name")
         require(
             self.label is None or (bool(self.label) and self.label.isprintable() and "/" not in self.label),
             "--label",

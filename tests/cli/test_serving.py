@@ -182,6 +182,15 @@ WRONG = {
     "--metric-percentiles 101": "--metric-percentiles must be numbers in (0, 100], got 101",
     "--metadata x": "--metadata must be KEY=VALUE, got x",
     "--metadata =x": "--metadata must be KEY=VALUE, got =x",
+    "--metadata a=1 a=2": "--metadata must name a once, got it twice; leave one out",
+    "--metadata a=1 --metadata tokenclock=x": "--metadata must be a key that the result does not use itself, got "
+    "tokenclock; give it another name",
+    "--goodput ttft:3 ttft:4": "--goodput must name ttft once, got it twice; leave one out",
+    "--random-input-len 99999999999999999999": "--random-input-len must be a whole number of at most 16777216, got "
+    "99999999999999999999",
+    f"--seed {'9' * 5000}": f"--seed must be a whole number, got {'9' * 77}...",
+    "--num-prompts 10000000 --random-input-len 1000": "10000000 prompts of 1000 tokens are 10000000000 token ids of 4 "
+    "bytes, 40.0 GB: more than the 4 GB that a run may draw; lower --num-prompts or the input length",
     "--header x": "--header must be KEY=VALUE or 'Key: value', got x",
     "--header Connection=close": "--header must be a header tokenclock does not set itself, got Connection; "
     "use --connection new for a connection per request",
@@ -281,3 +290,10 @@ def test_help_goes_to_stdout_and_exits_0(capsys: pytest.CaptureFixture[str]) -> 
 def test_the_plan_of_a_command_line_is_json() -> None:
     plan = plan_of("--header A=secret --goodput ttft:5", {"OPENAI_API_KEY": "secret"})
     assert "secret" not in json.dumps(plan.to_dict(), allow_nan=False)
+
+
+def test_a_flag_that_takes_several_values_wins_over_the_environment_too() -> None:
+    environment = {"TOKENCLOCK_SERVING_GOODPUT": "ttft:5", "TOKENCLOCK_SERVING_METADATA": "a=1"}
+    plan = plan_of("--goodput ttft:7", environment)
+    assert plan.output.goodput_ms == {"ttft": 7.0}
+    assert plan.output.metadata == {"a": "1"}

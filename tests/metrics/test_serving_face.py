@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from tokenclock.errors import UsageError
 from tokenclock.metrics.facts import RunFacts
+from tokenclock.metrics.serving_extras import extra_values
 from tokenclock.metrics.serving_face import detailed_arrays, serving_face
 from tokenclock.metrics.summary import summarise
+from tokenclock.plan import LATENCY_METRICS, OutputPlan
 
 MS = 1_000_000
 S = 1000 * MS
@@ -47,6 +50,24 @@ def test_values_by_hand(make_records: Any) -> None:
     assert values["avg_decoded_tokens_per_iter"] is None
     assert values["gpu"] == "x"
     assert "mean_e2el_ms" not in values
+
+
+def test_the_plan_refuses_every_key_of_the_face_as_metadata(make_records: Any) -> None:
+    facts = RunFacts(
+        percentile_metrics=LATENCY_METRICS, metric_percentiles=(75.0, 99.9), slos_ms={"ttft": 15},
+        ramp_up=("linear", 1.0, 4.0),
+    )  # fmt: skip
+    probes = {"completed": 1, "failed": 0, "unfinished": 0, "e2el_ns": {"median": 1, "p99": 1, "max": 1}}
+    spec = dict.fromkeys(("acceptance_length", "num_drafts", "draft_tokens", "accepted_tokens", "acceptance_rate"), 1)
+    breakdown = {"method": "id", "segments": {}}
+    server = {
+        "spec_decode": {**spec, "per_position_acceptance_rates": []}, "energy": {}, "time_breakdown": breakdown
+    }  # fmt: skip
+    records = make_records(REQUESTS, client={"wall_ns": 2 * S})
+    face = serving_face(summarise(records, facts), facts, CREATED, extra_values(facts, probes, server))
+    for key in (*face["values"], *detailed_arrays(records), "request_ids", "perf_metrics_index", "tokenclock"):
+        with pytest.raises(UsageError, match="--metadata must be a key that the result does not use itself"):
+            OutputPlan(metadata={key: "x"})
 
 
 def test_metadata_never_replaces_a_measured_value(make_records: Any) -> None:

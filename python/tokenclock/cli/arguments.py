@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from tokenclock.errors import UsageError
+from tokenclock.plan_checks import shown
 
 __all__ = [
     "CommandParser",
@@ -100,7 +101,7 @@ def _typed(expected: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
         try:
             return read(text)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(f"must be {expected}, got {text or repr(text)}") from error
+            raise argparse.ArgumentTypeError(f"must be {expected}, got {shown(text)}") from error
 
     return convert
 

@@ -32,7 +32,8 @@ def _read(argv: Sequence[str], environment: Mapping[str, str]) -> argparse.Names
     refuse_flags(argv)
     parser = build_parser()
     preset = from_environment(parser, environment, ENVIRONMENT_PREFIX) if not {"-h", "--help"} & set(argv) else []
-    return parser.read([*preset, *argv])
+    typed = {argument.partition("=")[0] for argument in argv}  # a flag that takes several values would add to them
+    return parser.read([*(flag for flag in preset if flag.partition("=")[0] not in typed), *argv])
 
 
 def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> ServingPlan:
@@ -99,7 +100,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             percentile_metrics=args.percentile_metrics,
             metric_percentiles=(99.0,) if args.metric_percentiles is None else args.metric_percentiles,
             percentiles_named=args.metric_percentiles is not None,
-            goodput_ms=dict(args.goodput),
+            goodput_ms=_each_once("--goodput", args.goodput),
             save_result=args.save_result,
             save_detailed=args.save_detailed,
             save_columns=not args.no_save_columns,
@@ -108,7 +109,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             result_filename=args.result_filename,
             append_result=args.append_result,
             label=args.label,
-            metadata=dict(args.metadata),
+            metadata=_each_once("--metadata", args.metadata),
             console=args.console,
             progress=not args.disable_tqdm,
             strict=args.strict,
@@ -120,6 +121,15 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             time_breakdown=args.save_request_time_breakdown,
         ),
     )
+
+
+def _each_once(flag: str, pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise UsageError(f"{flag} must name {key} once, got it twice; leave one out")
+        values[key] = value
+    return values
 
 
 def _ramp_up(args: argparse.Namespace) -> RampUp | None:

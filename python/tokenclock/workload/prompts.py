@@ -15,6 +15,7 @@ __all__ = ["TokenPrompts", "draw_token_prompts", "draw_word_prompts", "fit_text_
 
 Ids = npt.NDArray[np.int32]
 _ROUNDS = 20  # of redrawing what came out wrong
+_PIECE = 1 << 20  # ids drawn at a time
 
 
 class TokenPrompts(Sequence[list[int]]):
@@ -52,7 +53,7 @@ def draw_token_prompts(
     offsets = np.concatenate(([0], np.cumsum(lengths.astype(np.int64) + len(prefix))))
     flat = np.empty(int(offsets[-1]), dtype=np.int32)
     starts = offsets[:-1] + len(prefix)
-    drawn = choices[generator.integers(len(choices), size=int(lengths.sum(dtype=np.int64)))]
+    drawn = _draw_ids(generator, choices, int(lengths.sum(dtype=np.int64)))
     cursor = 0
     for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
         row = drawn[cursor : cursor + length]
@@ -65,6 +66,15 @@ def draw_token_prompts(
         flat[start - len(prefix) : start] = prefix
         flat[start : start + length] = row
     return TokenPrompts(flat, offsets)
+
+
+def _draw_ids(generator: np.random.Generator, choices: Ids, count: int) -> Ids:
+    """`count` of `choices`, in pieces: the generator's own numbers take twice the room of what they pick."""
+    drawn = np.empty(count, dtype=np.int32)
+    for start in range(0, count, _PIECE):
+        piece = drawn[start : start + _PIECE]
+        piece[:] = choices[generator.integers(len(choices), size=len(piece))]
+    return drawn
 
 
 def draw_word_prompts(

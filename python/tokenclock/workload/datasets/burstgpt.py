@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tokenclock.errors import UsageError
 from tokenclock.plan import BurstGptDataset, ServingPlan
+from tokenclock.plan_checks import require_room
 from tokenclock.units import NS_PER_S
 from tokenclock.workload.assemble import assemble
 from tokenclock.workload.datasets.reading import fault, open_dataset
@@ -52,6 +53,7 @@ def build_burstgpt(plan: ServingPlan, dataset: BurstGptDataset, n_vocab: int | N
     notes: list[str] = []
     picked = _pick(plan, dataset, n_rows, notes)
     n = len(picked)
+    require_room(n, int(trace.isl[picked].sum()))
     lengths, osl = trace.isl[picked].astype(np.int32), trace.osl[picked].astype(np.int32)
     due_ns, mean_rate = _trace_times(plan, trace.t_s[picked]) if dataset.self_timed else (None, None)
 
