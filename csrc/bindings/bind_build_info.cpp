@@ -1,4 +1,5 @@
 #include "bindings.h"
+#include "tokenclock/tls.h"
 
 namespace tokenclock {
 
@@ -22,11 +23,13 @@ void bind_build_info(py::module_& module) {
 #else
         info["kernel_stamps"] = false;
 #endif
-        info["tls"] = false;
+        info["tls"] = tls_problem().empty();
+        info["tls_library"] = tls_library();
         return info;
       },
       "What this module was built from: `version`, `compiler`, `cxx_standard`, and the features it has\n"
-      "(`kernel_stamps`: the platform can stamp received segments; `tls`: HTTPS is built in).");
+      "(`kernel_stamps`: the platform can stamp received segments; `tls`: a libssl can be loaded here, and\n"
+      "`tls_library` says which).");
 }
 
 }  // namespace tokenclock

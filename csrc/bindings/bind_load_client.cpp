@@ -33,6 +33,7 @@ py::dict columns_of(const py::object& self) {
   out["status"] = view(columns.status, n, self);
   out["t_scheduled_ns"] = view(columns.t_scheduled_ns, n, self);
   out["t_connect_ns"] = view(columns.t_connect_ns, n, self);
+  out["t_tls_ns"] = view(columns.t_tls_ns, n, self);
   out["t_sent_ns"] = view(columns.t_sent_ns, n, self);
   out["t_first_byte_ns"] = view(columns.t_first_byte_ns, n, self);
   out["t_first_token_ns"] = view(columns.t_first_token_ns, n, self);
@@ -104,6 +105,7 @@ py::dict facts_of(const LoadClient& client) {
   std::int64_t n_clock_steps = 0;
   std::int64_t uncertainty_ns = 0;
   std::int64_t max_in_flight = 0;
+  std::string tls;
   py::list workers;
   for (std::size_t i = 0; i < client.n_workers(); ++i) {
     const LoadWorker& worker = client.worker(i);
@@ -126,6 +128,7 @@ py::dict facts_of(const LoadClient& client) {
     n_clock_steps = std::max(n_clock_steps, facts.n_clock_steps);
     uncertainty_ns = std::max(uncertainty_ns, facts.anchor_uncertainty_ns);
     max_in_flight += facts.max_in_flight;
+    if (tls.empty()) tls = facts.tls;
     py::dict entry;
     entry["cpu_user_ns"] = facts.cpu_user_ns;
     entry["cpu_system_ns"] = facts.cpu_system_ns;
@@ -156,6 +159,8 @@ py::dict facts_of(const LoadClient& client) {
   out["max_in_flight"] = max_in_flight;
   out["workers"] = workers;
   out["stamp_source"] = client.kernel_stamps() ? "kernel" : "user";
+  out["transport"] = client.is_unix() ? "unix" : "tcp";
+  out["tls"] = tls;
   return out;
 }
 
@@ -199,7 +204,8 @@ std::unique_ptr<LoadClient> make_client(const std::vector<std::pair<std::string,
                                         bool keep_alive, bool kernel_stamps, std::int64_t request_timeout_ns,
                                         std::int64_t no_progress_timeout_ns, std::int64_t connect_timeout_ns,
                                         std::size_t max_connecting, bool keep_text, std::size_t text_limit_bytes,
-                                        bool keep_final_event, std::size_t event_capacity, std::vector<int> cpus) {
+                                        bool keep_final_event, std::size_t event_capacity, std::vector<int> cpus,
+                                        std::shared_ptr<TlsContext> tls) {
   LoadOptions options;
   for (const auto& [ip, port] : addresses) options.addresses.push_back(parse_address(ip, port));
   options.request_head = request_head;
@@ -216,6 +222,7 @@ std::unique_ptr<LoadClient> make_client(const std::vector<std::pair<std::string,
   options.event_capacity = event_capacity;
   options.text_limit_bytes = text_limit_bytes;
   options.cpus = std::move(cpus);
+  options.tls = std::move(tls);
   return std::make_unique<LoadClient>(std::move(options), n_rows);
 }
 
@@ -231,7 +238,8 @@ void bind_load_client(py::module_& module) {
            py::arg("request_timeout_ns") = 0, py::arg("no_progress_timeout_ns") = 0,
            py::arg("connect_timeout_ns") = 30'000'000'000, py::arg("max_connecting") = 256,
            py::arg("keep_text") = false, py::arg("text_limit_bytes") = std::size_t{64} << 20,
-           py::arg("keep_final_event") = false, py::arg("event_capacity") = 0, py::arg("cpus") = std::vector<int>{})
+           py::arg("keep_final_event") = false, py::arg("event_capacity") = 0, py::arg("cpus") = std::vector<int>{},
+           py::arg("tls") = py::none())
       .def(
           "submit",
           [](LoadClient& self, const py::bytes& arena, const py::array_t<std::int64_t, py::array::c_style>& offsets,

@@ -44,7 +44,8 @@ std::unique_ptr<PacedServer> make_server(const std::string& host, std::uint16_t 
                                          std::int32_t events_per_send, std::int32_t default_output_tokens,
                                          std::int32_t vocab_size, std::vector<std::string> served_models,
                                          std::string api_key, bool report_iterations, const std::vector<Fault>& faults,
-                                         std::int64_t spin_ns, std::int64_t max_requests, std::int64_t max_sends) {
+                                         std::int64_t spin_ns, std::int64_t max_requests, std::int64_t max_sends,
+                                         std::string unix_socket, std::shared_ptr<TlsContext> tls) {
   PacedOptions options;
   options.host = host;
   options.port = port;
@@ -75,6 +76,8 @@ std::unique_ptr<PacedServer> make_server(const std::string& host, std::uint16_t 
   options.spin_ns = spin_ns;
   options.max_requests = max_requests;
   options.max_sends = max_sends;
+  options.unix_socket = std::move(unix_socket);
+  options.tls = std::move(tls);
   try {
     return std::make_unique<PacedServer>(options);
   } catch (const std::system_error& error) {
@@ -149,8 +152,8 @@ void bind_paced_server(py::module_& module) {
              py::arg("vocab_size") = defaults.vocab_size, py::arg("served_models") = std::vector<std::string>(),
              py::arg("api_key") = "", py::arg("report_iterations") = false, py::arg("faults") = std::vector<Fault>(),
              py::arg("spin_ns") = defaults.spin_ns, py::arg("max_requests") = defaults.max_requests,
-             py::arg("max_sends") = defaults.max_sends);
-  server.def_property_readonly("port", &PacedServer::port, "The port it listens on.");
+             py::arg("max_sends") = defaults.max_sends, py::arg("unix_socket") = "", py::arg("tls") = py::none());
+  server.def_property_readonly("port", &PacedServer::port, "The port it listens on; 0 for a Unix socket.");
   server.def_property_readonly("is_running", &PacedServer::is_running, "Whether its thread serves.");
   server.def("start", &PacedServer::start, "Start to answer, in a native thread. Once.");
   server.def("stop", &PacedServer::stop, py::call_guard<py::gil_scoped_release>(),

@@ -29,6 +29,7 @@ RequestColumns::RequestColumns(std::size_t rows)
       status(rows, static_cast<std::uint8_t>(RequestStatus::not_sent)),
       t_scheduled_ns(rows, kMissingNs),
       t_connect_ns(rows, kMissingNs),
+      t_tls_ns(rows, kMissingNs),
       t_sent_ns(rows, kMissingNs),
       t_first_byte_ns(rows, kMissingNs),
       t_first_token_ns(rows, kMissingNs),

@@ -98,7 +98,8 @@ std::int64_t LoadClient::start(std::int64_t t_epoch_ns) {
     if (started_) throw std::logic_error("start() called twice");
     started_ = true;
   }
-  if (options_.kernel_stamps) options_.kernel_stamps = wake_kernel_stamping();
+  // Streams over a Unix socket are never stamped by the kernel.
+  options_.kernel_stamps = options_.kernel_stamps && !is_unix() && wake_kernel_stamping();
   if (t_epoch_ns == 0) t_epoch_ns = now_ns() + kStartLeadNs;
   for (const auto& worker : workers_) {
     threads_.emplace_back([this, &worker = *worker, t_epoch_ns] {

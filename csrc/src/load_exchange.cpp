@@ -21,44 +21,74 @@ void LoadWorker::connect(LoadConnection& connection) {
   next_connection_id_ += static_cast<std::int32_t>(options_.n_workers);
   connection.t_connect_ns = connection.t_progress_ns = since_start_ns();
   recording_.columns.t_connect_ns[row] = connection.t_connect_ns;
-  connection.socket = open_tcp_socket(address);
+  connection.socket = open_socket(address);
   int error = connection.socket.is_open() ? 0 : errno;
   if (error == 0) {
     if (options_.kernel_stamps) enable_receive_stamps(connection.socket.fd());
     error = begin_connect(connection.socket, address);
   }
   --connection.addresses_left;
-  if (error != 0) {
-    connection.socket.close();
-    if (connection.addresses_left > 0) {
-      connection.address_index = (connection.address_index + 1) % options_.addresses.size();
-      return connect(connection);
-    }
-    connection.state = LoadConnection::State::closed;
-    recording_.set_error(connection.request.row, "connect: " + error_text(error));
-    return end_request(connection, RequestStatus::connect_error, false, user_arrival());
+  if (error == EAGAIN) {  // a Unix socket whose queue is full
+    connection.state = LoadConnection::State::connecting;
+    ++n_connecting_;
+    return crowded_.push_back(&connection);
   }
+  if (error != 0) return connect_failed(connection, error);
   connection.state = LoadConnection::State::connecting;
   ++n_connecting_;
   poller_.add(connection.socket.fd(), &connection, false, true);
 }
 
+// The next address, or the end of the request.
+void LoadWorker::connect_failed(LoadConnection& connection, int error) {
+  connection.socket.close();
+  connection.state = LoadConnection::State::closed;
+  if (connection.addresses_left > 0) {
+    connection.address_index = (connection.address_index + 1) % options_.addresses.size();
+    return connect(connection);
+  }
+  recording_.set_error(connection.request.row, "connect: " + error_text(error));
+  end_request(connection, RequestStatus::connect_error, false, user_arrival());
+}
+
+// In order: where there is no room for the first, there is none for the others either.
+void LoadWorker::retry_crowded() {
+  std::size_t n_tried = 0;
+  for (; n_tried < crowded_.size(); ++n_tried) {
+    LoadConnection& connection = *crowded_[n_tried];
+    const int error = begin_connect(connection.socket, options_.addresses[connection.address_index]);
+    if (error == EAGAIN) break;
+    if (error == 0) {
+      poller_.add(connection.socket.fd(), &connection, false, true);
+    } else {
+      --n_connecting_;
+      connect_failed(connection, error);
+    }
+  }
+  crowded_.erase(crowded_.begin(), crowded_.begin() + static_cast<std::ptrdiff_t>(n_tried));
+}
+
+void LoadWorker::disconnect(LoadConnection& connection) {
+  if (connection.tls != nullptr) {
+    connection.tls->close();
+    if (!connection.waits_for_room) static_cast<void>(flush(connection));  // who does not take it now never will
+    connection.tls.reset();
+  }
+  connection.socket.close();
+}
+
 void LoadWorker::connected(LoadConnection& connection) {
   const int error = pending_error(connection.socket);
-  --n_connecting_;
   if (error != 0) {
-    connection.socket.close();
-    connection.state = LoadConnection::State::closed;
-    if (connection.addresses_left > 0) {
-      connection.address_index = (connection.address_index + 1) % options_.addresses.size();
-      return connect(connection);
-    }
-    recording_.set_error(connection.request.row, "connect: " + error_text(error));
-    return end_request(connection, RequestStatus::connect_error, false, user_arrival());
+    --n_connecting_;
+    return connect_failed(connection, error);
   }
   address_index_ = connection.address_index;
   ++facts_.n_connections;
   poller_.change(connection.socket.fd(), &connection, true, false);
+  connection.waits_for_room = false;
+  if (options_.tls != nullptr) return begin_handshake(connection);
+  --n_connecting_;
   send_request(connection);
 }
 
@@ -68,20 +98,30 @@ void LoadWorker::send_request(LoadConnection& connection) {
                                    "Content-Length: %zu\r\n\r\n", connection.request.body.size());
   connection.length_line_size = static_cast<std::size_t>(length);
   connection.n_sent_bytes = 0;
-  connection.waits_for_room = false;
   connection.reader.begin(connection.request.row, options_.reply);
   recording_.columns.connection_id[row] = connection.id;
   connection.state = LoadConnection::State::sending;
   if (recording_.columns.resent[row] == 0) bump(progress_.n_sent);
+  if (connection.tls != nullptr) encrypt_next(connection);  // its cost is none of the request's time
   connection.t_sent_ns = connection.t_progress_ns = since_start_ns();
   recording_.columns.t_sent_ns[row] = connection.t_sent_ns;
   continue_send(connection);
 }
 
+std::array<std::string_view, 4> LoadWorker::pieces_of(const LoadConnection& connection) const noexcept {
+  return {options_.request_head, connection.request.head_lines,
+          std::string_view(connection.length_line.data(), connection.length_line_size), connection.request.body};
+}
+
+void LoadWorker::wait_for_room(LoadConnection& connection, bool wait) {
+  if (connection.waits_for_room == wait) return;
+  connection.waits_for_room = wait;
+  poller_.change(connection.socket.fd(), &connection, true, wait);
+}
+
 void LoadWorker::continue_send(LoadConnection& connection) {
-  const std::array<std::string_view, 4> pieces{
-      options_.request_head, connection.request.head_lines,
-      std::string_view(connection.length_line.data(), connection.length_line_size), connection.request.body};
+  if (connection.tls != nullptr) return continue_encrypted_send(connection);
+  const auto pieces = pieces_of(connection);
   for (;;) {
     std::array<iovec, pieces.size()> vectors{};
     std::size_t n_vectors = 0;
@@ -103,15 +143,13 @@ void LoadWorker::continue_send(LoadConnection& connection) {
       connection.n_sent_bytes += static_cast<std::size_t>(n);
       if (connection.waits_for_room) connection.t_progress_ns = since_start_ns();
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      if (!connection.waits_for_room) poller_.change(connection.socket.fd(), &connection, true, true);
-      connection.waits_for_room = true;
-      return;
+      return wait_for_room(connection, true);
     } else if (errno != EINTR) {
       return lost(connection, "send: " + error_text(errno));
     }
   }
   connection.state = LoadConnection::State::receiving;
-  if (std::exchange(connection.waits_for_room, false)) poller_.change(connection.socket.fd(), &connection, true, false);
+  wait_for_room(connection, false);
 }
 
 Arrival LoadWorker::user_arrival() const noexcept {
@@ -137,35 +175,50 @@ void LoadWorker::read(LoadConnection& connection) {
     if (received.error == EAGAIN || received.error == EWOULDBLOCK || received.error == EINTR) return;
     return lost(connection, "receive: " + error_text(received.error));
   }
-  if (received.n_bytes == 0) return lost(connection, "the server closed the connection");
+  if (received.n_bytes == 0) {
+    return lost(connection, connection.tls == nullptr ? "the server closed the connection"
+                                                      : "the server closed the connection without ending TLS");
+  }
+  std::string_view bytes(buffer_.data(), static_cast<std::size_t>(received.n_bytes));
+  if (connection.tls != nullptr && !decrypt(connection, bytes)) return;
   if (connection.state == LoadConnection::State::idle) return retire(connection);  // bytes nobody asked for
   const Arrival arrival = arrival_of(received.t_realtime_ns, t_read_ns, connection.t_sent_ns);
   connection.t_progress_ns = t_read_ns;
   const std::size_t n_events = recording_.log.size();
-  const auto progress =
-      connection.reader.feed({buffer_.data(), static_cast<std::size_t>(received.n_bytes)}, arrival, recording_);
+  const auto progress = connection.reader.feed(bytes, arrival, recording_);
   bump(progress_.n_events, static_cast<std::int64_t>(recording_.log.size() - n_events));
-  bump(progress_.bytes_received, received.n_bytes);
-  if (progress == ReplyReader::Progress::more) return;
+  bump(progress_.bytes_received, static_cast<std::int64_t>(bytes.size()));
+  const bool ended = connection.tls != nullptr && connection.tls->state() != TlsSession::State::open;
+  if (progress == ReplyReader::Progress::more) {
+    if (ended) lost(connection, reason_of_end(connection));
+    return;
+  }
   const bool whole =
-      progress == ReplyReader::Progress::complete && connection.state == LoadConnection::State::receiving;
+      progress == ReplyReader::Progress::complete && connection.state == LoadConnection::State::receiving && !ended;
   end_request(connection, connection.reader.status(), whole && connection.reader.reusable(), arrival);
   if (options_.closed_loop) dispatch();
 }
 
 void LoadWorker::lost(LoadConnection& connection, const std::string& reason) {
   if (connection.state == LoadConnection::State::idle) return retire(connection);
+  if (connection.state == LoadConnection::State::handshaking) return fail_handshake(connection, reason);
   if (connection.reused && !connection.reader.any_byte() &&
       recording_.columns.resent[static_cast<std::size_t>(connection.request.row)] == 0) {
     // Closed by the server between two requests: not this request's fault. Once more, on a new connection.
     recording_.columns.resent[static_cast<std::size_t>(connection.request.row)] = 1;
     ++facts_.n_resent;
-    connection.socket.close();
+    disconnect(connection);
     connection.addresses_left = options_.addresses.size();
     connection.address_index = address_index_;
     return connect(connection);
   }
   const Arrival arrival = user_arrival();
+  const bool refused = connection.tls != nullptr && connection.tls->state() == TlsSession::State::failed;
+  if (refused && !connection.reader.any_byte()) {
+    // A server tells only after the handshake that it does not like our certificate.
+    recording_.set_error(connection.request.row, reason);
+    return end_request(connection, RequestStatus::connect_error, false, arrival);
+  }
   connection.reader.closed(reason, arrival, recording_);
   end_request(connection, connection.reader.status(), false, arrival);
   if (options_.closed_loop) dispatch();

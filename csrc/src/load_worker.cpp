@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <exception>
 #include <limits>
 #include <utility>
@@ -14,6 +15,7 @@ namespace tokenclock {
 namespace {
 
 constexpr std::int64_t kCheckIntervalNs = 50'000'000;
+constexpr std::int64_t kCrowdedPauseNs = 1'000'000;
 constexpr std::int64_t kSpinNs = 60'000;       // before a due instant the loop looks without sleeping
 constexpr std::size_t kReadyWhilePacing = 16;  // events handled between two looks at the schedule
 constexpr std::size_t kReadBytes = 256 * 1024;
@@ -75,26 +77,9 @@ void LoadWorker::loop() {
     waited_ns_ += t_woke_ns - t_wait_ns;
     for (const Poller::Ready& entry : ready) {
       if (entry.owner == nullptr) continue;
-      LoadConnection& connection = *static_cast<LoadConnection*>(entry.owner);
-      switch (connection.state) {
-        case LoadConnection::State::closed:
-          break;  // an earlier entry of this round ended it
-        case LoadConnection::State::connecting:
-          connected(connection);
-          break;
-        case LoadConnection::State::sending:
-          if (entry.readable || entry.failed) {
-            read(connection);
-          } else {
-            continue_send(connection);
-          }
-          break;
-        case LoadConnection::State::receiving:
-        case LoadConnection::State::idle:
-          read(connection);
-          break;
-      }
+      on_ready(*static_cast<LoadConnection*>(entry.owner), entry);
     }
+    if (!crowded_.empty()) retry_crowded();
     if (t_woke_ns >= t_next_check_ns_) {
       t_next_check_ns_ = t_woke_ns + kCheckIntervalNs;
       check_timeouts(t_woke_ns - t_epoch_ns_);
@@ -103,8 +88,35 @@ void LoadWorker::loop() {
   }
 }
 
+void LoadWorker::on_ready(LoadConnection& connection, const Poller::Ready& ready) {
+  switch (connection.state) {
+    case LoadConnection::State::closed:
+      break;  // an earlier entry of this round ended it
+    case LoadConnection::State::connecting:
+      connected(connection);
+      break;
+    case LoadConnection::State::sending:
+      if (ready.readable || ready.failed) {
+        read(connection);
+      } else {
+        continue_send(connection);
+      }
+      break;
+    case LoadConnection::State::handshaking:
+    case LoadConnection::State::receiving:
+    case LoadConnection::State::idle:
+      if (ready.readable || ready.failed) {
+        read(connection);
+      } else if (const int error = flush(connection); error != 0 && error != EAGAIN) {
+        lost(connection, "send: " + error_text(error));
+      }
+      break;
+  }
+}
+
 std::int64_t LoadWorker::wait_ns(std::int64_t t_now_ns) const {
   std::int64_t wait = std::max<std::int64_t>(0, t_next_check_ns_ - t_now_ns);
+  if (!crowded_.empty()) wait = std::min(wait, kCrowdedPauseNs);
   const bool slot_free = active_.size() < max_in_flight_ && n_connecting_ < options_.max_connecting;
   if (slot_free) {
     const std::int64_t due_ns = queue_.next_due_ns(kNever);
@@ -169,7 +181,7 @@ void LoadWorker::end_request(LoadConnection& connection, RequestStatus status, b
     connection.state = LoadConnection::State::idle;
     idle_.push_back(&connection);
   } else {
-    connection.socket.close();
+    disconnect(connection);
     connection.state = LoadConnection::State::closed;
     spent_.push_back(&connection);
   }
@@ -184,7 +196,7 @@ void LoadWorker::release(LoadConnection& connection) {
 
 void LoadWorker::retire(LoadConnection& connection) {
   std::erase(idle_, &connection);
-  connection.socket.close();
+  disconnect(connection);
   connection.state = LoadConnection::State::closed;
   spent_.push_back(&connection);
 }
@@ -196,12 +208,14 @@ void LoadWorker::check_timeouts(std::int64_t t_now_ns) {
   for (std::size_t i = active_.size(); i-- > 0;) {
     LoadConnection& connection = *active_[i];
     const std::int32_t row = connection.request.row;
-    if (connection.state == LoadConnection::State::connecting) {
+    const bool connecting = connection.state == LoadConnection::State::connecting;
+    if (connecting || connection.state == LoadConnection::State::handshaking) {
       if (!past(connection.t_connect_ns, options_.connect_timeout_ns) &&
           !past(connection.t_connect_ns, options_.request_timeout_ns))
         continue;
       --n_connecting_;
-      recording_.set_error(row, "connect: timed out");
+      std::erase(crowded_, &connection);
+      recording_.set_error(row, connecting ? "connect: timed out" : "TLS: the handshake timed out");
       end_request(connection, RequestStatus::connect_error, false, user_arrival());
     } else if (past(connection.t_sent_ns, options_.request_timeout_ns)) {
       recording_.set_error(row, "request time-out");

@@ -157,6 +157,7 @@ void PacedLoop::accept_all() {
     }
     auto connection = std::make_unique<PacedConnection>();
     connection->fd = fd;
+    if (options_.tls != nullptr) connection->tls = std::make_unique<TlsSession>(*options_.tls);
     connection->ordinal = n_accepted_++;
     connection->generation = ++n_generations_;
     connection->slot = free_slots_.back();
@@ -226,6 +227,7 @@ void PacedLoop::on_readable(PacedConnection& connection) {
   }
   const Arrival arrival = arrival_of(received, t_read_ns);
   std::string_view input(input_.data(), static_cast<std::size_t>(received.n_bytes));
+  if (connection.tls != nullptr && !decrypt(connection, input)) return;
   while (connection.fd >= 0 && !connection.draining) {
     switch (connection.parser.next(input)) {
       case HttpRequestParser::Step::need_more:
@@ -243,6 +245,20 @@ void PacedLoop::on_readable(PacedConnection& connection) {
         break;
     }
   }
+}
+
+// Puts what the bytes say into their place; false when the connection is over.
+bool PacedLoop::decrypt(PacedConnection& connection, std::string_view& input) {
+  TlsSession& tls = *connection.tls;
+  input = tls.receive(input, plain_);
+  if (!tls.unsent().empty() && !write_wire(connection, tls.unsent())) return false;  // TLS's own answers, alerts too
+  if (tls.state() == TlsSession::State::closed) connection.input_ended = true;
+  const bool nobody_waits = connection.replies.empty() && connection.unsent.empty() && input.empty();
+  if (tls.state() == TlsSession::State::failed || (connection.input_ended && nobody_waits)) {
+    hang_up(connection);
+    return false;
+  }
+  return true;
 }
 
 void PacedLoop::on_writable(PacedConnection& connection) {
@@ -264,25 +280,41 @@ void PacedLoop::on_writable(PacedConnection& connection) {
   }
 }
 
+// The bytes as records where the connection speaks TLS.
+std::string_view PacedLoop::to_wire(const PacedConnection& connection, std::string_view bytes) {
+  if (connection.tls == nullptr) return bytes;
+  connection.tls->send(bytes);
+  return connection.tls->unsent();
+}
+
 // False when the connection is lost (and closed).
 bool PacedLoop::write(PacedConnection& connection, std::string_view bytes) {
-  if (!connection.unsent.empty()) {
-    connection.unsent.append(bytes);
-    return true;
-  }
-  ssize_t n = ::send(connection.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (n < 0) {
-    if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+  return write_wire(connection, to_wire(connection, bytes));
+}
+
+bool PacedLoop::write_wire(PacedConnection& connection, std::string_view wire) {
+  ssize_t n = 0;
+  if (connection.unsent.empty()) {
+    n = ::send(connection.fd, wire.data(), wire.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
       close(connection);
       return false;
     }
-    n = 0;
+    n = std::max<ssize_t>(n, 0);
   }
-  if (static_cast<std::size_t>(n) < bytes.size()) {
-    connection.unsent.assign(bytes.substr(static_cast<std::size_t>(n)));
-    update_interest(connection);
-  }
+  connection.unsent.append(wire.substr(static_cast<std::size_t>(n)));
+  if (connection.tls != nullptr) connection.tls->sent(wire.size());  // from here on it is this connection's to send
+  if (!connection.unsent.empty()) update_interest(connection);
   return true;
+}
+
+// Ends TLS, where there is any, and then the connection.
+void PacedLoop::hang_up(PacedConnection& connection) {
+  if (connection.tls != nullptr && connection.fd >= 0) {
+    connection.tls->close();
+    if (!connection.tls->unsent().empty() && !write_wire(connection, connection.tls->unsent())) return;
+  }
+  close(connection);
 }
 
 // The front reply's last byte was given to write().
@@ -310,9 +342,13 @@ void PacedLoop::complete_reply(PacedConnection& connection) {
   connection.replies.pop_front();
   if (connection.draining && connection.replies.empty() && !connection.input_ended) {
     // Closing with input unread would reset the connection, and the client might never see the reply.
+    if (connection.tls != nullptr) {
+      connection.tls->close();
+      if (!write_wire(connection, connection.tls->unsent())) return;
+    }
     ::shutdown(connection.fd, SHUT_WR);
   } else if (!keep_alive || silently || (connection.input_ended && connection.replies.empty())) {
-    close(connection);
+    hang_up(connection);
   }
 }
 

@@ -40,6 +40,8 @@ void check_options(const PacedOptions& options) {
   check_count("spin_ns", options.spin_ns, 0, 10'000'000);
   check_count("max_requests", options.max_requests, 1, 1LL << 30);
   check_count("max_sends", options.max_sends, 1, 1LL << 34);
+  require(options.unix_socket.empty() || options.unix_socket.find('/') != std::string::npos,
+          "the path of a Unix socket must hold a slash, got " + options.unix_socket);
   double taken = 0;
   for (const FaultRule& rule : options.faults) {
     require(std::isfinite(rule.share) && rule.share > 0 && rule.share <= 1,

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "tokenclock/paced_loop.h"
+#include "tokenclock/socket.h"
 
 namespace tokenclock {
 
@@ -23,8 +24,30 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
                           "cannot listen on " + options.host + " port " + std::to_string(options.port));
 }
 
+[[noreturn]] void throw_path_error(int error, const std::string& path) {
+  throw std::system_error(error, std::generic_category(), "cannot listen on " + path);
+}
+
+// The file of a server that died without removing it is taken over; that of one that lives is not.
+int listen_on_path(const std::string& path) {
+  const Address address = parse_address(path, 0);
+  Socket socket = open_socket(address);
+  if (!socket.is_open()) throw_path_error(errno, path);
+  const auto* raw = reinterpret_cast<const sockaddr*>(&address.storage);
+  if (::bind(socket.fd(), raw, address.length) != 0) {
+    if (errno != EADDRINUSE) throw_path_error(errno, path);
+    const Socket probe = open_socket(address);
+    if (begin_connect(probe, address) != ECONNREFUSED || ::unlink(path.c_str()) != 0 ||
+        ::bind(socket.fd(), raw, address.length) != 0)
+      throw_path_error(EADDRINUSE, path);
+  }
+  if (::listen(socket.fd(), 4096) != 0) throw_path_error(errno, path);
+  return socket.release();
+}
+
 int listen_on(const PacedOptions& options, std::uint16_t& port) {
   check_options(options);
+  if (!options.unix_socket.empty()) return listen_on_path(options.unix_socket);
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
@@ -54,7 +77,8 @@ int listen_on(const PacedOptions& options, std::uint16_t& port) {
 }  // namespace
 
 PacedServer::PacedServer(const PacedOptions& options, const ClockSource& clock)
-    : listener_(listen_on(options, port_)),
+    : unix_socket_(options.unix_socket),
+      listener_(listen_on(options, port_)),
       truth_(static_cast<std::size_t>(options.max_requests), static_cast<std::size_t>(options.max_sends)),
       counters_(std::make_unique<PacedCounters>()),
       loop_(std::make_unique<PacedLoop>(options, listener_, clock, truth_, *counters_)) {}
@@ -86,7 +110,10 @@ void PacedServer::stop() {
     thread_.join();
   }
   loop_.reset();
-  if (listener_ >= 0) ::close(std::exchange(listener_, -1));
+  if (listener_ >= 0) {
+    ::close(std::exchange(listener_, -1));
+    if (!unix_socket_.empty()) ::unlink(unix_socket_.c_str());
+  }
   if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 

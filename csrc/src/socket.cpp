@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,6 +17,17 @@ namespace tokenclock {
 
 Address parse_address(const std::string& ip, std::uint16_t port) {
   Address address;
+  if (ip.find('/') != std::string::npos) {
+    sockaddr_un path{};
+    if (ip.size() >= sizeof path.sun_path)
+      throw std::invalid_argument("the path of a Unix socket must be shorter than " +
+                                  std::to_string(sizeof path.sun_path) + " bytes, got " + std::to_string(ip.size()));
+    path.sun_family = AF_UNIX;
+    std::memcpy(path.sun_path, ip.data(), ip.size());
+    std::memcpy(&address.storage, &path, sizeof path);
+    address.length = sizeof path;
+    return address;
+  }
   sockaddr_in v4{};
   if (::inet_pton(AF_INET, ip.c_str(), &v4.sin_addr) == 1) {
     v4.sin_family = AF_INET;
@@ -32,7 +44,8 @@ Address parse_address(const std::string& ip, std::uint16_t port) {
     address.length = sizeof v6;
     return address;
   }
-  throw std::invalid_argument("expected a numeric IPv4 or IPv6 address, got '" + ip + "'");
+  throw std::invalid_argument("expected a numeric IPv4 or IPv6 address, or a path with a slash in it, got '" + ip +
+                              "'");
 }
 
 Socket& Socket::operator=(Socket&& other) noexcept {
@@ -49,11 +62,12 @@ void Socket::close() noexcept {
 
 int Socket::release() noexcept { return std::exchange(fd_, -1); }
 
-Socket open_tcp_socket(const Address& address) noexcept {
+Socket open_socket(const Address& address) noexcept {
   Socket socket(::socket(address.storage.ss_family, SOCK_STREAM, 0));
   if (!socket.is_open()) return socket;
   ::fcntl(socket.fd(), F_SETFD, FD_CLOEXEC);
   ::fcntl(socket.fd(), F_SETFL, ::fcntl(socket.fd(), F_GETFL) | O_NONBLOCK);
+  if (address.is_unix()) return socket;
   const int on = 1;
   ::setsockopt(socket.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   return socket;

@@ -77,12 +77,16 @@ def _version() -> str:
     except ImportError as error:
         raise TokenclockError(f"the native core is not built ({error}); run: pip install .") from error
     info = build_info()
-    features = [("kernel receive stamps", "kernel_stamps"), ("TLS", "tls")]
+    library = " ".join(info["tls_library"].split()[:2])
+    features = {
+        "kernel receive stamps": "yes" if info["kernel_stamps"] else "no",
+        "TLS": f"yes ({library})" if info["tls"] else "no (no libssl of OpenSSL 3 or 1.1 was found)",
+    }
     return "\n".join(
         [
             f"tokenclock {info['version']}",
             f"compiler: {info['compiler']}, C++ {info['cxx_standard']}",
-            *(f"{label}: {'yes' if info[key] else 'no'}" for label, key in features),
+            *(f"{label}: {value}" for label, value in features.items()),
         ]
     )
 

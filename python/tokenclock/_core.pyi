@@ -165,6 +165,8 @@ class NativePacedServer:
         spin_ns: int = 150_000,
         max_requests: int = 4_194_304,
         max_sends: int = 134_217_728,
+        unix_socket: str = "",
+        tls: TlsContext | None = None,
     ) -> None: ...
     @property
     def port(self) -> int: ...
@@ -199,6 +201,7 @@ class LoadClient:
         keep_final_event: bool = False,
         event_capacity: int = 0,
         cpus: list[int] = ...,
+        tls: TlsContext | None = None,
     ) -> None: ...
     def submit(
         self,
@@ -225,3 +228,15 @@ class LoadClient:
     def response_ids(self) -> list[str]: ...
     def reply_texts(self) -> list[str]: ...
     def final_events(self) -> list[bytes]: ...
+
+# TLS by a libssl found at run time; contexts are immutable and may be shared.
+
+def tls_problem() -> str: ...
+
+class TlsContext:
+    @staticmethod
+    def client(
+        *, host: str, verify: bool = True, ca_file: str = "", certificate: str = "", key: str = ""
+    ) -> TlsContext: ...
+    @staticmethod
+    def server(*, certificate: str, key: str = "", client_ca: str = "") -> TlsContext: ...

@@ -33,6 +33,7 @@ from tokenclock.plan_datasets import (
 from tokenclock.plan_generation import GenerationPlan
 from tokenclock.plan_output import GOODPUT_METRICS, LATENCY_METRICS, OutputPlan
 from tokenclock.plan_server import RampUp, ServerPlan
+from tokenclock.plan_transport import TransportPlan
 
 __all__ = [
     "DATASET_KINDS",
@@ -54,6 +55,7 @@ __all__ = [
     "ServingPlan",
     "ShareGptDataset",
     "SonnetDataset",
+    "TransportPlan",
     "TrtllmCustomDataset",
 ]
 
@@ -222,6 +224,7 @@ class ServingPlan:
     dataset: Dataset = field(default_factory=RandomDataset)
     output: OutputPlan = field(default_factory=OutputPlan)
     server: ServerPlan = field(default_factory=ServerPlan)
+    transport: TransportPlan = field(default_factory=TransportPlan)
 
     def __post_init__(self) -> None:
         _require(
@@ -248,6 +251,7 @@ class ServingPlan:
         )
         n_prompts = self.load.num_prompts + self.load.num_warmups
         require_room(n_prompts, n_prompts * getattr(self.dataset, "prompt_tokens", 0))
+        self.transport.check_against(self.endpoint.base_url)
 
     @property
     def is_open_loop(self) -> bool:
@@ -300,6 +304,7 @@ _GROUPS: dict[str, type[Any]] = {
     "dataset": RandomDataset,
     "output": OutputPlan,
     "server": ServerPlan,
+    "transport": TransportPlan,
 }
 
 

@@ -45,7 +45,7 @@ THRESHOLDS: dict[str, Threshold] = {
         0.99,
         None,
         "only {value} of token events have a kernel stamp (below {limit}): the rest carry this program's own delay",
-        "run where the kernel stamps packets (not in a sandbox that filters it)",
+        "run where the kernel stamps packets: not over a Unix socket, not in a sandbox that filters it",
         worse="below",
     ),
     "read_lag": Threshold(
@@ -317,7 +317,10 @@ def _stamp_checks(records: Records) -> Iterator[Check]:
     n_events = int(client.get("n_events", records.n_events))
     if n_events:
         kernel = int(client.get("n_events_kernel", 0)) / n_events
-        yield _judge("stamps", kernel, {"source": str(client.get("stamp_source", "user")), "n_events": n_events})
+        details: dict[str, Value] = {"source": str(client.get("stamp_source", "user")), "n_events": n_events}
+        if client.get("transport") == "unix":
+            details["transport"] = "unix"
+        yield _judge("stamps", kernel, details)
         lag = distribution("read_lag", client_cost.read_lag_ns(records))
         yield _judge("read_lag", lag.percentile(99), _spread(lag))
         yield _judge("coalesced", int(client.get("n_events_coalesced", 0)) / n_events)

@@ -53,6 +53,7 @@ REQUEST_COLUMNS: dict[str, tuple[str, float]] = {
     "osl_source": ("uint8", 0),
     "t_scheduled_ns": ("int64", MISSING_NS),
     "t_connect_ns": ("int64", MISSING_NS),
+    "t_tls_ns": ("int64", MISSING_NS),
     "t_sent_ns": ("int64", MISSING_NS),
     "t_first_byte_ns": ("int64", MISSING_NS),
     "t_first_token_ns": ("int64", MISSING_NS),

@@ -29,10 +29,10 @@ from tokenclock.report import columns_file, json_file, pytorch_benchmark_file
 from tokenclock.result import Result, build_result
 from tokenclock.serving.around import Around
 from tokenclock.serving.client import LoadRequests, Observer, run_load
-from tokenclock.serving.endpoint import Endpoint
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.server import ServerModels, ask_models
+from tokenclock.serving.transport import reach
 from tokenclock.workload.arrivals import mean_rate
 from tokenclock.workload.build import build_workload, needs_vocabulary
 from tokenclock.workload.realised import Workload
@@ -70,8 +70,7 @@ def run_serving(
     started = datetime.now(timezone.utc)
     date = started.astimezone().strftime("%Y%m%d-%H%M%S")
     path = prepare_output(plan, date)
-    endpoint = Endpoint.parse(plan.endpoint.base_url)
-    addresses = endpoint.resolve()
+    addresses = reach(plan)
     deadline_s = time.monotonic() + plan.load.ready_check_timeout_s
     wait_until_up(plan, deadline_s, say)
     workload = _realise(plan)

@@ -11,7 +11,7 @@ import pytest
 
 from tokenclock.cli.serving import build_parser, plan_from_argv
 from tokenclock.errors import UsageError
-from tokenclock.plan import EndpointPlan, RampUp, ServerPlan, ServingPlan
+from tokenclock.plan import EndpointPlan, RampUp, ServerPlan, ServingPlan, TransportPlan
 
 NEEDED = ["--model", "m", "--dataset-name", "random"]
 
@@ -105,6 +105,13 @@ def test_a_ramp_and_a_chat_template_reach_the_plan() -> None:
     assert plan.generation.chat_template_kwargs == {"thinking": False}
 
 
+def test_how_the_server_is_reached() -> None:
+    plan = plan_of("--base-url https://h --unix-socket /s --cacert a --cert b --key c")
+    assert plan.transport == TransportPlan(unix_socket="/s", cacert="a", cert="b", key="c")
+    assert plan_of("--base-url https://h --insecure").transport == TransportPlan(insecure=True)
+    assert plan_of("--insecure").transport.insecure, "scripts carry it for http too"
+
+
 @pytest.mark.parametrize(
     ("flags", "base_url", "path"),
     [
@@ -117,6 +124,8 @@ def test_a_ramp_and_a_chat_template_reach_the_plan() -> None:
         ("--backend openai-chat --endpoint /v1/completions", "http://127.0.0.1:8000", "/v1/chat/completions"),
         ("--backend openai-chat --endpoint /x/chat", "http://127.0.0.1:8000", "/x/chat"),
         ("--endpoint /generate", "http://127.0.0.1:8000", "/generate"),
+        ("--unix-socket /tmp/s", "http://localhost", "/v1/completions"),
+        ("--unix-socket /tmp/s --base-url https://h", "https://h", "/v1/completions"),
     ],
 )
 def test_where_requests_go(flags: str, base_url: str, path: str) -> None:
@@ -131,21 +140,23 @@ NOT_BUILT = {
     "fetch the file and name it by --dataset-path",
     "--use-beam-search": "--use-beam-search is not built yet; the original accepts and ignores it: leave it out",
     "--no-stream": "--no-stream is not built yet; for replies in one piece use --non-streaming",
-    "--insecure": "--insecure is not built yet; https:// is not built yet either",
     "--disable-ignore-eos": "--disable-ignore-eos is not built yet; "
     "leave --ignore-eos out: it is off here unless asked for",
     "--extra-request-body {}": "--extra-request-body is not built yet; use --extra-body",
     "--profile-num-steps 3": "--profile-num-steps is not built yet; set these in the server and use --profile",
     "--plot-timeline": "--plot-timeline is not built yet; it comes with the report command",
     "--gsp-num-groups 3": "--gsp-num-groups is not built yet; use --random-prefix-len for one shared prefix",
-    "--unix-socket /s": "--unix-socket is not built yet; use --base-url http://HOST:PORT",
     "--config x": "--config is not built yet; give flags, or variables such as TOKENCLOCK_SERVING_SEED",
     "--tokenizer-mode mistral": "--tokenizer-mode mistral is not built yet; use auto with a directory's tokenizer.json",
     "--tokenizer-mode custom": "--tokenizer-mode custom is not built yet; use auto with a directory's tokenizer.json",
-    "--base-url https://h": "--base-url: https:// is not built yet; use http://, or a local TLS-ending proxy",
 }
 
 WRONG = {
+    "--cacert a": "--base-url must be https://... with --cacert, got http://127.0.0.1:8000; or leave --cacert out",
+    "--base-url https://h --key k": "--key must be given together with --cert, got k",
+    "--base-url https://h --insecure --cacert a": "--cacert must be left out with --insecure, got a; "
+    "which checks nothing",
+    "--unix-socket=": "--unix-socket must be the path of a file, got ''",
     "--ramp-up-strategy linear": "--ramp-up-strategy needs both --ramp-up-start-rps and --ramp-up-end-rps, "
     "in requests/s",
     "--ramp-up-end-rps 3": "--ramp-up-start-rps and --ramp-up-end-rps need --ramp-up-strategy linear or exponential",

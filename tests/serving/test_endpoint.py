@@ -25,6 +25,8 @@ CHAT = EndpointPlan("m", backend="openai-chat", path="/v1/chat/completions")
         ("http://10.0.0.7:80/", Endpoint("10.0.0.7", 80), "10.0.0.7"),
         ("http://[::1]:9000/a/b/", Endpoint("::1", 9000, "/a/b"), "[::1]:9000"),
         ("http://[fe80::1%25eth0]:9000", Endpoint("fe80::1%eth0", 9000), "[fe80::1]:9000"),
+        ("https://h", Endpoint("h", 443, scheme="https"), "h"),
+        ("https://h:80/a", Endpoint("h", 80, "/a", "https"), "h:80"),
         ("http://bücher.example:81", Endpoint("bücher.example", 81), "xn--bcher-kva.example:81"),
     ],
 )
@@ -37,17 +39,16 @@ def test_a_base_url_is_taken_apart(url: str, expected: Endpoint, host_header: st
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("https://h", "https:// is not built yet"),
-        ("h:8000", "--base-url must be http://HOST"),
-        ("ftp://h", "--base-url must be http://HOST"),
-        ("http://", "--base-url must be http://HOST"),
-        ("http://[::1", "--base-url must be http://HOST"),
+        ("h:8000", "--base-url must be http(s)://HOST"),
+        ("ftp://h", "--base-url must be http(s)://HOST"),
+        ("http://", "--base-url must be http(s)://HOST"),
+        ("http://[::1", "--base-url must be http(s)://HOST"),
         ("http://h:99999", "port in 1..65535"),
         ("http://h:0", "port in 1..65535"),
         ("http://h:x", "port in 1..65535"),
         ("http://user:pw@h", "use --header 'Authorization: Basic"),
         ("http://h/?a=b", "put a query into --endpoint"),
-        ("http://h h", "--base-url must be http://HOST"),
+        ("http://h h", "--base-url must be http(s)://HOST"),
     ],
 )
 def test_a_wrong_base_url_is_refused_in_one_line(url: str, message: str) -> None:

@@ -75,6 +75,7 @@ struct RequestColumns {
   ReservedArray<std::uint8_t> status;
   ReservedArray<std::int64_t> t_scheduled_ns;
   ReservedArray<std::int64_t> t_connect_ns;  // start of connect; missing on a reused connection
+  ReservedArray<std::int64_t> t_tls_ns;      // start of the TLS handshake; missing without one
   ReservedArray<std::int64_t> t_sent_ns;
   ReservedArray<std::int64_t> t_first_byte_ns;
   ReservedArray<std::int64_t> t_first_token_ns;

@@ -68,6 +68,7 @@ class LoadClient {
   [[nodiscard]] const ReplyTexts& texts() const noexcept { return texts_; }
   [[nodiscard]] std::size_t n_workers() const noexcept { return workers_.size(); }
   [[nodiscard]] const LoadWorker& worker(std::size_t i) const noexcept { return *workers_[i]; }
+  [[nodiscard]] bool is_unix() const noexcept { return options_.addresses.front().is_unix(); }
   [[nodiscard]] bool kernel_stamps() const noexcept { return options_.kernel_stamps; }
   [[nodiscard]] bool ended() const;
 

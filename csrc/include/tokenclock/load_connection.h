@@ -4,18 +4,21 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "tokenclock/clock.h"
 #include "tokenclock/reply_reader.h"
 #include "tokenclock/request_queue.h"
 #include "tokenclock/socket.h"
+#include "tokenclock/tls.h"
 
 namespace tokenclock {
 
 struct LoadConnection {
-  enum class State : std::uint8_t { closed, connecting, sending, receiving, idle };
+  enum class State : std::uint8_t { closed, connecting, handshaking, sending, receiving, idle };
 
   Socket socket;
+  std::unique_ptr<TlsSession> tls;  // none on a plain connection
   State state = State::closed;
   bool reused = false;
   std::int32_t id = -1;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tokenclock/clock.h"
@@ -17,12 +18,14 @@
 #include "tokenclock/reply_reader.h"
 #include "tokenclock/request_queue.h"
 #include "tokenclock/socket.h"
+#include "tokenclock/tls.h"
 
 namespace tokenclock {
 
 struct LoadOptions {
-  std::vector<Address> addresses;  // tried in order until one accepts
-  std::string request_head;        // request line and headers, CRLF after each; Content-Length is added per request
+  std::vector<Address> addresses;         // tried in order until one accepts
+  std::shared_ptr<const TlsContext> tls;  // none: plain connections
+  std::string request_head;  // request line and headers, CRLF after each; Content-Length is added per request
   ReplyOptions reply;
   std::size_t n_workers = 1;
   std::size_t max_concurrency = 0;  // 0: unlimited
@@ -68,6 +71,7 @@ struct WorkerFacts {
   std::int64_t n_clock_steps = 0;
   std::int64_t anchor_uncertainty_ns = 0;
   std::int64_t max_in_flight = 0;
+  std::string tls;      // what the last handshake agreed on, such as "TLSv1.3 TLS_AES_256_GCM_SHA384"
   std::string failure;  // why the loop itself broke; empty when it ended as it should
 };
 
@@ -91,14 +95,31 @@ class LoadWorker {
 
  private:
   void loop();
+  void on_ready(LoadConnection& connection, const Poller::Ready& ready);
   void dispatch();
   void start(PreparedRequest request);
   void connect(LoadConnection& connection);
   void connected(LoadConnection& connection);
+  void connect_failed(LoadConnection& connection, int error);
+  void retry_crowded();
+  void disconnect(LoadConnection& connection);
   void send_request(LoadConnection& connection);
   void continue_send(LoadConnection& connection);
+  [[nodiscard]] std::array<std::string_view, 4> pieces_of(const LoadConnection& connection) const noexcept;
+  void wait_for_room(LoadConnection& connection, bool wait);
   void read(LoadConnection& connection);
   void lost(LoadConnection& connection, const std::string& reason);
+  // TLS (load_tls.cpp)
+  void begin_handshake(LoadConnection& connection);
+  void end_handshake(LoadConnection& connection);
+  void fail_handshake(LoadConnection& connection, const std::string& reason);
+  [[nodiscard]] int flush(LoadConnection& connection);
+  bool encrypt_next(LoadConnection& connection);
+  void continue_encrypted_send(LoadConnection& connection);
+  bool decrypt(LoadConnection& connection, std::string_view& bytes);
+  [[nodiscard]] std::string reason_of_end(const LoadConnection& connection) const;
+  [[nodiscard]] std::string last_words(LoadConnection& connection, const std::string& otherwise);
+
   void end_request(LoadConnection& connection, RequestStatus status, bool reuse, const Arrival& arrival);
   void retire(LoadConnection& connection);
   void release(LoadConnection& connection);
@@ -126,10 +147,12 @@ class LoadWorker {
   std::int64_t waited_ns_ = 0;
   std::int32_t next_connection_id_;
   std::vector<std::unique_ptr<LoadConnection>> connections_;
-  std::vector<LoadConnection*> active_;  // with a request under way
-  std::vector<LoadConnection*> idle_;    // kept alive, last used first
-  std::vector<LoadConnection*> spent_;   // closed ones, ready to be used again
+  std::vector<LoadConnection*> active_;   // with a request under way
+  std::vector<LoadConnection*> idle_;     // kept alive, last used first
+  std::vector<LoadConnection*> spent_;    // closed ones, ready to be used again
+  std::vector<LoadConnection*> crowded_;  // whose Unix socket had no room in its queue: tried again and again
   std::vector<char> buffer_;
+  std::vector<char> plain_;  // of TLS: what buffer_ said, or what is to be encrypted
   std::atomic<bool> stop_{false};
   WorkerProgress progress_;
   WorkerFacts facts_;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 
 #include "tokenclock/paced_http_request.h"
@@ -12,6 +13,7 @@
 #include "tokenclock/paced_reply.h"
 #include "tokenclock/paced_schedule.h"
 #include "tokenclock/paced_truth.h"
+#include "tokenclock/tls.h"
 
 namespace tokenclock {
 
@@ -43,12 +45,13 @@ struct PacedReply {
 
 struct PacedConnection {
   int fd = -1;
-  std::int64_t ordinal = 0;      // how many were accepted before it
-  std::uint64_t generation = 0;  // of its slot: tells a schedule entry of this connection from one of its forerunner
+  std::unique_ptr<TlsSession> tls;  // none on a plain connection
+  std::int64_t ordinal = 0;         // how many were accepted before it
+  std::uint64_t generation = 0;     // of its slot: tells a schedule entry of this connection from one of its forerunner
   std::size_t slot = 0;
   HttpRequestParser parser;
   std::deque<PacedReply> replies;  // front: the one being sent
-  std::string unsent;              // what the socket did not take yet
+  std::string unsent;              // what the socket did not take yet, as it goes over the wire
   std::size_t n_unsent_done = 0;   // of `unsent`, taken meanwhile
   std::size_t n_drained_bytes = 0;
   std::int32_t n_replies = 0;

@@ -66,7 +66,11 @@ class PacedLoop {
   void on_ready(PacedConnection& connection, const Poller::Ready& ready);
   void on_readable(PacedConnection& connection);
   void on_writable(PacedConnection& connection);
+  bool decrypt(PacedConnection& connection, std::string_view& input);
+  static std::string_view to_wire(const PacedConnection& connection, std::string_view bytes);
   bool write(PacedConnection& connection, std::string_view bytes);
+  bool write_wire(PacedConnection& connection, std::string_view wire);
+  void hang_up(PacedConnection& connection);
   void end_reply(PacedConnection& connection);
   void complete_reply(PacedConnection& connection);
 
@@ -119,6 +123,7 @@ class PacedLoop {
   std::int64_t t_spin_window_ns_ = 0;
   std::int64_t spun_in_window_ns_ = 0;
   std::vector<char> input_;
+  std::vector<char> plain_;  // of TLS: what input_ said
   std::string scratch_;
 };
 

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "tokenclock/tls.h"
 
 namespace tokenclock {
 
@@ -44,7 +47,9 @@ struct FaultRule {
 
 struct PacedOptions {
   std::string host = "127.0.0.1";
-  std::uint16_t port = 0;  // 0: the kernel picks one
+  std::uint16_t port = 0;                 // 0: the kernel picks one
+  std::string unix_socket;                // path to listen on instead of host and port; empty: none
+  std::shared_ptr<const TlsContext> tls;  // none: plain connections
   PacedMode mode = PacedMode::batch;
   DurationDraw ttft{DrawShape::constant, 50'000'000, 0};
   DurationDraw itl{DrawShape::constant, 20'000'000, 0};

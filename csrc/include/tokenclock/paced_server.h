@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <string>
 #include <thread>
 
 #include "tokenclock/clock.h"
@@ -35,8 +36,8 @@ class PacedServer {
   PacedServer(const PacedServer&) = delete;
   PacedServer& operator=(const PacedServer&) = delete;
 
-  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-  void start();  // once
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }  // 0 for a Unix socket
+  void start();                                                        // once
   // Closes every connection and joins the thread; rethrows what ended it early. May be called again.
   void stop();
   [[nodiscard]] bool is_running() const noexcept;
@@ -46,6 +47,7 @@ class PacedServer {
   [[nodiscard]] Figures figures() const noexcept;
 
  private:
+  std::string unix_socket_;
   std::uint16_t port_ = 0;  // before listener_, whose opening sets it
   int listener_;
   PacedTruth truth_;

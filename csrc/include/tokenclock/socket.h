@@ -1,4 +1,4 @@
-// TCP sockets as the load client needs them: numeric addresses, non-blocking connect, what went wrong in words.
+// Sockets as the load client needs them: numeric addresses or paths, non-blocking connect, what went wrong in words.
 #pragma once
 
 #include <sys/socket.h>
@@ -11,9 +11,12 @@ namespace tokenclock {
 struct Address {
   sockaddr_storage storage{};
   socklen_t length = 0;
+
+  [[nodiscard]] bool is_unix() const noexcept { return storage.ss_family == AF_UNIX; }
 };
 
-// A numeric IPv4 or IPv6 address and a port. Throws std::invalid_argument.
+// A numeric IPv4 or IPv6 address and a port; or the path of a Unix socket, which holds a slash (no port then).
+// Throws std::invalid_argument.
 [[nodiscard]] Address parse_address(const std::string& ip, std::uint16_t port);
 
 // Owns a descriptor.
@@ -36,9 +39,10 @@ class Socket {
   int fd_ = -1;
 };
 
-// A non-blocking TCP socket with Nagle off. Not open when the system gave none (errno says why).
-[[nodiscard]] Socket open_tcp_socket(const Address& address) noexcept;
-// 0: connected or on the way (wait until writable, then ask pending_error); else the error number.
+// A non-blocking stream socket, with Nagle off where it is TCP. Not open when the system gave none (errno says why).
+[[nodiscard]] Socket open_socket(const Address& address) noexcept;
+// 0: connected or on the way (wait until writable, then ask pending_error); else the error number. EAGAIN: the queue of
+// a Unix socket is full, try again.
 [[nodiscard]] int begin_connect(const Socket& socket, const Address& address) noexcept;
 [[nodiscard]] int pending_error(const Socket& socket) noexcept;
 // The error's text, safe from any thread.

@@ -17,7 +17,6 @@ _FLAGS: dict[str, str] = {
     "--asr-max-audio-len-sec": "",
     "--asr-min-audio-len-sec": "",
     "--input-len": "use --random-input-len",
-    "--insecure": "https:// is not built yet either",
     "--no-self-timed": "leave it out: due times come from --request-rate",
     "--no-stream": "for replies in one piece use --non-streaming",
     "--output-len": "use --random-output-len",
@@ -51,7 +50,6 @@ _FLAGS: dict[str, str] = {
     "--warmup-requests": "use --num-warmups",
     # wanted by tokenclock's own design
     "--config": "give flags, or variables such as TOKENCLOCK_SERVING_SEED",
-    "--unix-socket": "use --base-url http://HOST:PORT",
 }
 _REFUSED: dict[str, str] = {  # flags that will never do what the original's did
     "--download-path": "tokenclock never downloads data: fetch the file and name it by --dataset-path",

@@ -17,7 +17,7 @@ from tokenclock.errors import TokenclockError, UsageError
 from tokenclock.units import NS_PER_MS, NS_PER_US
 
 if TYPE_CHECKING:
-    from tokenclock._core import NativePacedServer
+    from tokenclock._core import NativePacedServer, TlsContext
     from tokenclock.serving.paced_truth import Truth
 
 __all__ = ["build_parser", "fault", "main"]
@@ -62,6 +62,13 @@ def build_parser() -> CommandParser:
     address.add_argument("--host", default="127.0.0.1", help="IPv4, IPv6 or a name (default: 127.0.0.1)")
     address.add_argument(
         "--port", type=whole_number, default=8000, metavar="N", help="0 picks a free one (default: 8000)"
+    )
+
+    address.add_argument("--unix-socket", metavar="PATH", help="listen on this Unix socket instead of host and port")
+    address.add_argument("--tls-cert", metavar="FILE", help="speak TLS, with this certificate (PEM, chain included)")
+    address.add_argument("--tls-key", metavar="FILE", help="its private key (default: it is in --tls-cert)")
+    address.add_argument(
+        "--tls-client-ca", metavar="FILE", help="ask every client for a certificate of this authority (PEM)"
     )
 
     pace = parser.add_argument_group("pace")
@@ -162,7 +169,7 @@ def main(argv: Sequence[str]) -> int:
             server.start()
         if args.stop_with_stdin:
             threading.Thread(target=_watch_stdin, args=(wishes,), daemon=True).start()
-        print(f"listening on {_url(args.host, server.port)}", flush=True)
+        print(f"listening on {_url(args, server.port)}", flush=True)
         wish = _serve(server, args, wishes)
     try:
         server.stop()
@@ -200,13 +207,15 @@ def _native_server(args: argparse.Namespace) -> NativePacedServer:
             spin_ns=_ns(args.spin_us, NS_PER_US, "--spin-us", highest=10_000),
             max_requests=_within(args.max_requests, 1, 1 << 30, "--max-requests"),
             max_sends=_within(args.max_sends, 1, 1 << 34, "--max-sends"),
+            unix_socket=os.path.abspath(args.unix_socket) if args.unix_socket else "",
+            tls=_tls(args),
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
     except MemoryError as error:
         raise TokenclockError("no address space for the truth: lower --max-sends or --max-requests") from error
     except OSError as error:
-        raise TokenclockError(f"{error.strerror}; choose another --port (0 picks a free one) or --host") from error
+        raise TokenclockError(f"{error.strerror}; choose {_other_place(args)}") from error
 
 
 def _ns(value: float, unit_ns: int, flag: str, highest: float = 3_600_000) -> int:
@@ -241,8 +250,27 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest, highest))
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _other_place(args: argparse.Namespace) -> str:
+    return "another --unix-socket" if args.unix_socket else "another --port (0 picks a free one) or --host"
+
+
+def _tls(args: argparse.Namespace) -> TlsContext | None:
+    if args.tls_cert is None:
+        for flag, path in (("--tls-key", args.tls_key), ("--tls-client-ca", args.tls_client_ca)):
+            if path is not None:
+                raise UsageError(f"{flag} needs --tls-cert")
+        return None
+    from tokenclock._core import TlsContext
+
+    return TlsContext.server(certificate=args.tls_cert, key=args.tls_key or "", client_ca=args.tls_client_ca or "")
+
+
+def _url(args: argparse.Namespace, port: int) -> str:
+    scheme = "http" if args.tls_cert is None else "https"
+    if args.unix_socket:
+        return f"{scheme}://localhost by {os.path.abspath(args.unix_socket)}"
+    host = f"[{args.host}]" if ":" in args.host else args.host
+    return f"{scheme}://{host}:{port}"
 
 
 @contextlib.contextmanager

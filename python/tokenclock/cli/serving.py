@@ -44,7 +44,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
     dataset = dataset_of(args)
     if not args.model:
         raise UsageError("--model is needed: the name the server knows its model by (GET /v1/models lists them)")
-    base_url = args.base_url or _base_url(args.host, args.port)
+    base_url = args.base_url or (_base_url(args.host, args.port) if args.unix_socket is None else "http://localhost")
     Endpoint.parse(base_url)
     for name in ("mistral", "custom"):
         if args.tokenizer_mode == name:
@@ -119,6 +119,9 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             reset_cache=_reset_cache(args),
             profile=args.profile,
             time_breakdown=args.save_request_time_breakdown,
+        ),
+        transport=plan.TransportPlan(
+            unix_socket=args.unix_socket, insecure=args.insecure, cacert=args.cacert, cert=args.cert, key=args.key
         ),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tokenclock.cli import arguments as words
 from tokenclock.cli.arguments import CommandParser
 from tokenclock.cli.dataset_flags import add_dataset_flags
+from tokenclock.cli.transport_flags import add_transport
 
 __all__ = ["build_parser"]
 
@@ -49,6 +50,7 @@ def build_parser() -> CommandParser:
         epilog=_EPILOG,
     )
     _add_endpoint(parser)
+    add_transport(parser)
     _add_load(parser)
     add_dataset_flags(parser)
     _add_generation(parser)
@@ -66,7 +68,7 @@ def _add_endpoint(parser: CommandParser) -> None:
         metavar="NAME",
         help="openai: completions; openai-chat: chat completions (default: openai)",
     )
-    add("--base-url", metavar="URL", help="http://HOST[:PORT][/PREFIX]; replaces --host and --port")
+    add("--base-url", metavar="URL", help="http(s)://HOST[:PORT][/PREFIX]; replaces --host and --port")
     add("--host", default="127.0.0.1", help="server name or address, IPv4 or IPv6 (default: 127.0.0.1)")
     add("--port", default=8000, type=words.whole_number, help="server port (default: 8000)")
     add(

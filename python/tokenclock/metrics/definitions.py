@@ -77,7 +77,8 @@ _TABLE = (
     Definition(
         "response_e2el", "End-to-end Latency from schedule", "ns", "request", "t_last_token - t_scheduled", "lower"
     ),
-    Definition("connect", "Connection set-up", "ns", "request", "t_sent - t_connect, where one was made", "lower"),
+    Definition("connect", "Connection set-up", "ns", "request", "t_sent (with TLS: t_tls) - t_connect", "lower"),
+    Definition("tls_handshake", "TLS handshake", "ns", "request", "t_sent - t_tls, where one was made", "lower"),
     Definition(
         "tokens_per_iteration",
         "Tokens per iteration",

@@ -16,6 +16,7 @@ __all__ = [
     "itl_per_token_is_known",
     "response_e2el_ns",
     "response_ttft_ns",
+    "tls_handshake_ns",
     "tokens_of_events",
     "tpot_after_first_event_ns",
     "tpot_ns",
@@ -54,8 +55,17 @@ def response_e2el_ns(records: Records) -> Array:
 
 
 def connect_ns(records: Records) -> Array:
-    """Sent - start of connect, for the requests that opened a connection."""
-    return _difference(records, "t_sent_ns", "t_connect_ns")
+    """From the start of connect to the connection, without TLS, for the requests that opened one."""
+    return np.where(
+        records.present("t_tls_ns"),
+        _difference(records, "t_tls_ns", "t_connect_ns"),
+        _difference(records, "t_sent_ns", "t_connect_ns"),
+    )
+
+
+def tls_handshake_ns(records: Records) -> Array:
+    """Sent - start of the TLS handshake, for the requests that needed one."""
+    return _difference(records, "t_sent_ns", "t_tls_ns")
 
 
 def _per_token(records: Records, first_tokens: Array | int) -> Array:

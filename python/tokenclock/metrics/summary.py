@@ -248,6 +248,9 @@ def _distributions(records: Records, facts: RunFacts) -> dict[str, Distribution]
         per_request["response_e2el"] = latency.response_e2el_ns(records)
     found = {tag: distribution(tag, column[ok], asked) for tag, column in per_request.items()}
     found["connect"] = distribution("connect", latency.connect_ns(records)[ok & records.present("t_connect_ns")], asked)
+    if records.present("t_tls_ns").any():
+        shaken = latency.tls_handshake_ns(records)[ok & records.present("t_tls_ns")]
+        found["tls_handshake"] = distribution("tls_handshake", shaken, asked)
     gaps, tokens = latency.itl_ns(records)
     found["itl"] = distribution("itl", gaps, asked)
     ok_events = np.repeat(ok, np.diff(records.token_offsets))

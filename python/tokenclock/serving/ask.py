@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenclock.plan import ServingPlan
 from tokenclock.serving.endpoint import Endpoint
+from tokenclock.serving.transport import open_connection
 
 __all__ = ["Answer", "ask"]
 
@@ -54,7 +55,10 @@ def ask(plan: ServingPlan, method: str, path: str, *, timeout_s: float = 2.0) ->
     for name, value in plan.endpoint.headers:
         headers = {known: text for known, text in headers.items() if known.lower() != name.lower()} | {name: value}
     deadline_s = time.monotonic() + timeout_s
-    connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=timeout_s)
+    try:
+        connection = open_connection(plan, timeout_s=timeout_s)
+    except (OSError, ImportError) as error:
+        return Answer(problem=str(error) or type(error).__name__)
     try:
         connection.request(method, endpoint.prefix + path, body=b"{}" if method == "POST" else None, headers=headers)
         response = connection.getresponse()

@@ -15,7 +15,8 @@ from tokenclock._core import LoadClient
 from tokenclock.plan import ServingPlan
 from tokenclock.records import MISSING_NS, OSL_SOURCE_NAMES, REQUEST_COLUMNS, Records, empty_columns
 from tokenclock.serving.descriptors import allow_connections
-from tokenclock.serving.endpoint import Endpoint, Prompt, body_builder, request_head
+from tokenclock.serving.endpoint import Prompt, body_builder, request_head
+from tokenclock.serving.transport import addresses_of, tls_context
 from tokenclock.serving.unrecognised import Events, read_unrecognised
 from tokenclock.units import NS_PER_S
 
@@ -116,6 +117,7 @@ def client_settings(plan: ServingPlan) -> dict[str, Any]:
     """Options of every native client of a run, the load's and the probes': how a request is sent and waited for."""
     return {
         "request_head": request_head(plan),
+        "tls": tls_context(plan),
         "stream": plan.load.streaming,
         "keep_alive": plan.endpoint.connection == "reuse",
         "request_timeout_ns": int(plan.load.request_timeout_s * NS_PER_S),
@@ -142,7 +144,7 @@ def run_load(
     Args:
         plan: endpoint, load and generation settings.
         requests: prompts, lengths and due times.
-        addresses: numeric addresses of the server; default: the plan's host, resolved.
+        addresses: of the server, numeric, or the path of its Unix socket with port 0; default: as the plan says.
         max_concurrency: slots; default: the plan's. With it and due times of zero the loop is closed.
         keep_text: keep generated text up to 64 MB (to count tokens with `count_tokens`).
         keep_all_text: keep all generated text.
@@ -159,7 +161,7 @@ def run_load(
 
     Raises:
         MeasurementError: the host name is unknown.
-        UsageError: more connections at once than this process may open.
+        UsageError: more connections at once than this process may open, or TLS that cannot be spoken as asked.
     """
     n = len(requests.prompts)
     slots = plan.load.max_concurrency if max_concurrency is None else max_concurrency
@@ -167,7 +169,7 @@ def run_load(
     closed_loop = slots is not None and not scheduled
     allow_connections(min(n, slots or n), certain=not scheduled)
     client = LoadClient(
-        addresses=list(addresses or Endpoint.parse(plan.endpoint.base_url).resolve()),
+        addresses=list(addresses or addresses_of(plan)),
         n_rows=n,
         max_concurrency=slots or 0,
         closed_loop=closed_loop,

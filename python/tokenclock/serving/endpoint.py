@@ -15,6 +15,7 @@ from tokenclock.workload.messages import Messages, Prompt
 __all__ = ["BodyBuilder", "Endpoint", "Prompt", "body_builder", "request_body", "request_head"]
 
 _compact_json = json.JSONEncoder(separators=(",", ":")).encode  # made once; quicker than joining str() of ids
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _DEFAULT_HEADERS = (
     ("User-Agent", "tokenclock"),
     ("Accept", "text/event-stream, application/json"),
@@ -29,15 +30,14 @@ class Endpoint:
     host: str  # without brackets
     port: int
     prefix: str = ""  # path of the base URL, without a final slash
+    scheme: str = "http"  # http | https
 
     @classmethod
     def parse(cls, base_url: str) -> Endpoint:
-        """Read a base URL such as `http://[::1]:8000/gateway`. Raises UsageError with the remedy."""
-        shape = "http://HOST[:PORT][/PREFIX]"
+        """Read a base URL such as `https://[::1]:8000/gateway`. Raises UsageError with the remedy."""
+        shape = "http(s)://HOST[:PORT][/PREFIX]"
         parts = _split(base_url, shape)
-        if parts.scheme == "https":
-            raise UsageError("--base-url: https:// is not built yet; use http://, or a local TLS-ending proxy")
-        if parts.scheme != "http":
+        if parts.scheme not in _DEFAULT_PORTS:
             raise UsageError(f"--base-url must be {shape}, got {base_url}")
         if parts.username is not None or parts.password is not None:
             raise UsageError("--base-url must not hold a user or password; use --header 'Authorization: Basic ...'")
@@ -47,22 +47,32 @@ class Endpoint:
         if not host or any(character.isspace() for character in base_url) or not prefix.isascii():
             raise UsageError(f"--base-url must be {shape}, got {base_url}")
         try:
-            port = parts.port if parts.port is not None else 80
+            port = parts.port if parts.port is not None else _DEFAULT_PORTS[parts.scheme]
         except ValueError as error:
             raise UsageError(f"--base-url must be {shape} with a port in 1..65535, got {base_url}") from error
         if port == 0:
             raise UsageError(f"--base-url must be {shape} with a port in 1..65535, got {base_url}")
-        return cls(host, port, prefix)
+        return cls(host, port, prefix, parts.scheme)
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the server is spoken to by TLS."""
+        return self.scheme == "https"
+
+    @property
+    def tls_host(self) -> str:
+        """What the server's certificate must be for: a name in its ASCII form, or an address without brackets."""
+        return self.host.partition("%")[0] if ":" in self.host else _ascii_host(self.host)
 
     @property
     def host_header(self) -> str:
-        """Value of the Host header: IPv6 in brackets, no port where it is 80, names in their ASCII form."""
+        """Value of the Host header: IPv6 in brackets, the scheme's own port left out, names in their ASCII form."""
         host = f"[{self.host.partition('%')[0]}]" if ":" in self.host else _ascii_host(self.host)
-        return host if self.port == 80 else f"{host}:{self.port}"
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     def url(self, path: str = "") -> str:
         """The full URL of `path` below the prefix, for messages."""
-        return f"http://{self.host_header}{self.prefix}{path}"
+        return f"{self.scheme}://{self.host_header}{self.prefix}{path}"
 
     def resolve(self) -> list[tuple[str, int]]:
         """All (numeric address, port) of the host, IPv4 and IPv6, in the resolver's order.

@@ -44,6 +44,9 @@ class PacedServer:
         faults: as the command's --fault, such as ["cut:0.1", "status=503:0.05"].
         spin_us: waited awake before each send.
         host, port: port 0 picks a free one.
+        unix_socket: path to listen on instead; `.url` then fills the Host header only.
+        tls_cert, tls_key, tls_client_ca: PEM files; the first makes it speak TLS, the last ask every client for a
+            certificate of that authority.
         cpu: core to run on; "auto": another one than the caller's where there are two or more; None: any.
         truth_path: file for the truth; default: a temporary one.
 
@@ -73,6 +76,10 @@ class PacedServer:
         spin_us: float = 150.0,
         host: str = "127.0.0.1",
         port: int = 0,
+        unix_socket: str | os.PathLike[str] | None = None,
+        tls_cert: str | os.PathLike[str] | None = None,
+        tls_key: str | os.PathLike[str] | None = None,
+        tls_client_ca: str | os.PathLike[str] | None = None,
         cpu: int | Literal["auto"] | None = "auto",
         truth_path: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -98,9 +105,16 @@ class PacedServer:
             "vocab-size": vocab_size,
             "spin-us": spin_us,
             "truth": self._truth_path,
-            **({} if served_model is None else {"served-model": served_model}),
-            **({} if core is None else {"cpu": core}),
         }
+        optional = {
+            "served-model": served_model,
+            "cpu": core,
+            "unix-socket": unix_socket,
+            "tls-cert": tls_cert,
+            "tls-key": tls_key,
+            "tls-client-ca": tls_client_ca,
+        }
+        flags |= {name: value for name, value in optional.items() if value is not None}
         command = [sys.executable, "-m", "tokenclock", "paced-server", "--stop-with-stdin"]
         command += [f"--{name}={value}" for name, value in flags.items()]
         command += [f"--fault={text}" for text in faults]
@@ -119,7 +133,7 @@ class PacedServer:
                 env=environment, start_new_session=True,
             )  # fmt: skip
         try:
-            self.url = self._line_after(_LISTENING)  #: such as http://127.0.0.1:40123
+            self.url = self._line_after(_LISTENING).partition(" ")[0]  #: such as http://127.0.0.1:40123
         except BaseException:
             self._end(signal.SIGKILL)
             self._folder.cleanup()

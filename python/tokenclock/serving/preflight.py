@@ -97,6 +97,11 @@ def explain_failure(plan: ServingPlan, records: Records, row: int) -> str:
     http_status = int(records.columns["http_status"][row])
     said = _readable(records.errors.get(row, ""))
     url = Endpoint.parse(plan.endpoint.base_url).url(plan.endpoint.path)
+    if status == "connect_error" and said.startswith("TLS: "):
+        return f"{url}: {said}; {_tls_remedy(said)}"
+    if status == "connect_error" and plan.transport.unix_socket is not None:
+        said = said.removeprefix("connect: ")
+        return f"no server at {plan.transport.unix_socket} ({said}); start it, or check --unix-socket"
     if status == "connect_error":
         return f"no server at {url} ({said.removeprefix('connect: ')}); start it, or check --base-url, --host, --port"
     if status == "http_error":
@@ -107,8 +112,33 @@ def explain_failure(plan: ServingPlan, records: Records, row: int) -> str:
     if status == "stream_error":
         return f"{url} sent an error inside its answer ({said[:200]}); look at the server's log"
     if status == "protocol_error":
-        return f"{url} does not answer like an OpenAI-compatible server ({said[:200]}); check --endpoint and --backend"
+        return (
+            f"{url} does not answer like an OpenAI-compatible server ({said[:200]}); check --endpoint and --backend"
+            + (", and whether it wants https://" if url.startswith("http:") else "")
+        )
+    if records.columns["bytes_received"][row] == 0 and url.startswith("http:"):
+        return f"{url} did not answer ({said or status}); look at the server's log, or use https:// if it speaks TLS"
     return f"{url}: the answer broke off ({said or status}); look at the server's log"
+
+
+_TLS_REMEDIES = {
+    "has expired": "renew it, or check nothing by --insecure",
+    "not valid yet": "check this machine's date, or check nothing by --insecure",
+    "is self-signed": "give that certificate by --cacert FILE, or check nothing by --insecure",
+    "that is not trusted": "give that last certificate by --cacert FILE, or check nothing by --insecure",
+    "unknown authority": "give its certificate by --cacert FILE or SSL_CERT_FILE, or check nothing by --insecure",
+    "another host name": "use the certificate's name in --base-url, or check nothing by --insecure",
+    "another address": "use a name or address of the certificate in --base-url, or check nothing by --insecure",
+    "does not speak TLS": "use http:// in --base-url, or check the port",
+    "asks for a certificate": "give it by --cert FILE and --key FILE",
+    "refuses our certificate": "check --cert and --key",
+    "refuses the handshake": "it may want a certificate (--cert and --key), or speak neither TLS 1.2 nor 1.3",
+}
+
+
+def _tls_remedy(said: str) -> str:
+    found = [remedy for words, remedy in _TLS_REMEDIES.items() if words in said]
+    return found[0] if found else "check that it speaks TLS on that port, or use http:// in --base-url"
 
 
 def _readable(text: str) -> str:
