@@ -83,7 +83,7 @@ test: $(VENV)/.installed $(VENV)/.extra-test
 
 # --- looking after the code --------------------------------------------------------------------------------------------
 long: $(VENV)/.installed $(VENV)/.extra-test
-	TOKENCLOCK_LONG=1 $(PY) -m pytest tests/long -s $(ARGS)
+	TOKENCLOCK_LONG=1 $(PY) -m pytest tests/long -s -o faulthandler_timeout=1200 $(ARGS)
 
 bench: $(VENV)/.installed $(VENV)/.extra-test
 	@mkdir -p results

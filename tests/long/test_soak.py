@@ -1,4 +1,4 @@
-"""Ten minutes at 256 streams: memory must not grow beside the columns. `make long` runs it; too long for every change."""
+"""Ten minutes at 256 streams: memory must not grow beside the columns. `make long` runs it."""
 
 from __future__ import annotations
 
