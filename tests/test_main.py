@@ -83,7 +83,7 @@ def test_planned_commands_are_refused_and_not_listed(name: str, capsys: pytest.C
     ("error", "code"),
     [
         (TokenclockError("x"), 1), (MeasurementError("x"), 1), (UsageError("x"), 2), (GateMissed("x"), 3),
-        (KeyboardInterrupt(), 130),
+        (KeyboardInterrupt(), 130), (MemoryError("std::bad_alloc"), 1), (BrokenPipeError(), 141),
     ],
 )  # fmt: skip
 def test_exit_codes(
@@ -96,7 +96,10 @@ def test_exit_codes(
     assert program.main(["serving"]) == code
     out = capsys.readouterr()
     assert out.out == ""
-    assert out.err == ("" if code == 130 else "tokenclock serving: x\n")
+    line = "x"
+    if isinstance(error, MemoryError):
+        line = "out of memory; ask for less, or run it where there is more"
+    assert out.err == ("" if code in (130, 141) else f"tokenclock serving: {line}\n")
 
 
 def test_a_reader_that_goes_away_leaves_no_traceback() -> None:
@@ -104,8 +107,25 @@ def test_a_reader_that_goes_away_leaves_no_traceback() -> None:
     os.close(reading)
     with os.fdopen(writing, "w") as stdout:
         done = subprocess.run([sys.executable, "-m", "tokenclock"], stdout=stdout, stderr=subprocess.PIPE, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 141
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("arguments", [(), ("--version",)])
+def test_a_full_stdout_is_said_in_one_line(arguments: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "tokenclock", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "tokenclock: cannot write to standard output: No space left on device\n"
+
+
+def test_a_closed_stdout_is_said_in_one_line() -> None:
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "tokenclock"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        0, "tokenclock: standard output is closed: nothing is printed there\n"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", program.COMMANDS)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
+from tokenclock.cli.standard_streams import open_closed_streams, show
 from tokenclock.errors import TokenclockError, UsageError
 
 __all__ = ["COMMANDS", "main"]
@@ -29,29 +29,36 @@ NOT_BUILT = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: sys.argv) and return its exit code; errors are one line on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    name = arguments[0] if arguments and arguments[0] in COMMANDS else ""
+    prefix = f"tokenclock {arguments[0]}" if arguments and arguments[0] in COMMANDS else "tokenclock"
+    open_closed_streams()
     try:
         code = _run(arguments)
-        sys.stdout.flush()
-        return code
     except TokenclockError as error:
-        print(f"{f'tokenclock {name}'.strip()}: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        return error.exit_code
+        print(f"{prefix}: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        code = error.exit_code
+    except MemoryError as error:
+        print(f"{prefix}: out of memory{_said(error)}; ask for less, or run it where there is more", file=sys.stderr)
+        code = 1
     except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of our stdout has gone (`| head`); keep the interpreter's own flush quiet
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        code = 130
+    except SystemExit as end:  # of --help
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BrokenPipeError:  # the reader of what the command had yet to print has gone: as a shell counts SIGPIPE
+        code = 141
+    return code or show(prefix)
+
+
+def _said(error: MemoryError) -> str:
+    text = " ".join(str(error).split())
+    return f" ({text})" if text and text != "std::bad_alloc" else ""
 
 
 def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview())
-        return 0
+        return show("tokenclock", _overview())
     command = arguments[0]
     if command in ("-V", "--version"):
-        print(_version())
-        return 0
+        return show("tokenclock", _version())
     if command in COMMANDS:
         run = importlib.import_module(COMMANDS[command][0]).main
         return int(run(arguments[1:]))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
 from tokenclock.errors import UsageError
 from tokenclock.plan import ServingPlan
+from tokenclock.plan_checks import shown
 
 __all__ = ["companion", "prepare_output", "result_path"]
 
@@ -40,9 +42,10 @@ def prepare_output(plan: ServingPlan, date: str) -> Path | None:
     if not plan.output.save_result:
         return None
     path = result_path(plan, date)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"--result-filename must name a file, got the directory {path}")
     _usable_directory(path.parent, "--result-dir")
+    _usable_name(path, companion(plan, path, date))
     return path
 
 
@@ -50,6 +53,20 @@ def companion(plan: ServingPlan, path: Path, date: str) -> Path:
     """The path that names of files beside the result are made from; runs that share a file each have their own."""
     shared = plan.output.append_result and plan.output.result_filename is not None  # a generated name has the date
     return path.with_name(f"{path.stem}-{date}{path.suffix}") if shared else path
+
+
+def _usable_name(path: Path, beside: Path) -> None:
+    """Try the longest name that is made of the result's: a file beside it, while it is being written."""
+    longest = beside.with_name(f".{beside.stem}-perf_metrics.json.{os.getpid()}.part")
+    try:
+        longest.touch()
+        longest.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"--result-filename must be a name that files beside the result can be named after, got {shown(path.name)} "
+            f"of {len(os.fsencode(path.name))} bytes ({reason}); give a shorter one"
+        ) from error
 
 
 def _usable_directory(directory: Path, flag: str) -> None:

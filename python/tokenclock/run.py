@@ -14,19 +14,17 @@ from typing import Any
 
 from tokenclock import environment
 from tokenclock._core import LoadClient
-from tokenclock.errors import MeasurementError
 from tokenclock.event_log import EventLog
-from tokenclock.findings import SideResults, own_ids, side_results
+from tokenclock.findings import SideResults, side_results
 from tokenclock.interrupts import deferred_interrupts
 from tokenclock.metrics.facts import RunFacts
-from tokenclock.metrics.serving_face import detailed_arrays
 from tokenclock.metrics.summary import summarise
-from tokenclock.output_place import companion, prepare_output
+from tokenclock.output_place import prepare_output
 from tokenclock.plan import ServingPlan
 from tokenclock.quality import assess
 from tokenclock.records import Records
-from tokenclock.report import columns_file, json_file, pytorch_benchmark_file
 from tokenclock.result import Result, build_result
+from tokenclock.result_files import save_result_files
 from tokenclock.serving.around import Around
 from tokenclock.serving.client import LoadRequests, Observer, run_load
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
@@ -89,9 +87,12 @@ def run_serving(
         if log is not None:
             log.finish(records, incomplete=result.incomplete)
         if path is not None:
-            _save(plan, result, records, path, date, say, side)
+            whole = save_result_files(plan, result, records, side, path=path, date=date, say=say)
             if log is not None and plan.output.save_events is None:
-                shutil.rmtree(_temporary_log(path), ignore_errors=True)
+                if whole:
+                    shutil.rmtree(_temporary_log(path), ignore_errors=True)
+                elif not log.broken:
+                    say(f"tokenclock serving: everything that was measured is kept in {_temporary_log(path)}")
     if result.requests["ok"] == 0 and not result.incomplete:
         say(f"tokenclock serving: every request failed: {explain_failure(plan, records, _first_failure(records))}")
     return result
@@ -286,47 +287,6 @@ def _conclude(
         server=side.server,
         probes=side.probes,
     )
-
-
-def _save(
-    plan: ServingPlan,
-    result: Result,
-    records: Records,
-    path: Path,
-    date: str,
-    say: Callable[[str], None],
-    side: SideResults,
-) -> None:
-    """Write the files; what can't be written is said and does not take the console's table away."""
-    try:
-        write = json_file.append if plan.output.append_result else json_file.write
-        write(result, path, _detailed(plan, records, side))
-        say(f"tokenclock serving: result in {path}")
-        beside = companion(plan, path, date)
-        if plan.output.save_columns:
-            columns = columns_file.columns_path(beside)
-            if not columns_file.write(records, columns):
-                say(f"tokenclock serving: too many token events for {columns}: only the request columns are in it")
-        if side.perf_metrics is not None:
-            json_file.write_plain(side.perf_metrics, beside.with_name(f"{beside.stem}-perf_metrics.json"))
-        if pytorch_benchmark_file.is_wanted():
-            pytorch_benchmark_file.write(result, pytorch_benchmark_file.pytorch_path(beside))
-    except OSError as error:
-        raise MeasurementError(
-            f"cannot write {path}: {error.strerror or error}; the event log beside it is kept"
-        ) from error
-
-
-def _detailed(plan: ServingPlan, records: Records, side: SideResults) -> dict[str, Any] | None:
-    if not plan.output.save_detailed:
-        return None
-    arrays = detailed_arrays(records)
-    ids = own_ids(plan, records.n_requests)
-    if ids is not None:
-        arrays["request_ids"] = ids
-    if side.record_rows is not None:
-        arrays["perf_metrics_index"] = [row if row >= 0 else None for row in side.record_rows]
-    return arrays
 
 
 def _first_failure(records: Records) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -363,3 +364,62 @@ def test_a_ramp_as_typed(server: PacedServer, tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     (path,) = tmp_path.glob("openai-ramp-up-linear-50.0qps-200.0qps-paced-*.json")
     assert json.loads(path.read_text())["tokenclock"]["requests"]["loop"] == "open"
+
+
+@pytest.mark.parametrize(
+    ("stdout", "said"),
+    [
+        (">&-", "standard output is closed"),
+        ("> /dev/full", "cannot write to standard output: No space left on device"),
+        ("| head -1 > /dev/null; exit ${PIPESTATUS[0]}", None),
+        ("| true; exit ${PIPESTATUS[0]}", None),
+    ],
+)
+@pytest.mark.parametrize(("flags", "code"), [((), 0), (("--metric-percentiles", "99", "--strict"), 3)])
+def test_a_stdout_that_takes_nothing_changes_neither_files_nor_exit_code(
+    server: PacedServer, tmp_path: Path, stdout: str, said: str | None, flags: tuple[str, ...], code: int
+) -> None:
+    words = [
+        sys.executable, "-m", "tokenclock", "serving", "--model", "paced", "--base-url", server.url,
+        "--dataset-name", "random", "--num-prompts", "4", "--random-output-len", "3", *flags, *saved(tmp_path),
+    ]  # fmt: skip
+    command = shlex.join(words)
+    run = subprocess.run(["bash", "-c", f"{command} {stdout}"], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr
+    assert "Exception ignored" not in run.stderr
+    assert ("standard output" in run.stderr) == (said is not None)
+    assert (said or "") in run.stderr
+    assert Result.load(tmp_path / "a.json").requests["ok"] == 4
+    assert (tmp_path / "a.columns.npz").exists()
+
+
+def test_a_name_too_long_is_refused_before_the_run(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9"  # where nobody listens: exit 1 if it were asked
+    for length in (300, 240):  # the second is too long only for the files beside it
+        run = serving(url, "--save-result", "--result-dir", str(tmp_path), "--result-filename", "x" * length)
+        assert run.returncode == 2
+        assert len(run.stderr.splitlines()) == 1
+        assert f"of {length} bytes (File name too long); give a shorter one" in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_s_name_may_be_longer_than_a_file_s() -> None:
+    run = tokenclock("serving", "--model", "m" * 300, "--base-url", "http://127.0.0.1:9", "--dataset-name", "random")
+    assert (run.returncode, len(run.stderr.splitlines())) == (1, 1)
+    assert "no server at" in run.stderr
+
+
+def test_one_file_that_cannot_be_written_is_named_and_takes_no_other_with_it(
+    server: PacedServer, tmp_path: Path
+) -> None:
+    (tmp_path / "a.columns.npz").mkdir()
+    run = serving(server.url, *saved(tmp_path), SAVE_TO_PYTORCH_BENCHMARK_FORMAT="1")
+    assert run.returncode == 0, run.stderr
+    assert f"cannot write {tmp_path / 'a.columns.npz'}: Is a directory" in run.stderr
+    assert f"cannot write {tmp_path / 'a.json'}" not in run.stderr
+    assert table_row(run.stdout, "Successful requests:") == "20"
+    assert Result.load(tmp_path / "a.json").requests["ok"] == 20
+    assert (tmp_path / "a.pytorch.json").exists()
+    assert f"everything that was measured is kept in {tmp_path / '.a.events'}" in run.stderr
+    assert len(read_event_log(tmp_path / ".a.events")[1].errors) == 0

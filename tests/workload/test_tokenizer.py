@@ -191,6 +191,17 @@ def test_a_tokenizer_that_is_no_directory_is_refused_without_a_download() -> Non
         find_tokenizer(plan_for("org/name"))
 
 
+def test_a_directory_without_a_tokenizer_is_told_what_one_holds(tmp_path: Path) -> None:
+    expected = (
+        f"--tokenizer must be a directory that holds tokenizer.json, got {tmp_path}, which holds neither that nor "
+        "tokenizer.model, vocab.json, vocab.txt or the like; give the directory of the model's files"
+    )
+    for mode in ("auto", "slow"):
+        with pytest.raises(UsageError) as caught:
+            find_tokenizer(ServingPlan(EndpointPlan("m", tokenizer=str(tmp_path), tokenizer_mode=mode)))
+        assert str(caught.value) == expected
+
+
 def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text('{"model": \n 3}')
     with pytest.raises(UsageError, match="is no readable tokenizer") as caught:
@@ -207,6 +218,7 @@ def test_a_missing_package_is_named_with_its_install_line(tmp_path: Path, monkey
 
 def test_other_files_and_the_slow_mode_need_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
+    (tmp_path / "vocab.txt").write_text("a")
     with pytest.raises(
         UsageError, match=r"holds no tokenizer\.json, so it needs the transformers package: pip install"
     ):

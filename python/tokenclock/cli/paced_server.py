@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tokenclock.cli.arguments import CommandParser, from_environment, number, whole_number
+from tokenclock.cli.standard_streams import show
 from tokenclock.errors import TokenclockError, UsageError
 from tokenclock.units import NS_PER_MS, NS_PER_US
 
@@ -169,7 +170,7 @@ def main(argv: Sequence[str]) -> int:
             server.start()
         if args.stop_with_stdin:
             threading.Thread(target=_watch_stdin, args=(wishes,), daemon=True).start()
-        print(f"listening on {_url(args, server.port)}", flush=True)
+        show("tokenclock paced-server", f"listening on {_url(args, server.port)}")
         wish = _serve(server, args, wishes)
     try:
         server.stop()

@@ -12,6 +12,7 @@ from tokenclock.cli.arguments import from_environment
 from tokenclock.cli.dataset_flags import dataset_of, unused_flags
 from tokenclock.cli.not_built import refuse_flags
 from tokenclock.cli.serving_flags import build_parser
+from tokenclock.cli.standard_streams import show
 from tokenclock.errors import UsageError
 
 if TYPE_CHECKING:
@@ -197,8 +198,8 @@ def main(argv: Sequence[str]) -> int:
 
     with progress_bar(plan.load.num_prompts, enabled=plan.output.progress) as on_progress:
         result = run_serving(plan, on_progress=on_progress)
-    print(serving_table.render(result, full=plan.output.console == "full"))
-    print(quality_block.render(result))
+    table = serving_table.render(result, full=plan.output.console == "full")
+    show("tokenclock serving", table, quality_block.render(result))
     return exit_code(plan, result)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from tokenclock.errors import UsageError
 from tokenclock.plan import ServingPlan
 
 __all__ = ["Tokenizer", "find_tokenizer", "pool_for_text"]
+
+_FILES = ("*token*", "*vocab*", "*.model", "*.spm")  # one at least is there wherever a tokenizer can be read
 
 
 class Tokenizer(Protocol):
@@ -43,16 +46,21 @@ def find_tokenizer(plan: ServingPlan) -> Tokenizer | None:
     endpoint = plan.endpoint
     named = endpoint.tokenizer
     directory = Path(named if named is not None else endpoint.model)
-    has_json = (directory / "tokenizer.json").is_file()
+    has_json = os.path.isfile(directory / "tokenizer.json")  # a name too long for the system is no file
     if named is None and not has_json:
         return None
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         raise UsageError(
             f"--tokenizer must be a directory that holds tokenizer.json, got {named}; tokenclock never downloads: "
             "fetch the tokenizer first, or leave the flag out to send token ids"
         )
     if has_json and endpoint.tokenizer_mode == "auto":
         return _read_fast(directory, (directory / "tokenizer.json").stat().st_mtime_ns)
+    if not any(next(directory.glob(pattern), None) for pattern in _FILES):
+        raise UsageError(
+            f"--tokenizer must be a directory that holds tokenizer.json, got {directory}, which holds neither that nor "
+            "tokenizer.model, vocab.json, vocab.txt or the like; give the directory of the model's files"
+        )
     return _TransformersTokenizer(directory, slow=endpoint.tokenizer_mode == "slow", trust=endpoint.trust_remote_code)
 
 

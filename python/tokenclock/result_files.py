@@ -1,0 +1,78 @@
+"""Writes the files of a run: each by itself, so that one that cannot be written takes no other with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tokenclock.findings import SideResults, own_ids
+from tokenclock.metrics.serving_face import detailed_arrays
+from tokenclock.output_place import companion
+from tokenclock.plan import ServingPlan
+from tokenclock.records import Records
+from tokenclock.report import columns_file, json_file, pytorch_benchmark_file
+from tokenclock.result import Result
+
+__all__ = ["save_result_files"]
+
+
+def save_result_files(
+    plan: ServingPlan,
+    result: Result,
+    records: Records,
+    side: SideResults,
+    *,
+    path: Path,
+    date: str,
+    say: Callable[[str], None],
+) -> bool:
+    """Write the result to `path` and what goes beside it; each file that cannot be written is said, with the reason.
+
+    Returns:
+        Whether all were written. A failure is no error: the measurement stands and is still to be printed.
+    """
+    beside = companion(plan, path, date)
+    columns = columns_file.columns_path(beside)
+
+    def write_result() -> None:
+        write = json_file.append if plan.output.append_result else json_file.write
+        write(result, path, _detailed(plan, records, side))
+        say(f"tokenclock serving: result in {path}")
+
+    def write_columns() -> None:
+        if not columns_file.write(records, columns):
+            say(f"tokenclock serving: too many token events for {columns}: only the request columns are in it")
+
+    files: list[tuple[Path, Callable[[], None]]] = [(path, write_result)]
+    if plan.output.save_columns:
+        files.append((columns, write_columns))
+    if side.perf_metrics is not None:
+        perf_metrics = beside.with_name(f"{beside.stem}-perf_metrics.json")
+        files.append((perf_metrics, lambda: json_file.write_plain(side.perf_metrics, perf_metrics)))
+    if pytorch_benchmark_file.is_wanted():
+        pytorch = pytorch_benchmark_file.pytorch_path(beside)
+        files.append((pytorch, lambda: pytorch_benchmark_file.write(result, pytorch)))
+    written = [_written(file, write, say) for file, write in files]
+    return all(written)
+
+
+def _written(file: Path, write: Callable[[], None], say: Callable[[str], None]) -> bool:
+    try:
+        write()
+    except OSError as error:
+        say(f"tokenclock serving: cannot write {file}: {error.strerror or error}")
+        return False
+    return True
+
+
+def _detailed(plan: ServingPlan, records: Records, side: SideResults) -> dict[str, Any] | None:
+    if not plan.output.save_detailed:
+        return None
+    arrays = detailed_arrays(records)
+    ids = own_ids(plan, records.n_requests)
+    if ids is not None:
+        arrays["request_ids"] = ids
+    if side.record_rows is not None:
+        arrays["perf_metrics_index"] = [row if row >= 0 else None for row in side.record_rows]
+    return arrays
