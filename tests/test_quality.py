@@ -182,3 +182,53 @@ def test_quality_survives_json(make_records: Any) -> None:
     data = json.loads(json.dumps(quality.to_dict(), allow_nan=False))
     assert data["verdict"] == "INVALID"
     assert Quality.from_dict(data) == quality
+
+
+@pytest.mark.parametrize(
+    ("statuses", "words"),
+    [
+        ([401, 503, 401], "OPENAI_API_KEY"),
+        ([403], "OPENAI_API_KEY"),
+        ([404], "--endpoint"),
+        ([400], "lengths asked for"),
+        ([429], "lower --max-concurrency or --request-rate"),
+        ([503, 401, 503], "lower --max-concurrency or --request-rate"),
+        ([301], "--base-url"),
+        ([500], "server's log"),
+        ([502], "server's log"),
+        ([418], "hold --model"),
+    ],
+)
+def test_the_remedy_of_an_http_error_fits_its_status(make_records: Any, statuses: list[int], words: str) -> None:
+    failed = [{"status": "http_error", "sent": S, "http_status": status} for status in statuses]
+    remedy = judge(make_records, [*run_of(9), *failed]).findings[0].remedy
+    assert words in remedy
+    assert ("OPENAI_API_KEY" in remedy) == (words in ("OPENAI_API_KEY", "hold --model"))
+
+
+def test_the_remedy_for_late_sending_fits_its_cause(make_records: Any) -> None:
+    def remedy(facts: RunFacts, max_in_flight: int, **change: Any) -> str:
+        late = [good(i, t_scheduled_ns=i * 100 * MS - 6 * MS, **change) for i in range(10)]
+        check = judge(make_records, late, facts, max_in_flight=max_in_flight).check("send_lag")
+        assert check is not None
+        assert check.status == WARN
+        return check.remedy
+
+    limited = RunFacts(request_rate=10.0, max_concurrency=4)
+    usual = "stop other work on this machine, or lower the rate"
+    assert remedy(limited, 4) == (
+        "raise --max-concurrency, at whose 4 requests in flight later ones had to wait, or lower the rate"
+    )
+    assert remedy(limited, 3) == usual
+    assert remedy(OPEN, 4) == usual
+    assert remedy(OPEN, 4, t_connect_ns=5) == (
+        f"{usual}; 10 of 10 requests opened a connection: let both sides keep them (--connection reuse)"
+    )
+
+
+def test_the_remedy_for_empty_slots_speaks_of_connections_only_where_they_were_not_kept(make_records: Any) -> None:
+    for change, kept in (({}, True), ({"t_connect_ns": 5}, False)):
+        check = judge(make_records, run_of(**change), RunFacts(max_concurrency=1)).check("slot_idle")
+        assert check is not None
+        assert check.remedy.startswith("stop other work on this machine, or raise --workers")
+        assert ("--connection reuse" not in check.remedy) == kept

@@ -59,14 +59,14 @@ THRESHOLDS: dict[str, Threshold] = {
         5e6,
         100e6,
         "requests left {value} late at p99 (above {limit})",
-        "stop other work on this machine, lower the rate, or keep connections open",
+        "stop other work on this machine, or lower the rate",
         shown="{:ms}",
     ),
     "slot_idle": Threshold(
         5e6,
         100e6,
         "slots stood empty for {value} between requests at p99 (above {limit})",
-        "stop other work on this machine, or keep connections open",
+        "stop other work on this machine, or raise --workers",
         shown="{:ms}",
     ),
     "cpu": Threshold(
@@ -141,7 +141,8 @@ THRESHOLDS: dict[str, Threshold] = {
     "event_tokens": Threshold(
         0.01,
         None,
-        "in {value} of answers events carry more tokens than the server says: ITL is a gap between events",
+        "in {value} of answers the server counts more tokens than it sent events, and does not say which events hold "
+        "several: ITL is the gap between events there, not between tokens",
         "judge by TPOT, or let the server report usage in every event",
     ),
     "unrecognised": Threshold(
@@ -160,6 +161,16 @@ THRESHOLDS: dict[str, Threshold] = {
     ),
 }
 
+
+# What to do about the HTTP status that is most frequent among failures; the first that fits.
+_HTTP_REMEDIES: tuple[tuple[tuple[int, ...], str], ...] = (
+    ((401, 403), "set OPENAI_API_KEY to a key the server accepts, or --header 'Authorization: Bearer ...'"),
+    ((404, 405), "check --model (GET /v1/models lists the names), --endpoint and --backend"),
+    ((400, 413, 422), "check the lengths asked for against the server's limit, and the flags that shape the body"),
+    ((408, 429, 503), "the server refuses load: lower --max-concurrency or --request-rate, or give it more room"),
+    (tuple(range(300, 400)), "the server points elsewhere: give --base-url the address it names"),
+    (tuple(range(500, 600)), "see the server's log: it failed on its own"),
+)
 
 # What to do about the kind of failure that is most frequent.
 _FAILURE_REMEDIES = {
@@ -295,7 +306,7 @@ def assess(records: Records, facts: RunFacts, summary: RunSummary, *, incomplete
         *_stamp_checks(records),
         *_client_checks(records, facts),
         *_length_checks(records, facts),
-        *_failure_checks(summary, facts, incomplete),
+        *_failure_checks(records, summary, facts, incomplete),
     ]
     n_whole = int(
         (records.ok & (records.columns["t_first_token_ns"] == MISSING_NS) & (records.columns["osl"] > 0)).sum()
@@ -341,11 +352,25 @@ def _client_checks(records: Records, facts: RunFacts) -> Iterator[Check]:
     # in a burst all requests are due at once: how long sending them takes is shown, but it is no fault
     judged = None if facts.loop == "burst" else lag.percentile(99)
     tag = "slot_idle" if facts.loop == "closed" else "send_lag"
-    yield _judge(tag, judged, {"n": lag.n, **_spread(lag)})
+    found = _judge(tag, judged, {"n": lag.n, **_spread(lag)})
+    yield replace(found, remedy=_lag_remedy(records, facts, found.remedy)) if found.status != OK else found
     cpu = client_cost.cpu_use(records)
     yield _judge("cpu", cpu.share_of_core, {"ns_per_event": cpu.ns_per_event})
     rate = client_cost.rate_kept(records, facts)
     yield _judge("rate", rate.deviation, {"asked": rate.asked, "scheduled": rate.scheduled, "sent": rate.sent})
+
+
+def _lag_remedy(records: Records, facts: RunFacts, usual: str) -> str:
+    """What made requests late, as far as the records tell: the limit of requests in flight, or new connections."""
+    limit = facts.max_concurrency
+    if facts.loop == "open" and limit is not None and int(records.client.get("max_in_flight", 0)) >= limit:
+        return f"raise --max-concurrency, at whose {limit} requests in flight later ones had to wait, or lower the rate"
+    n_sent, n_new = (int(records.present(name).sum()) for name in ("t_sent_ns", "t_connect_ns"))
+    if 2 * n_new > n_sent > (limit or 0):
+        return (
+            f"{usual}; {n_new} of {n_sent} requests opened a connection: let both sides keep them (--connection reuse)"
+        )
+    return usual
 
 
 def _length_checks(records: Records, facts: RunFacts) -> Iterator[Check]:
@@ -390,7 +415,7 @@ def _osl_source(records: Records) -> str:
     return " and ".join(OSL_SOURCE_NAMES[int(code)] for code in codes)
 
 
-def _failure_checks(summary: RunSummary, facts: RunFacts, incomplete: bool) -> Iterator[Check]:
+def _failure_checks(records: Records, summary: RunSummary, facts: RunFacts, incomplete: bool) -> Iterator[Check]:
     unfinished = 0
     if incomplete:
         unfinished = summary.by_status.get("cancelled", 0) + summary.by_status.get("not_sent", 0)
@@ -404,8 +429,17 @@ def _failure_checks(summary: RunSummary, facts: RunFacts, incomplete: bool) -> I
         check = replace(check, status=INVALID, reason="no request succeeded: nothing was measured")
     if check.status != OK:
         most = max(kinds, key=lambda kind: summary.by_status[kind], default="")
-        check = replace(check, remedy=_FAILURE_REMEDIES.get(most, THRESHOLDS["failures"].remedy))
+        remedy = _http_remedy(records) if most == "http_error" else ""
+        check = replace(check, remedy=remedy or _FAILURE_REMEDIES.get(most, THRESHOLDS["failures"].remedy))
     yield check
+
+
+def _http_remedy(records: Records) -> str:
+    """For the status that most requests failed with; nothing for one that says nothing."""
+    failed = records.columns["status"] == STATUS_NAMES.index("http_error")
+    codes, counts = np.unique(records.columns["http_status"][failed], return_counts=True)
+    most = int(codes[counts.argmax()])
+    return next((remedy for statuses, remedy in _HTTP_REMEDIES if most in statuses), "")
 
 
 def _sample_marks(summary: RunSummary, facts: RunFacts) -> tuple[SampleMark, ...]:

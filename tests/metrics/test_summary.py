@@ -141,7 +141,8 @@ def test_all_failed(make_records: Any) -> None:
         ('{"detail": "Not Found"}', "HTTP 404: Not Found"),
         ('{"error": {"code": 7}}', 'HTTP 404: {"error": {"code": 7}}'),
         ("<html>", "HTTP 404: <html>"),
-        ("", "HTTP 404"),
+        ("", "HTTP 404 (empty body)"),
+        ('{"error": ""}', 'HTTP 404: {"error": ""}'),
     ],
 )
 def test_an_example_shows_the_message_inside_an_error_body(make_records: Any, body: str, shown: str) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from tokenclock import PacedServer, now_ns
-from tokenclock.errors import MeasurementError
+from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.records import MISSING_NS
 from tokenclock.serving.paced_truth import FAULT_CLOSED_AFTER, FAULT_COMMENTS, FAULT_NAMES, Truth
 
@@ -376,10 +376,26 @@ def test_ipv6_where_there_is_any() -> None:
 
 
 def test_a_server_that_cannot_start_says_why() -> None:
-    with pytest.raises(MeasurementError, match=r"--itl-ms must be 0\.\.3\.6e\+06, got -5"):
+    with pytest.raises(UsageError, match=r"^itl_ms must be 0\.\.3\.6e\+06, got -5$"):
         PacedServer(itl_ms=-5)
     with PacedServer(**QUICK) as server, pytest.raises(MeasurementError, match="Address already in use"):
         PacedServer(**QUICK, port=int(server.url.rpartition(":")[2]))
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"vocab_size": 0}, "vocab_size must be 1..100000000, got 0"),
+        ({"faults": ["burst"]}, "faults must be one of status, cut, stall, error-event, garbage, comments, close-idle, "
+         "got burst"),
+        ({"faults": "cut"}, 'faults must be a list such as ["cut:0.1"], got the text \'cut\''),
+        ({"ttft_distribution": "flat"}, "ttft_distribution: invalid choice: 'flat' (choose from "),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_refused_by_its_keyword(values: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        PacedServer(**values)
+    assert str(caught.value).startswith(line)
 
 
 def test_a_killed_server_is_noticed() -> None:

@@ -216,8 +216,8 @@ def _failure_examples(records: Records) -> dict[str, str]:
     for row in order[records.columns["status"][order] != 0]:
         text = _message(records.errors.get(int(row), ""))
         http_status = int(records.columns["http_status"][row])
-        if http_status >= 400:
-            text = f"HTTP {http_status}: {text}" if text else f"HTTP {http_status}"
+        if http_status >= 300:
+            text = f"HTTP {http_status}: {text}" if text else f"HTTP {http_status} (empty body)"
         if text:
             examples.setdefault(STATUS_NAMES[records.columns["status"][row]], text)
     return examples
@@ -232,7 +232,7 @@ def _message(body: str) -> str:
     for key in ("error", "message", "detail"):
         if isinstance(found, dict) and key in found:
             found = found[key]
-    return found if isinstance(found, str) else body
+    return found if isinstance(found, str) and found else body
 
 
 def _distributions(records: Records, facts: RunFacts) -> dict[str, Distribution]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from tokenclock.errors import MeasurementError
+from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.serving.paced_truth import Truth
 
 __all__ = ["PacedServer"]
@@ -51,6 +52,7 @@ class PacedServer:
         truth_path: file for the truth; default: a temporary one.
 
     Raises:
+        UsageError: a value that makes no sense, by its keyword; it is a ValueError too.
         MeasurementError: the server did not start; its last line says why.
     """
 
@@ -83,6 +85,8 @@ class PacedServer:
         cpu: int | Literal["auto"] | None = "auto",
         truth_path: str | os.PathLike[str] | None = None,
     ) -> None:
+        if isinstance(faults, str):
+            raise UsageError(f'faults must be a list such as ["cut:0.1"], got the text {faults!r}')
         self._folder = tempfile.TemporaryDirectory(prefix="tokenclock-")
         self._log_path = Path(self._folder.name) / "server.log"
         self._truth_path = Path(truth_path) if truth_path is not None else Path(self._folder.name) / "truth.npz"
@@ -134,9 +138,15 @@ class PacedServer:
             )  # fmt: skip
         try:
             self.url = self._line_after(_LISTENING).partition(" ")[0]  #: such as http://127.0.0.1:40123
-        except BaseException:
-            self._end(signal.SIGKILL)
+        except BaseException as error:
+            if isinstance(error, MeasurementError):  # it has closed its output; its exit code comes in a moment
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._child.wait(_ANSWER_LIMIT_S)
+            code = self._end(signal.SIGKILL)
+            complaint = _in_keywords(self._log_path.read_text(errors="replace"))
             self._folder.cleanup()
+            if code == UsageError.exit_code:
+                raise UsageError(complaint) from None
             raise
 
     def __enter__(self) -> PacedServer:
@@ -209,6 +219,13 @@ class PacedServer:
     def _last_words(self) -> str:
         lines = self._log_path.read_text(errors="replace").strip().splitlines()
         return f"its last words: {' | '.join(lines[-3:])}" if lines else "it printed nothing"
+
+
+def _in_keywords(complaint: str) -> str:
+    """The command's line about a wrong flag, in the words of `PacedServer`: `--itl-ms` is its `itl_ms`."""
+    line = (complaint.strip().splitlines() or [""])[-1].removeprefix("tokenclock paced-server: ")
+    line = re.sub(r"--fault\b", "faults", line)
+    return re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda flag: flag[1].replace("-", "_"), line)
 
 
 def _another_core() -> int | None:

@@ -57,7 +57,7 @@ def assemble(
         lora_index=lora_index,
         shared_prefix=shared_prefix,
         mean_rate=mean_rate,
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),
         draw_spares=draw_spares,
     )
 
