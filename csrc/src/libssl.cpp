@@ -20,8 +20,8 @@ constexpr std::array kNames{"libssl.so.3", "libssl.so.1.1"};
 // Its dependency libcrypto is searched as well. The name of what is missing, or nothing.
 std::string bind_all(void* handle, Functions& functions) {
   std::string missing;
-#define TOKENCLOCK_BIND(result, name, parameters)                                  \
-  functions.name = reinterpret_cast<result(*) parameters>(::dlsym(handle, #name)); \
+#define TOKENCLOCK_BIND(result, name, parameters)                                      \
+  functions.name = reinterpret_cast<decltype(functions.name)>(::dlsym(handle, #name)); \
   if (functions.name == nullptr && missing.empty()) missing = #name;
   TOKENCLOCK_LIBSSL_FUNCTIONS(TOKENCLOCK_BIND)
 #undef TOKENCLOCK_BIND

@@ -44,12 +44,12 @@ struct ReplyTexts {
 
 struct RecordingCounts {
   std::int64_t n_events_kernel = 0;
-  std::int64_t n_events_coalesced = 0;  // came with others in one read: they carry the stamp of its last segment
+  std::int64_t n_events_coalesced = 0;        // came with others in one read: they carry the stamp of its last segment
   std::int64_t n_first_tokens_coalesced = 0;  // rows whose first token came in one read with later ones
-  std::int64_t n_events_stepped = 0;    // fell back to user time because the wall clock stepped
-  std::int64_t n_count_usage = 0;       // n_tokens came from per-event usage
-  std::int64_t n_count_ids = 0;         // from the length of token_ids or logprobs
-  std::int64_t n_count_one = 0;         // taken as one
+  std::int64_t n_events_stepped = 0;          // fell back to user time because the wall clock stepped
+  std::int64_t n_count_usage = 0;             // n_tokens came from per-event usage
+  std::int64_t n_count_ids = 0;               // from the length of token_ids or logprobs
+  std::int64_t n_count_one = 0;               // taken as one
   std::int64_t n_unrecognised = 0;
   std::int64_t n_unrecognised_dropped = 0;
   std::int64_t n_texts_dropped = 0;

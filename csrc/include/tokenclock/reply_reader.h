@@ -58,8 +58,8 @@ class ReplyReader {
   bool reusable_ = false;
   bool any_byte_ = false;
   bool saw_token_ = false;
-  bool saw_end_ = false;          // a finish reason or [DONE]
-  bool usage_per_event_ = false;  // the first token event carried usage, so its differences count tokens
+  bool saw_end_ = false;               // a finish reason or [DONE]
+  bool usage_per_event_ = false;       // the first token event carried usage, so its differences count tokens
   std::int32_t n_events_in_read_ = 0;  // token events of the bytes being fed
   bool first_token_in_read_ = false;
 };
