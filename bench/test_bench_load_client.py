@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tests.servers.certificates import Authority
 
 from tokenclock import PacedServer
-from tokenclock.plan import EndpointPlan, LoadPlan, ServingPlan
+from tokenclock.plan import EndpointPlan, LoadPlan, ServingPlan, TransportPlan
 from tokenclock.serving.client import LoadRequests, run_load
 
 if TYPE_CHECKING:
@@ -48,6 +50,37 @@ def test_paced_streams(benchmark: BenchmarkFixture, n_streams: int, stamps: str)
         f"\n{n_streams} streams, {stamps} stamps: {np.median(cpu_us):.2f} us of CPU per event, "
         f"read lag p99 {np.median(lag_us):.0f} us"
     )
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls", "unix"])
+def test_transports(benchmark: BenchmarkFixture, transport: str, tmp_path: Path) -> None:
+    """What TLS and a Unix socket add or save: 128 streams, long enough that handshakes do not count."""
+    authority = Authority(tmp_path)
+    pair = authority.issue("server")
+    path = tmp_path / "s" if transport == "unix" else None
+    certificate, key = (pair.certificate, pair.key) if transport == "tls" else (None, None)
+    cpu_us = []
+    with PacedServer(ttft_ms=200, itl_ms=10, unix_socket=path, tls_cert=certificate, tls_key=key) as server:
+        plan = ServingPlan(
+            EndpointPlan(model="paced", base_url=server.url),
+            LoadPlan(max_concurrency=128),
+            transport=TransportPlan(
+                unix_socket=str(path) if path else None, cacert=str(authority.certificate) if certificate else None
+            ),
+        )
+        requests = requests_of(128)
+        requests.osl_requested[:] = 256
+
+        def run() -> None:
+            records = run_load(plan, requests)
+            assert records.ok.all()
+            workers = records.client["workers"]
+            cpu_ns = sum(worker["cpu_user_ns"] + worker["cpu_system_ns"] for worker in workers)
+            cpu_us.append(cpu_ns / records.n_events / 1e3)
+
+        benchmark.pedantic(run, rounds=3)  # type: ignore[no-untyped-call]
+    benchmark.extra_info["cpu_us_per_event"] = float(np.median(cpu_us))
+    print(f"\n{transport}: {np.median(cpu_us):.2f} us of CPU per event")
 
 
 @pytest.mark.parametrize("events_per_send", [1, 16])

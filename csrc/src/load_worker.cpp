@@ -67,6 +67,7 @@ void LoadWorker::run(std::int64_t t_epoch_ns) {
 }
 
 void LoadWorker::loop() {
+  const bool shakes_hands = options_.tls != nullptr;
   const std::size_t max_ready = options_.closed_loop ? 0 : kReadyWhilePacing;
   while (!stop_.load(std::memory_order_relaxed)) {
     dispatch();
@@ -75,10 +76,19 @@ void LoadWorker::loop() {
     const auto ready = poller_.wait(wait_ns(t_wait_ns), max_ready);
     const std::int64_t t_woke_ns = now_ns();
     waited_ns_ += t_woke_ns - t_wait_ns;
+    // A handshake takes as long as a hundred events: one at a time, and after everything that is streaming. The others
+    // are ready again at the next look.
+    const Poller::Ready* handshake = nullptr;
     for (const Poller::Ready& entry : ready) {
       if (entry.owner == nullptr) continue;
-      on_ready(*static_cast<LoadConnection*>(entry.owner), entry);
+      LoadConnection& connection = *static_cast<LoadConnection*>(entry.owner);
+      if (shakes_hands && connection.state <= LoadConnection::State::handshaking) {
+        if (handshake == nullptr) handshake = &entry;
+      } else {
+        on_ready(connection, entry);
+      }
     }
+    if (handshake != nullptr) on_ready(*static_cast<LoadConnection*>(handshake->owner), *handshake);
     if (!crowded_.empty()) retry_crowded();
     if (t_woke_ns >= t_next_check_ns_) {
       t_next_check_ns_ = t_woke_ns + kCheckIntervalNs;
