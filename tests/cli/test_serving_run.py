@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.servers.scripted import Request, ScriptedServer, json_reply
+from tokenizers import Tokenizer, models
 
 from tokenclock import PacedServer
 from tokenclock.event_log import read as read_event_log
@@ -423,3 +424,13 @@ def test_one_file_that_cannot_be_written_is_named_and_takes_no_other_with_it(
     assert (tmp_path / "a.pytorch.json").exists()
     assert f"everything that was measured is kept in {tmp_path / '.a.events'}" in run.stderr
     assert len(read_event_log(tmp_path / ".a.events")[1].errors) == 0
+
+
+def test_each_note_on_the_prompts_is_said_once(server: PacedServer, tmp_path: Path) -> None:
+    words = models.WordLevel({"a": 0, "b": 1, "c": 2}, unk_token="a")
+    Tokenizer(words).save(str(tmp_path / "tokenizer.json"))  # it splits nothing: any text of it is one token
+    run = serving(server.url, "--tokenizer", str(tmp_path))
+    assert run.returncode == 0, run.stderr
+    notes = run.stderr.splitlines()
+    assert sum("could not be given the asked number of tokens" in note for note in notes) == 1
+    assert len(set(notes)) == len(notes)

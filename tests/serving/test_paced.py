@@ -393,8 +393,9 @@ def test_a_server_that_cannot_start_says_why() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_by_its_keyword(values: dict[str, Any], line: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(UsageError) as caught:
         PacedServer(**values)
+    assert isinstance(caught.value, ValueError)
     assert str(caught.value).startswith(line)
 
 
