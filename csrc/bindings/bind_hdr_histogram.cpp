@@ -13,6 +13,7 @@
 
 #include "arguments.h"
 #include "bindings.h"
+#include "initialised.h"
 #include "tokenclock/hdr_codec.h"
 #include "tokenclock/hdr_histogram.h"
 
@@ -28,6 +29,16 @@ struct SharedHistogram {
   HdrHistogram histogram;
   mutable std::mutex mutex;
 };
+
+}  // namespace
+}  // namespace tokenclock
+
+template <>
+class pybind11::detail::type_caster<tokenclock::SharedHistogram>
+    : public tokenclock::InitialisedCaster<tokenclock::SharedHistogram> {};
+
+namespace tokenclock {
+namespace {
 
 // A method of the core under the lock.
 template <typename Result>
@@ -316,6 +327,16 @@ void bind_hdr_histogram(py::module_& module) {
            "Same range, digits, counts and losses; the exact min and max inside a bucket take no part.")
       .def("__repr__", &repr)
       .def(py::pickle(&get_state, &set_state));
+  // On an object that has a state already pybind11 does nothing, without a word, in a function of the name
+  // __setstate__.
+  histogram.attr("__setstate__") = py::cpp_function(
+      [restore = py::object(histogram.attr("__setstate__"))](py::handle self, py::handle state) {
+        if (py::isinstance<SharedHistogram>(self) && is_initialised(self)) {
+          throw py::type_error("__setstate__ is for a new HdrHistogram; this one has its counts: make another");
+        }
+        restore(self, state);
+      },
+      py::name("set_state"), py::is_method(histogram), py::arg("state"));
 
   module.def("encode_hdr_payload", &encode_payload, py::arg("histogram"),
              "The histogram in the binary form of the HDR implementations, version 2, neither deflated nor in base64.");

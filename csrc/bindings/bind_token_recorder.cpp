@@ -8,7 +8,12 @@
 #include <vector>
 
 #include "bindings.h"
+#include "initialised.h"
 #include "tokenclock/token_recorder.h"
+
+template <>
+class pybind11::detail::type_caster<tokenclock::TokenRecorder>
+    : public tokenclock::InitialisedCaster<tokenclock::TokenRecorder> {};
 
 namespace tokenclock {
 

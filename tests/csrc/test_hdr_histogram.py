@@ -488,3 +488,18 @@ def test_repr_states_range_and_losses() -> None:
     assert repr(filled([5_000_000, -1])) == (
         "HdrHistogram(lowest=1000, highest=3600000000000, significant_digits=3) of total_count=1, n_lost=1"
     )
+
+
+def test_a_histogram_made_by_new_alone_is_refused_and_a_state_is_set_once() -> None:
+    empty = HdrHistogram.__new__(HdrHistogram)
+    for use in (lambda: empty.total_count, lambda: empty.record(1), lambda: HdrHistogram().merge(empty)):
+        with pytest.raises(TypeError, match="was made by __new__ alone"):
+            use()
+    histogram = HdrHistogram()
+    histogram.record(5000)
+    for state in ((1, 2), HdrHistogram().__getstate__()):
+        with pytest.raises(TypeError, match="__setstate__ is for a new HdrHistogram"):
+            histogram.__setstate__(state)
+    assert histogram.total_count == 1
+    empty.__setstate__(histogram.__getstate__())
+    assert empty == histogram

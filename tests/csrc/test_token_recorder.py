@@ -280,3 +280,10 @@ def test_a_stamp_costs_half_of_an_append_of_the_time() -> None:
 @pytest.mark.timing
 def test_a_native_stamp_costs_no_more_than_1_2_clock_reads() -> None:
     assert median_ratio(_core.bench.recorder_stamp_ns, _core.bench.clock_read_ns, 1_000_000) <= 2 * 1.2
+
+
+def test_a_recorder_made_by_new_alone_is_refused() -> None:
+    recorder = TokenRecorder.__new__(TokenRecorder)
+    for use in (lambda: recorder.n_rows, lambda: recorder.row(0), recorder.columns, lambda: len(recorder)):
+        with pytest.raises(TypeError, match=r"TokenRecorder was made by __new__ alone: call the class to make one"):
+            use()
