@@ -16,13 +16,15 @@ _SIGNALS = tuple(
 
 
 @contextmanager
-def deferred_interrupts(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+def deferred_interrupts(say: Callable[[str], None], *, ends_process: bool = False) -> Iterator[Callable[[], bool]]:
     """Within the block SIGINT, SIGTERM and SIGHUP raise nothing; the function given tells whether one came.
 
     Signals that are ignored (as under nohup) stay so. Outside the main thread signals are not ours: then the function
     always says no.
 
     say: told once, at the first signal, that the run is being wound up.
+    ends_process: the process has only to print and exit afterwards; after a first signal further ones are ignored for
+    good, so that an impatient second one does not take the exit code away.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -42,4 +44,4 @@ def deferred_interrupts(say: Callable[[str], None]) -> Iterator[Callable[[], boo
         yield lambda: bool(came)
     finally:
         for number in ours:
-            signal.signal(number, before[number])
+            signal.signal(number, signal.SIG_IGN if came and ends_process else before[number])

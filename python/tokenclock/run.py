@@ -48,7 +48,11 @@ def say_on_stderr(line: str) -> None:
 
 
 def run_serving(
-    plan: ServingPlan, *, on_progress: Progress | None = None, say: Callable[[str], None] = say_on_stderr
+    plan: ServingPlan,
+    *,
+    on_progress: Progress | None = None,
+    say: Callable[[str], None] = say_on_stderr,
+    ends_process: bool = False,
 ) -> Result:
     """Measure an OpenAI-compatible server and return the result; files are written as the plan's output group says.
 
@@ -56,6 +60,7 @@ def run_serving(
         plan: the whole run.
         on_progress: told the counters about 20 times a second (`n_sent n_done n_failed n_in_flight n_events`).
         say: told one line at a time what the user should know; default: stderr.
+        ends_process: the caller exits after this run: once a signal has stopped it, later ones are ignored.
 
     Returns:
         The Result; `incomplete` after Ctrl-C, with everything that had been measured. Where every request failed it
@@ -78,7 +83,9 @@ def run_serving(
     if plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
         say("tokenclock serving: no --temperature: the server's own default holds (0 is greedy)")
     count_tokens = None if has_usage else workload.count_tokens
-    with deferred_interrupts(lambda line: say(f"tokenclock serving: {line}")) as stop_requested:
+    with deferred_interrupts(
+        lambda line: say(f"tokenclock serving: {line}"), ends_process=ends_process
+    ) as stop_requested:
         log = _open_log(plan, workload, path, say)
         probes = Probes(plan, addresses) if plan.load.probe_request_rate > 0 else None
         observer = _Watcher(on_progress, log, probes, stop_requested)

@@ -69,6 +69,8 @@ def _serve(url: str, model: str, load: dict[str, int], folder: Path, name: str) 
     command += ["--result-dir", str(folder), "--result-filename", f"{name}.json"]
     _say("tokenclock serving " + " ".join(command))
     code = serving.main(command)
+    if code == 130:
+        raise KeyboardInterrupt
     records = columns_file.read(columns_file.columns_path(folder / f"{name}.json"))
     if not bool(records.ok.any()):
         raise MeasurementError(f"no request of the demo succeeded (serving ended with {code}); see the lines above")
