@@ -53,7 +53,7 @@ def test_a_plan_of_an_unknown_dataset_is_refused() -> None:
          "-1 takes output_tokens of each row"),
         ("hf", {"output_len": 0}, "--hf-output-len must be a whole number >= 1, got 0"),
         ("random_image", {"height": 0}, "--random-image-height must be a whole number >= 1, got 0"),
-        ("random_image", {"width": 20_000}, "--random-image-width must be at most 16384 pixels, got 20000"),
+        ("random_image", {"width": 20_000}, "--random-image-width must be a whole number of at most 16384, got 20000"),
         ("random_image", {"num_images": 0}, "--random-num-images must be a whole number >= 1, got 0"),
         ("sharegpt", {"name": "hf"}, "--dataset-name must be sharegpt, got hf"),
     ],
