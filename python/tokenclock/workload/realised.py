@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +21,9 @@ class RecipePrompts(Sequence[Messages]):
     """Prompts too large to keep, each made anew from its recipe whenever it is asked for."""
 
     @property
+    @abstractmethod
     def recipes(self) -> Sequence[bytes]:
         """What each prompt follows from; equal recipes make equal prompts."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
