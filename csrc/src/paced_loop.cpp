@@ -60,7 +60,6 @@ void PacedLoop::run() {
 #if defined(__linux__)
   ::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);  // by default the kernel may wake this thread 50 us late
 #endif
-  wake_kernel_stamping();
   while (!stopping_.load(kRelaxed)) {
     const std::span<const Poller::Ready> ready = poller_.wait(wait_time_ns(now_ns()));
     tick(now_ns());

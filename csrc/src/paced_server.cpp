@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "tokenclock/paced_loop.h"
+#include "tokenclock/receive_stamp.h"
 #include "tokenclock/socket.h"
 
 namespace tokenclock {
@@ -93,6 +94,7 @@ PacedServer::~PacedServer() {
 
 void PacedServer::start() {
   if (thread_.joinable() || listener_ < 0) throw std::logic_error("a paced server is started once");
+  wake_kernel_stamping();  // here, not in the thread: whoever connects once start() is back has the first segment stamped
   running_.store(true);
   thread_ = std::thread([this] {
     try {

@@ -1,0 +1,1 @@
+"""Models timed in this process: one file per runtime, all behind `protocol.Runtime`."""
