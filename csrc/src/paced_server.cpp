@@ -94,7 +94,8 @@ PacedServer::~PacedServer() {
 
 void PacedServer::start() {
   if (thread_.joinable() || listener_ < 0) throw std::logic_error("a paced server is started once");
-  wake_kernel_stamping();  // here, not in the thread: whoever connects once start() is back has the first segment stamped
+  wake_kernel_stamping();  // here, not in the thread: whoever connects once start() is back has the first segment
+                           // stamped
   running_.store(true);
   thread_ = std::thread([this] {
     try {

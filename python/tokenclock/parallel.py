@@ -21,6 +21,7 @@ class World(Protocol):
     @property
     def local_rank(self) -> int:
         """Place among the ranks of this host, from 0; chooses the GPU. Never the global rank."""
+
     @property
     def host(self) -> str: ...
 

@@ -1,4 +1,4 @@
-"""What an offline benchmark is asked to do: frozen values, checked here, printable as JSON, enough to repeat the run."""
+"""What an offline benchmark is asked to do: frozen values, checked here, printable as JSON, enough to repeat it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the offline loop asks of a model runtime, and what it gets back. Nothing here knows a runtime, a clock or a file."""
+"""What the offline loop asks of a model runtime, and what it gets back. It knows no runtime, no clock, no file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Ranks: TypeAlias = Literal["spmd", "leader", "replica"]
 processes; ``replica`` each rank runs a whole copy by itself."""
 
 OnStep: TypeAlias = Callable[[], None]
-"""Called once per generation step, as soon as the step's tokens are there, by the first row of the batch that still lives."""
+"""Called once per generation step, as soon as the step's tokens are there, by its first row that still lives."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a model was built for, in rows and tokens; None: no such limit. `offline.limits` holds cases against them."""
+    """What a model was built for, in rows and tokens; None: no such limit. `offline.limits` judges cases by them."""
 
     max_batch_size: int | None = None
     max_input_len: int | None = None  # dec and enc: the prompt; enc-dec: the encoder's input
