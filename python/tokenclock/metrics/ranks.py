@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tokenclock.hdr import HdrHistogram
+from tokenclock._core import HdrHistogram
 
 __all__ = ["RankShare", "Skew", "merge_histograms", "rank_shares", "skew", "slowest_ns"]
 

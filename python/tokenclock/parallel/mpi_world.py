@@ -95,7 +95,7 @@ class MpiWorld:
         buffer = np.frombuffer(data, np.uint8) if self.rank == 0 else np.empty(int(length[0]), np.uint8)
         for piece in _pieces(buffer):
             self._wait(self._comm.Ibcast(piece, root=0))
-        return value if self.rank == 0 else pickle.loads(buffer)  # type: ignore[no-any-return]
+        return value if self.rank == 0 else _unpickled(buffer)
 
     def gather(self, value: T) -> list[T] | None:
         return self._gather_met(value, *self._meet(value))
@@ -117,7 +117,7 @@ class MpiWorld:
                 buffer = np.empty(length, np.uint8)
                 for piece in _pieces(buffer):
                     self._wait(self._comm.Irecv(piece, source=rank, tag=_PIECE))
-                values.append(pickle.loads(buffer))
+                values.append(_unpickled(buffer))
         return values
 
     def gather_all(self, value: T) -> list[T]:
@@ -225,6 +225,10 @@ class MpiWorld:
             return None
         first = next((farewell for farewell in failed if not farewell.echo), failed[0])
         return RankLost(first.line if first.echo else str(first), first.exit_code)
+
+
+def _unpickled(buffer: npt.NDArray[np.uint8]) -> Any:
+    return pickle.loads(buffer.data)
 
 
 def _pieces(buffer: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
