@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from tokenclock.parallel.notes import names_of, said_once
+from tokenclock.parallel.notes import names_of, notes_of_others
 
 
-def test_each_note_is_said_once() -> None:
-    notes = [["clocks ramp", "hot"], ["clocks ramp", "clocks ramp"], ["clocks ramp", "hot", "full"]]
-    assert said_once(notes, ["a", "a", "b"]) == [
-        "clocks ramp",
-        "hot (ranks 0 on a, 2 on b)",
-        "full (rank 2 on b)",
-    ]
+def test_each_note_is_said_once_and_not_again_for_another_rank() -> None:
+    notes = [["clocks ramp"], ["clocks ramp", "hot", "hot"], ["full", "hot"]]
+    assert notes_of_others(notes, ["a", "a", "b"]) == ["hot (ranks 1 on a, 2 on b)", "full (rank 2 on b)"]
 
 
-def test_one_rank_needs_no_name() -> None:
-    assert said_once([["hot", "hot"]], ["a"]) == ["hot"]
-    assert said_once([[], []], ["a", "a"]) == []
+def test_rank_0_says_its_own() -> None:
+    assert notes_of_others([["hot", "full"]], ["a"]) == []
+    assert notes_of_others([["hot"], ["hot"]], ["a", "a"]) == []
+    assert notes_of_others([[], []], ["a", "a"]) == []
 
 
 def test_ranks_are_named_by_host() -> None:

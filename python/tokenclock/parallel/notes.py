@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["names_of", "said_once"]
+__all__ = ["names_of", "notes_of_others"]
 
 
-def said_once(notes: Sequence[Sequence[str]], hosts: Sequence[str]) -> list[str]:
-    """Notes of all ranks in the order they came up, each once; one that not every rank made names those that did.
+def notes_of_others(notes: Sequence[Sequence[str]], hosts: Sequence[str]) -> list[str]:
+    """What ranks had to say and rank 0 did not: each note once, with the ranks it is from, in the order of ranks.
 
     Args:
         notes: for each rank its notes.
         hosts: for each rank where it ran.
     """
-    who: dict[str, list[int]] = {}
+    who: dict[str, list[tuple[int, str]]] = {}
     for rank, lines in enumerate(notes):
         for line in dict.fromkeys(lines):
-            who.setdefault(line, []).append(rank)
-    return [
-        line if len(ranks) == len(notes) else f"{line} ({names_of([(rank, hosts[rank]) for rank in ranks])})"
-        for line, ranks in who.items()
-    ]
+            who.setdefault(line, []).append((rank, hosts[rank]))
+    return [f"{line} ({names_of(ranks)})" for line, ranks in who.items() if ranks[0][0] != 0]
 
 
 def names_of(ranks: Sequence[tuple[int, str]]) -> str:
