@@ -142,10 +142,7 @@ def concatenate(parts: Iterable[IterationRecords]) -> IterationRecords:
     lengths = [part.n_steps for part in found]
     nothing = np.zeros(0, np.int64)
     return IterationRecords(
-        {
-            name: np.concatenate([empty[name], *(part.columns[name] for part in found)])
-            for name in ITERATION_COLUMNS
-        },  # fmt: skip
+        {name: np.concatenate([empty[name], *(part.columns[name] for part in found)]) for name in ITERATION_COLUMNS},
         np.concatenate([[0], np.cumsum(np.concatenate([nothing, *lengths]))]).astype(np.int64),
         np.concatenate([nothing, *(part.t_step_ns for part in found)]),
         np.concatenate([nothing, *(part.device_step_ns for part in found)]),

@@ -66,7 +66,7 @@ def parse_shares(flag: str, text: str) -> tuple[float, ...]:
 def _pieces(flag: str, text: str, example: str) -> list[str]:
     pieces = text.split(";")
     if any(not piece.strip() for piece in pieces):
-        where = "nothing" if not text.strip() else f"an empty piece in {shown(text)}"
+        where = "nothing" if not text.strip() else f"an empty piece in '{shown(text)}'"
         raise UsageError(f"{flag} must be numbers with ; between, such as {example}, got {where}; quote the list")
     return pieces
 

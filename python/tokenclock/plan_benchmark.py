@@ -155,9 +155,7 @@ class BenchmarkOutput:
 
     def __post_init__(self) -> None:
         for percentile in self.percentiles:
-            require(
-                is_number(percentile) and 0 < percentile <= 100, "--percentiles", "numbers in (0, 100]", percentile
-            )
+            require(is_number(percentile) and 0 < percentile <= 100, "--percentiles", "numbers in (0, 100]", percentile)
         require(
             self.log_level in LOG_LEVELS, "--log_level", "one of " + ", ".join(LOG_LEVELS), self.log_level
         )  # fmt: skip

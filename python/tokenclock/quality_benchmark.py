@@ -9,7 +9,7 @@ from tokenclock.metrics.offline_case import CaseNumbers
 from tokenclock.metrics.summary import samples_needed
 from tokenclock.quality import INVALID, OK, WARN, Check, Quality, SampleMark, Threshold, Value
 
-__all__ = ["TREND_P", "BENCHMARK_THRESHOLDS", "CaseFindings", "assess_benchmark", "case_warnings"]
+__all__ = ["BENCHMARK_THRESHOLDS", "TREND_P", "CaseFindings", "assess_benchmark", "case_warnings"]
 
 TREND_P = 0.01
 """A series counts as drifting below this p-value, given that it also changes by more than its threshold."""
@@ -48,7 +48,7 @@ BENCHMARK_THRESHOLDS: dict[str, Threshold] = {
         0,
         None,
         "in {value} of the iterations rows generated other lengths than asked",
-        "let the model ignore its end token, or build it for longer sequences; tokens_per_sec counts what was generated",
+        "let the model ignore its end token, or build it for longer sequences; tokens_per_sec counts what came",
     ),
     "together": Threshold(
         0,
@@ -57,10 +57,18 @@ BENCHMARK_THRESHOLDS: dict[str, Threshold] = {
         "raise the engine's max_batch_size and max_num_tokens: the latency is not that of one batch",
     ),
     "cut_short": Threshold(
-        0, None, "{value} cases ended by --max-duration before --num_runs were done", "raise --max-duration", shown="{:.0f}"
+        0,
+        None,
+        "{value} cases ended by --max-duration before --num_runs were done",
+        "raise --max-duration",
+        shown="{:.0f}",
     ),
     "stamps_lost": Threshold(
-        0, None, "{value} stamps of steps had no room", "report this: the runtime generates more than asked", shown="{:.0f}"
+        0,
+        None,
+        "{value} stamps of steps had no room",
+        "report this: the runtime generates more than asked",
+        shown="{:.0f}",
     ),
     "samples": Threshold(
         0,

@@ -172,7 +172,9 @@ def build_benchmark_result(
         gpu: figures of the whole run; None where they were not sampled.
     """
     data = plan.to_dict()
-    asked = {key: data[key] for key in ("family", "batch_sizes", "lengths", "num_beams", "gpu_weights_percents", "seed")}
+    asked = {
+        key: data[key] for key in ("family", "batch_sizes", "lengths", "num_beams", "gpu_weights_percents", "seed")
+    }
     return Result(
         schema_version=SCHEMA_VERSION,
         kind="benchmark",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -94,8 +93,10 @@ def main(argv: Sequence[str]) -> int:
     plan = plan_from_argv(argv, os.environ)
     from tokenclock.cli.benchmark_lines import CasePrinter
     from tokenclock.offline.run import run_benchmark
+    from tokenclock.report.benchmark_live import case_table
 
-    result = run_benchmark(plan, watcher=CasePrinter(csv=plan.output.csv), ends_process=True)
+    with case_table(plan.n_cases) as table:
+        result = run_benchmark(plan, watcher=CasePrinter(csv=plan.output.csv, table=table), ends_process=True)
     return exit_code(result.cases, incomplete=result.incomplete)
 
 

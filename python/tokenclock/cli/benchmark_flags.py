@@ -111,7 +111,8 @@ def _add_model(parser: CommandParser) -> None:
     add(
         "--dtype",
         metavar="TYPE",
-        help="float16, bfloat16 or float32 (default: float16; where a CPU cannot compute in it, float32, and the report says so)",
+        help="float16, bfloat16 or float32 (default: float16; float32 where a CPU cannot compute in it, as the report "
+        "then says)",
     )
     add(
         "--quantization",
@@ -190,7 +191,8 @@ def _add_output(parser: CommandParser) -> None:
     add(
         "--csv",
         action="store_true",
-        help="CSV rows in place of [BENCHMARK] lines, printed and added to {model}_{dtype}_tp{N}_sm{cc}.csv in the working directory",
+        help="CSV rows in place of [BENCHMARK] lines, printed and added to {model}_{dtype}_tp{N}_sm{cc}.csv in the "
+        "working directory",
     )
     add("--json", metavar="FILE", help="write the result as JSON after each case, its columns beside it")
     add("--save-events", metavar="DIR", help="keep every iteration as it happens: a killed run loses a second at most")
@@ -205,7 +207,8 @@ def _add_output(parser: CommandParser) -> None:
         "--log_level",
         default="error",
         metavar="LEVEL",
-        help="verbose, info, warning, error or internal_error; info and verbose also print the latencies of each case on stderr (default: error)",
+        help="verbose, info, warning, error or internal_error; info and verbose also print the latencies of each case on "
+        "stderr (default: error)",
     )
     add("--dump_profile", action="store_true", help="a second, layer-profiled pass per case, where the runtime has one")
     add("--dump_layer_info", action="store_true", help="what the engine says of each layer, where the runtime has it")

@@ -41,7 +41,9 @@ _TABLE = (
         "(last step - first step) / (steps - 1), for iterations of two steps or more",
         "lower",
     ),
-    Definition("itl", "Inter-token Latency", "ns", "gap", "gap between successive steps, pooled over iterations", "lower"),
+    Definition(
+        "itl", "Inter-token Latency", "ns", "gap", "gap between successive steps, pooled over iterations", "lower"
+    ),
     Definition(
         "generation",
         "Generation time",

@@ -1,4 +1,4 @@
-"""95 % confidence intervals for repeated runs of one case, taken as independent (the drift test says when they are not).
+"""95 % confidence intervals for repeated runs of one case, taken as independent (drift says when they are not).
 
 The median's comes from order statistics: the interval between the k-th smallest and the k-th largest value covers the
 median with probability 1 - 2 * P(Binomial(n, 1/2) < k); k is the largest that keeps 95 %. It assumes no distribution.

@@ -70,7 +70,7 @@ class Iterations:
             t_start_ns = now_ns()
             outcome = runtime.run(on_step)
             t_done_ns = now_ns()
-            device_ns, device_steps = outcome.device_ns, []
+            device_ns, device_steps = outcome.device_ns, list[int]()
         else:
             on_step = _stamped_twice(row.stamp, device) if row is not None else None
             device.start()

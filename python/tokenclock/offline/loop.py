@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from tokenclock import units
 from tokenclock._core import now_ns
@@ -29,6 +28,7 @@ class CaseRun:
         phase: the phase it is in: ``prepare``, ``warm_up``, ``timed``, ``release``, ``done``.
         prepare_ns: what `prepare` took.
         ended_by: ``minimums``, ``max_duration`` or ``interrupt``.
+        last_ns: latency of the last iteration.
     """
 
     case: BenchmarkCase
@@ -36,7 +36,7 @@ class CaseRun:
     phase: str = "prepare"
     prepare_ns: int | None = None
     ended_by: str | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    last_ns: int | None = None
 
 
 def run_case(
@@ -74,7 +74,7 @@ def run_case(
     def iterate(phase: int, goes_on: Callable[[], bool]) -> Turn:
         """One iteration, and what the ranks agree on after it."""
         try:
-            run.iterations.time(runtime, phase)
+            run.last_ns = run.iterations.time(runtime, phase)
             turn = Turn(goes_on(), stop_requested())
         except Exception as error:
             turn = failed_turn(error)

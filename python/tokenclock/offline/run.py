@@ -208,15 +208,31 @@ class _Run:
             if world.rank == 0:
                 self._watcher.opened(
                     Opening(
-                        self._model, runtime.name, self._world_size, self._compute_cap, benchmark_keys(plan.family),
-                        plan.n_cases, self._started.isoformat(timespec="seconds"),
-                    )  # fmt: skip
+                        self._model,
+                        runtime.name,
+                        self._world_size,
+                        self._compute_cap,
+                        benchmark_keys(plan.family),
+                        plan.n_cases,
+                        self._started.isoformat(timespec="seconds"),
+                    )
                 )
             sweep = run_sweep(
                 Surroundings(
-                    plan, runtime, world, self._world_size, self._compute_cap, self._epoch_ns, overhead, self._memory, log,
-                    self._watcher, self._say, stop_requested, lambda sweep: self._write_result(sweep, overhead),
-                )  # fmt: skip
+                    plan,
+                    runtime,
+                    world,
+                    self._world_size,
+                    self._compute_cap,
+                    self._epoch_ns,
+                    overhead,
+                    self._memory,
+                    log,
+                    self._watcher,
+                    self._say,
+                    stop_requested,
+                    lambda sweep: self._write_result(sweep, overhead),
+                )
             )
             gpus, notes = world.gather(self._memory.stop()), world.gather(self._notes)
             if notes is not None:
@@ -303,7 +319,9 @@ class _Run:
     def _write_result(self, sweep: Sweep, overhead: Overhead) -> None:
         """After each case, so that a crash keeps what was measured."""
         path = self._plan.output.json
-        if path is None or len(sweep.entries) == self._plan.n_cases:  # the last case's comes with the whole run's figures
+        if (
+            path is None or len(sweep.entries) == self._plan.n_cases
+        ):  # the last case's comes with the whole run's figures
             return
         self._written(path, lambda: json_file.write(self._result_of(sweep, overhead, None, ended=False), path))
 
@@ -315,9 +333,7 @@ class _Run:
             return 0
         columns = columns_path(path)
         whole = self._written(path, lambda: json_file.write(result, path))
-        whole &= self._written(
-            columns, lambda: iteration_columns_file.write(concatenate(sweep.records), columns)
-        )
+        whole &= self._written(columns, lambda: iteration_columns_file.write(concatenate(sweep.records), columns))
         if self._plan.output.save_events is None and log is not None:
             if whole:
                 shutil.rmtree(self._temporary_log(path), ignore_errors=True)

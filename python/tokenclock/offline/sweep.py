@@ -76,10 +76,10 @@ def run_sweep(around: Surroundings) -> Sweep:
             reason = "the run was interrupted" if sweep.interrupted else "--fail-fast: an earlier case failed"
             _close(around, sweep, case, None, "not_run", reason, None)
             continue
-        reason = skip_reason(case, around.runtime.limits)
-        if reason is not None:
-            around.say(f"[WARNING] check {case_label(case)}: {reason}: failed, skipping.")
-            _close(around, sweep, case, None, "skipped", reason, None)
+        outside = skip_reason(case, around.runtime.limits)
+        if outside is not None:
+            around.say(f"[WARNING] check {case_label(case)}: {outside}: failed, skipping.")
+            _close(around, sweep, case, None, "skipped", outside, None)
             continue
         _run_one(around, sweep, case)
     return sweep
@@ -90,7 +90,9 @@ def _run_one(around: Surroundings, sweep: Sweep, case: BenchmarkCase) -> None:
     stamps = plan.loop.streaming and runtime.streams
     device = device_timer(runtime.cuda_stream, (case.output_len or 0) if stamps else 0)
     iterations = Iterations(case, world.rank, around.epoch_ns, stamps_steps=stamps, device=device)
-    run, n_logged, status, reason = CaseRun(case, iterations), 0, "measured", None
+    run, n_logged = CaseRun(case, iterations), 0
+    status = "measured"
+    reason: str | None = None
 
     def between(run: CaseRun) -> None:
         nonlocal n_logged

@@ -18,8 +18,8 @@ from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase
 from tokenclock.runtime.ctranslate2_file import MODEL_FILE, ModelFile, read_model_file
-from tokenclock.runtime.find import TINY_PREFIX
 from tokenclock.runtime.ctranslate2_vocabulary import read_vocabulary
+from tokenclock.runtime.find import TINY_PREFIX
 from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Family, IterationOutcome, Limits, ModelFacts, OnStep, Ranks
 
@@ -45,8 +45,8 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
             f"the runtime ctranslate2 is not installed ({error}): pip install 'tokenclock[offline]', or name another "
             "--runtime"
         ) from error
-    name = Path(directory).resolve().name
-    if directory.startswith(TINY_PREFIX):
+    name, is_tiny = Path(directory).resolve().name, directory.startswith(TINY_PREFIX)
+    if is_tiny:
         from tokenclock.runtime.tiny_models import tiny_model
 
         name, directory = directory.replace(":", "-"), tiny_model(directory)
@@ -64,7 +64,8 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
     shares_model = device == "cuda" and world.size > 1
     settings: dict[str, Any] = {"device": device, "compute_type": compute_type, "inter_threads": 1}
     if device == "cpu":
-        settings["intra_threads"] = options.threads or threads_of_rank(world)
+        share = threads_of_rank(world)
+        settings["intra_threads"] = options.threads or (1 if is_tiny else share)  # more would only wait for each other
     elif shares_model:
         settings["tensor_parallel"] = True
     else:
@@ -124,7 +125,7 @@ class CTranslate2Runtime:
 
 
 class _Generate:
-    """Decoder-only: greedy or beam search, exactly as many tokens as asked; end of text may appear, and ends nothing."""
+    """Decoder-only: greedy or beam search, as many tokens as asked; end of text may appear, and ends nothing."""
 
     def __init__(self, model: Any, tokens: list[str]) -> None:
         self._model, self._tokens = model, tokens
@@ -239,16 +240,18 @@ def _compute_type(ctranslate2: Any, device: str, file: ModelFile, options: Runti
     if wanted in offered:
         return wanted
     if options.dtype_named:
-        able = sorted(kind.removeprefix(prefix) for kind in offered if kind.startswith(prefix) and "int" not in kind[4:])
+        able = sorted(
+            kind.removeprefix(prefix) for kind in offered if kind.startswith(prefix) and "int" not in kind[4:]
+        )
         known = [kind for kind in ("float16", "bfloat16", "float32") if kind in able]
         raise UsageError(
-            f"--dtype must be what CTranslate2 can compute in on this {device} ({', '.join(known)}), got {options.dtype}"
+            f"--dtype must be what CTranslate2 computes in on this {device} ({', '.join(known)}), got {options.dtype}"
         )
     return prefix + "float32"
 
 
 def threads_of_rank(world: World) -> int:
-    """Cores that this rank may use, shared with the ranks of its host that may use the same ones. Called by all ranks."""
+    """Cores of this rank: those it may use, shared with the ranks of its host that may use the same. All ranks call."""
     cores = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
     sharing = world.gather_all((world.host, cores)).count((world.host, cores))
     return max(1, (len(cores) or os.cpu_count() or 1) // sharing)

@@ -1,4 +1,4 @@
-"""A runtime that answers at once, or after a known time: what the tool itself costs, and whether its clock is honest."""
+"""A runtime that answers at once, or after a known time: what the tool itself costs, and if its clock is honest."""
 
 from __future__ import annotations
 
@@ -28,25 +28,31 @@ class NullRuntime:
     limits = Limits()
 
     def __init__(self, family: Family = "dec", *, busy_ns: int = 0) -> None:
-        self.model = ModelFacts(name="null", family=family)
+        self.model = ModelFacts(name="null", family=family, details={"device": "cpu"})
         self.streams = family != "enc"
         self._busy_ns = busy_ns
-        self._osl: np.ndarray[tuple[int], np.dtype[np.int32]] | None = None
+        self._n_steps, self._outcome = 0, IterationOutcome()
 
     def prepare(self, case: BenchmarkCase, seed: int) -> None:
-        self._osl = None if case.output_len is None else np.full(case.batch_size, case.output_len, np.int32)
+        if case.output_len is not None:
+            self._n_steps = case.output_len
+            self._outcome = IterationOutcome(osl=np.full(case.batch_size, case.output_len, np.int32))
 
     def run(self, on_step: OnStep | None) -> IterationOutcome:
-        begun_ns = time.perf_counter_ns()
-        n_steps = 0 if self._osl is None or on_step is None else int(self._osl[0])
-        for step in range(1, n_steps + 1):
-            _spin_until(begun_ns + self._busy_ns * step // n_steps)
-            on_step()  # type: ignore[misc]  # there are no steps without it
-        _spin_until(begun_ns + self._busy_ns)
-        return IterationOutcome(osl=self._osl)
+        busy_ns, outcome = self._busy_ns, self._outcome
+        begun_ns = time.perf_counter_ns() if busy_ns else 0
+        if on_step is not None:
+            n_steps = self._n_steps
+            for step in range(1, n_steps + 1):
+                if busy_ns:
+                    _spin_until(begun_ns + busy_ns * step // n_steps)
+                on_step()
+        if busy_ns:
+            _spin_until(begun_ns + busy_ns)
+        return outcome
 
     def release(self) -> None:
-        self._osl = None
+        self._n_steps, self._outcome = 0, IterationOutcome()
 
     def close(self) -> None:
         return None
