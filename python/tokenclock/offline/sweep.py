@@ -143,6 +143,7 @@ def _close(
     gpu: dict[str, Any] | None,
 ) -> None:
     """Gather what the ranks have and put the case into the sweep's lists; rank 0 tells the watcher."""
+    gathered: list[tuple[IterationRecords, dict[str, Any] | None]] | None
     if run is None:  # nobody has anything: no rank needs to be asked
         gathered = [] if around.world.rank == 0 else None
     else:
