@@ -136,10 +136,10 @@ def test_ctrl_c_keeps_what_was_measured(launcher: str, tmp_path: Path) -> None:
         time.sleep(0.1)
     result = Result.load(path)
     assert result.incomplete
-    assert [case["status"] for case in result.cases][0] == "measured"
-    records = read_columns(path.with_suffix(".columns.npz"))
-    ends = [int(records.columns["iteration"][(records.columns["rank"] == rank)
-                                             & (records.columns["case"] == 1)].max(initial=-1)) for rank in (0, 1)]  # fmt: skip
+    assert result.cases[0]["status"] == "measured"
+    columns = read_columns(path.with_suffix(".columns.npz")).columns
+    second = columns["case"] == 1
+    ends = [columns["iteration"][second & (columns["rank"] == rank)].max(initial=-1) for rank in (0, 1)]
     assert ends[0] == ends[1]
     assert json.loads(path.read_text())["tokenclock"]["incomplete"] is True
 

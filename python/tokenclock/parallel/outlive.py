@@ -1,8 +1,8 @@
 """Saving what was measured while the launcher is killing its ranks.
 
 After Ctrl-C mpirun ends its ranks by SIGTERM and then SIGKILL, a quarter of a second apart in Open MPI 5 and a second
-in Open MPI 4: less than writing a result may take. The kill goes to the rank and its process group; a child in a session
-of its own is not reached.
+in Open MPI 4: less than writing a result may take. The kill goes to the rank and its process group; a child in a
+session of its own is not reached.
 """
 
 from __future__ import annotations
