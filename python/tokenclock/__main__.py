@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:  # the reader of what the command had yet to print has gone: as a shell counts SIGPIPE
         code = 141
-    return code or show(prefix)
+    return _note_exit_code(code or show(prefix))
 
 
 def _say_end(prefix: str, line: str, exit_code: int, error: BaseException) -> None:
@@ -55,6 +55,12 @@ def _say_end(prefix: str, line: str, exit_code: int, error: BaseException) -> No
     from tokenclock.parallel.world import RankLost
 
     end_with(prefix, line, exit_code, about_another=isinstance(error, RankLost))
+
+
+def _note_exit_code(code: int) -> int:
+    """For a rank that has to end without MPI's own end; nothing to note where no ranks were joined."""
+    ending = sys.modules.get("tokenclock.parallel.ending")
+    return code if ending is None else int(ending.note_exit_code(code))
 
 
 def _said(error: MemoryError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import platform
 import sys
@@ -17,7 +18,7 @@ from tokenclock.parallel.notes import names_of
 if TYPE_CHECKING:
     from tokenclock.parallel.mpi_world import Farewell, MpiWorld
 
-__all__ = ["distinct_lines", "end_with", "leave_at_exit"]
+__all__ = ["distinct_lines", "end_with", "leave_at_exit", "note_exit_code"]
 
 _HOLD_BACK_S = 2.0  # in which rank 0 says what stops every rank alike, and the launcher ends the rest
 _GRACE_S = 3.0  # for the others to end for a reason of their own, or because they heard of ours
@@ -71,12 +72,25 @@ def leave_at_exit(world: MpiWorld) -> None:
     atexit.register(_at_exit, world)
 
 
+def note_exit_code(code: int) -> int:
+    """Tell what this process is about to exit with; returns it."""
+    world = joining.connected()
+    if world is not None:
+        world.exit_code = code
+    return code
+
+
 def _at_exit(world: MpiWorld) -> None:
     error = getattr(sys, "last_value", None)  # of an exception that nobody caught, whose traceback was printed
     if error is None or world.rank in world.farewells:
         world.leave(0)
-        return
-    line = " ".join(f"{type(error).__name__}: {error}".split())
-    if not world.leave(1, line, grace_s=_GRACE_S):
-        print(f"tokenclock: {world.farewells[world.rank]}", file=sys.stderr, flush=True)
-        world.abort(1)
+    else:
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        if not world.leave(1, line, grace_s=_GRACE_S):
+            print(f"tokenclock: {world.farewells[world.rank]}", file=sys.stderr, flush=True)
+            world.abort(1)
+    if world.lost:  # MPI's own end would wait for them
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(world.exit_code)

@@ -71,10 +71,15 @@ class MpiWorld:
         self.size: int = self._comm.Get_size()
         self.host: str = platform.node()
         self.local_rank: int = self._count_local_rank() if local_rank is None else local_rank
+        self._others = [rank for rank in range(self.size) if rank != self.rank]
         self.farewells: dict[int, Farewell] = {}
+        self.lost: list[int] = []
+        self.exit_code = 1  # of this process, should it have to end without MPI's own end
         self._left = False
         self._pending: list[Any] = []  # requests whose buffers MPI may still use
         self._heard_first_s = 0.0
+        self.hosts: list[str] = [self.host] * self.size
+        self.hosts = self.gather_all(self.host)
 
     def _count_local_rank(self) -> int:
         shared = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED, self.rank)
@@ -86,15 +91,15 @@ class MpiWorld:
     # --- the World -----------------------------------------------------------------------------------------------
 
     def barrier(self) -> None:
-        self._wait(self._comm.Ibarrier())
+        self._do(self._comm.Ibarrier)
 
     def broadcast(self, value: T) -> T:
         data = pickle.dumps(value, protocol=5) if self.rank == 0 else b""
         length = np.array([len(data)], np.int64)
-        self._wait(self._comm.Ibcast(length, root=0))
+        self._do(self._comm.Ibcast, length, root=0)
         buffer = np.frombuffer(data, np.uint8) if self.rank == 0 else np.empty(int(length[0]), np.uint8)
         for piece in _pieces(buffer):
-            self._wait(self._comm.Ibcast(piece, root=0))
+            self._do(self._comm.Ibcast, piece, root=0)
         return value if self.rank == 0 else _unpickled(buffer)
 
     def gather(self, value: T) -> list[T] | None:
@@ -105,7 +110,7 @@ class MpiWorld:
         if self.rank != 0:
             if len(data) > _INLINE_BYTES:
                 for piece in _pieces(np.frombuffer(data, np.uint8)):
-                    self._wait(self._comm.Isend(piece, dest=0, tag=_PIECE))
+                    self._do(self._comm.Isend, piece, dest=0, tag=_PIECE)
             return None
         values = []
         for rank, (length, inline) in enumerate(arrived):
@@ -116,7 +121,7 @@ class MpiWorld:
             else:
                 buffer = np.empty(length, np.uint8)
                 for piece in _pieces(buffer):
-                    self._wait(self._comm.Irecv(piece, source=rank, tag=_PIECE))
+                    self._do(self._comm.Irecv, piece, source=rank, tag=_PIECE)
                 values.append(_unpickled(buffer))
         return values
 
@@ -134,8 +139,51 @@ class MpiWorld:
         if len(data) <= _INLINE_BYTES:
             mine[8 : 8 + len(data)] = np.frombuffer(data, np.uint8)
         slots = np.empty((self.size, _SLOT_BYTES), np.uint8)
-        self._wait(self._comm.Iallgather(mine, slots))
+        self._do(self._comm.Iallgather, mine, slots)
         return data, [(int(slot[:8].view(np.int64)[0]), slot[8:].tobytes()) for slot in slots]
+
+    # --- what goes on without ranks that were lost ---------------------------------------------------------------
+
+    def collect(self, value: T) -> list[T | None] | None:
+        """Like `gather`, but a rank that was lost leaves None in its place and nobody waits for it.
+
+        Ranks survive the loss of another where MPI lets them: `mpirun --with-ft ulfm` of Open MPI 5.
+        """
+        if self.rank != 0:
+            self._send(value, 0)
+            return None
+        values: list[T | None] = [value]
+        for rank in range(1, self.size):
+            try:
+                values.append(self._receive(rank))
+            except RankLost:
+                values.append(None)
+        return values
+
+    def hand_out(self, value: T) -> T:
+        """Like `broadcast`, past ranks that were lost."""
+        if self.rank != 0:
+            return self._receive(0)  # type: ignore[no-any-return]
+        for rank in range(1, self.size):
+            with contextlib.suppress(RankLost):
+                self._send(value, rank)
+        return value
+
+    def _send(self, value: Any, rank: int) -> None:
+        data = np.frombuffer(pickle.dumps(value, protocol=5), np.uint8)
+        self._do(self._comm.Isend, np.array([len(data)], np.int64), dest=rank, tag=_PIECE, peer=rank)
+        for piece in _pieces(data):
+            self._do(self._comm.Isend, piece, dest=rank, tag=_PIECE, peer=rank)
+
+    def _receive(self, rank: int) -> Any:
+        length = np.zeros(1, np.int64)
+        self._do(self._comm.Irecv, length, source=rank, tag=_PIECE, peer=rank)
+        buffer = np.empty(int(length[0]), np.uint8)
+        for piece in _pieces(buffer):
+            self._do(self._comm.Irecv, piece, source=rank, tag=_PIECE, peer=rank)
+        return _unpickled(buffer)
+
+    # --- ends ----------------------------------------------------------------------------------------------------
 
     def abort(self, exit_code: int) -> None:
         for stream in (sys.stdout, sys.stderr):
@@ -156,16 +204,13 @@ class MpiWorld:
         box = np.zeros(1, np.int64)
         if self.rank < peer:
             asked = stamp()
-            self._wait(self._comm.Isend(box, dest=peer, tag=_PIECE), nap=False)
-            answer = self._comm.Irecv(box, source=peer, tag=_PIECE)
-            self._wait(answer, nap=False)
+            self._do(self._comm.Isend, box, dest=peer, tag=_PIECE, nap=False)
+            self._do(self._comm.Irecv, box, source=peer, tag=_PIECE, nap=False)
             return asked, int(box[0]), stamp()
-        self._wait(self._comm.Irecv(box, source=peer, tag=_PIECE), nap=False)
+        self._do(self._comm.Irecv, box, source=peer, tag=_PIECE, nap=False)
         box[0] = answered = stamp()
-        self._wait(self._comm.Isend(box, dest=peer, tag=_PIECE), nap=False)
+        self._do(self._comm.Isend, box, dest=peer, tag=_PIECE, nap=False)
         return answered, answered, answered
-
-    # --- ends ----------------------------------------------------------------------------------------------------
 
     def leave(self, exit_code: int, line: str = "", *, echo: bool = False, grace_s: float = 0.0) -> bool:
         """Tell every other rank that this one ends, once, and wait up to `grace_s` for their own word.
@@ -175,27 +220,51 @@ class MpiWorld:
         """
         if not self._left:
             self._left = True
-            self.farewells[self.rank] = farewell = Farewell(self.rank, self.host, exit_code, line, echo)
-            for rank in range(self.size):
-                if rank != self.rank:
+            self.farewells[self.rank] = farewell = Farewell(self.rank, self.hosts[self.rank], exit_code, line, echo)
+            for rank in self._others:
+                with contextlib.suppress(self._mpi.Exception):  # lost
                     self._pending.append(self._control.isend(farewell, dest=rank, tag=_FAREWELL))
         deadline_s = time.monotonic() + grace_s
         while True:
             self._hear()
             for request in self._pending:
-                request.Test()
+                with contextlib.suppress(self._mpi.Exception):
+                    request.Test()
             if len(self.farewells) == self.size or time.monotonic() >= deadline_s:
                 return len(self.farewells) == self.size
             time.sleep(0.01)
 
     def _hear(self) -> None:
-        while self._control.Iprobe(source=self._mpi.ANY_SOURCE, tag=_FAREWELL):
-            farewell = self._control.recv(source=self._mpi.ANY_SOURCE, tag=_FAREWELL)
-            self.farewells[farewell.rank] = farewell
+        """Take the farewells that have come, and note who was lost without one."""
+        for rank in self._others:
+            if rank in self.farewells:
+                continue
+            try:
+                if not self._control.Iprobe(source=rank, tag=_FAREWELL):
+                    continue
+                self.farewells[rank] = self._control.recv(source=rank, tag=_FAREWELL)
+            except self._mpi.Exception:
+                self.lost.append(rank)
+                self.farewells[rank] = Farewell(rank, self.hosts[rank], 1, "was lost: its process or its host is gone")
             self._heard_first_s = self._heard_first_s or time.monotonic()
 
-    def _wait(self, request: Any, patience_s: float | None = None, *, nap: bool = True) -> None:
-        """Until `request` is done. Raises RankLost when a rank has ended instead of coming, or patience has."""
+    def _do(self, post: Callable[..., Any], *args: Any, nap: bool = True, peer: int | None = None, **kwargs: Any) -> None:
+        """Post a request and wait until it is done.
+
+        Raises:
+            RankLost: a rank has ended instead of coming. With `peer` no other one counts.
+        """
+        request = None
+        try:
+            request = post(*args, **kwargs)
+            self._wait(request, nap, peer)
+        except self._mpi.Exception as error:
+            self._pending.append(request)
+            self._hear()
+            said = " ".join(str(error).split())
+            raise self._loss(time.monotonic(), peer) or RankLost(f"another rank was lost ({said})") from error
+
+    def _wait(self, request: Any, nap: bool, peer: int | None) -> None:
         if request.Test():
             return
         began_s = heard_s = time.monotonic()
@@ -204,23 +273,21 @@ class MpiWorld:
             if now_s - heard_s > _HEAR_EVERY_S:
                 heard_s = now_s
                 self._hear()
-                lost = self._lost(now_s)
-                if patience_s is not None and now_s - began_s > patience_s:
-                    lost = lost or RankLost(f"the other ranks did not come to the same step within {patience_s:g} s")
-                if lost is not None and not request.Test():
+                loss = self._loss(now_s, peer)
+                if loss is not None and not request.Test():
                     self._pending.append(request)
-                    raise lost
+                    raise loss
             if nap and now_s - began_s > _SPIN_S:
                 time.sleep(_NAP_S)
             else:
                 os.sched_yield()  # the rank that is waited for may need this very core
 
-    def _lost(self, now_s: float) -> RankLost | None:
+    def _loss(self, now_s: float, peer: int | None) -> RankLost | None:
         """For a rank that ended with an error; and for one that just ended, once what it sent before must have come."""
-        others = [self.farewells[rank] for rank in sorted(self.farewells) if rank != self.rank]
-        failed = [farewell for farewell in others if farewell.exit_code]
-        if others and not failed and now_s - self._heard_first_s > _IN_FLIGHT_S:
-            failed = others
+        known = [self.farewells[rank] for rank in self._others if rank in self.farewells and peer in (None, rank)]
+        failed = [farewell for farewell in known if farewell.exit_code]
+        if known and not failed and now_s - self._heard_first_s > _IN_FLIGHT_S:
+            failed = known
         if not failed:
             return None
         first = next((farewell for farewell in failed if not farewell.echo), failed[0])
