@@ -116,11 +116,8 @@ def test_a_dtype_that_was_named_is_not_replaced(cache: Path, monkeypatch: pytest
 def test_quantised_weights_stay_quantised(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ctranslate2
 
-    monkeypatch.setattr(
-        ctranslate2,
-        "get_supported_compute_types",
-        lambda device: {"float32", "float16", "int8_float32", "int8_float16"},
-    )
+    offered = {"float32", "float16", "int8_float32", "int8_float16"}
+    monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda device: offered)
 
     class File:
         weight_dtype = "int8"

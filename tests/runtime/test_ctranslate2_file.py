@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,16 @@ def text(value: str) -> bytes:
     return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
 
 
-def model(*variables: tuple[str, tuple[int, ...], int, bytes], spec: str = "S") -> bytes:
+def model(
+    *variables: tuple[str, tuple[int, ...], int, bytes], spec: str = "S", aliases: Mapping[str, str] | None = None
+) -> bytes:
+    aliases = aliases or {}
     parts = [struct.pack("<I", 6), text(spec), struct.pack("<II", 3, len(variables))]
     for name, shape, type_id, data in variables:
-        parts += [
-            text(name),
-            struct.pack(f"<B{len(shape)}I", len(shape), *shape),
-            struct.pack("<BI", type_id, len(data)),
-        ]
-        parts.append(data)
-    return b"".join([*parts, struct.pack("<I", 0)])
+        parts += [text(name), struct.pack(f"<B{len(shape)}I", len(shape), *shape)]
+        parts += [struct.pack("<BI", type_id, len(data)), data]
+    parts.append(struct.pack("<I", len(aliases)))
+    return b"".join([*parts, *(text(alias) + text(name) for alias, name in aliases.items())])
 
 
 DECODER = model(
@@ -62,6 +63,19 @@ def test_names_shapes_and_whole_numbers(tmp_path: Path) -> None:
 def test_families_by_their_stacks(tmp_path: Path, names: list[str], family: str | None) -> None:
     (tmp_path / "model.bin").write_bytes(model(*((name, (1,), FLOAT32, bytes(4)) for name in names)))
     assert read_model_file(tmp_path).family == family
+
+
+def test_shared_weights_count_once_and_go_by_both_names(tmp_path: Path) -> None:
+    shared = ("encoder/embeddings_0/weight", (10, 4), FLOAT32, bytes(160))
+    aliases = {"decoder/embeddings/weight": "encoder/embeddings_0/weight"}
+    (tmp_path / "model.bin").write_bytes(model(shared, aliases=aliases))
+    file = read_model_file(tmp_path)
+    assert file.family == "enc-dec"
+    assert file.embeddings("decoder") == file.embeddings("encoder") == (10, 4)
+    assert file.weights_bytes == 160
+    (tmp_path / "model.bin").write_bytes(model(shared, aliases={"a": "b"}))
+    with pytest.raises(UsageError, match="a stands for b, which is not there"):
+        read_model_file(tmp_path)
 
 
 def test_every_cut_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """What a CTranslate2 model file says of itself: names, shapes and types of its variables. Their data is passed over.
 
 The form is the package's own (`ctranslate2.specs.model_spec`): version, name and revision of the model, then each
-variable with name, shape, type and data; numbers are little-endian.
-Last come names that stand for a variable of another name (shared embeddings).
+variable with name, shape, type and data, then names that stand for a variable of another name (shared embeddings).
+Numbers are little-endian.
 """
 
 from __future__ import annotations
