@@ -24,6 +24,9 @@ from tokenclock.offline.overhead import Overhead, measure_overhead
 from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
 from tokenclock.offline.watcher import Opening, Watcher
 from tokenclock.parallel import World, connect
+from tokenclock.parallel.clock_offset import measure_offsets
+from tokenclock.parallel.notes import notes_of_others
+from tokenclock.parallel.outlive import outlive
 from tokenclock.plan_benchmark import BenchmarkPlan
 from tokenclock.quality_benchmark import assess_benchmark
 from tokenclock.report import iteration_columns_file, json_file
@@ -187,7 +190,18 @@ class _Run:
         self._world_size = int(self._model["details"].get("world_size") or world.size)
         gpu_facts = gpu_of(runtime, world.local_rank)
         self._compute_cap: str | None = None if gpu_facts is None else gpu_facts["compute_cap"]
-        self._ranks = world.gather_all({"host": world.host, "local_rank": world.local_rank, "gpu": gpu_facts})
+        self._epoch_ns = now_ns()
+        offset = measure_offsets(world, stamp=now_ns)[world.rank]
+        self._ranks = world.gather_all(
+            {
+                "host": world.host,
+                "local_rank": world.local_rank,
+                "gpu": gpu_facts,
+                "epoch_ns": self._epoch_ns,
+                "clock_offset_ns": offset.offset_ns,
+                "clock_uncertainty_ns": offset.uncertainty_ns,
+            }
+        )
 
     def result(self, ends_process: bool) -> Result:
         """Run the sweep, write the files, return the result."""
@@ -215,7 +229,7 @@ class _Run:
                     world,
                     self._world_size,
                     self._compute_cap,
-                    now_ns(),
+                    self._epoch_ns,
                     overhead,
                     self._gpu,
                     log,
@@ -225,10 +239,15 @@ class _Run:
                     lambda sweep: self._write_result(sweep, overhead),
                 )
             )
-            gpus = world.gather(self._gpu.stop())
-            if world.rank == 0:
+            gpus, notes = world.gather(self._gpu.stop()), world.gather(self._notes)
+            if notes is not None:
+                for line in notes_of_others(notes, [str(rank["host"]) for rank in self._ranks]):
+                    self._say(line)
                 result = self._result_of(sweep, overhead, gpus)
-                self._write_files(result, sweep, log)
+                if sweep.interrupted and world.size > 1:  # the launcher may be about to kill this process
+                    outlive(lambda: self._write_files(result, sweep, log))
+                else:
+                    self._write_files(result, sweep, log)
         if world.size == 1:
             return result
         return Result.from_dict(world.broadcast(result.to_dict() if world.rank == 0 else {}))
@@ -313,12 +332,12 @@ class _Run:
             return
         self._written(path, lambda: json_file.write(self._result_of(sweep, overhead, None, ended=False), path))
 
-    def _write_files(self, result: Result, sweep: Sweep, log: IterationLog | None) -> None:
+    def _write_files(self, result: Result, sweep: Sweep, log: IterationLog | None) -> int:
         path, whole = self._plan.output.json, True
         if log is not None:
             log.finish(incomplete=result.incomplete)
         if path is None:
-            return
+            return 0
         columns = columns_path(path)
         whole = self._written(path, lambda: json_file.write(result, path))
         whole &= self._written(columns, lambda: iteration_columns_file.write(concatenate(sweep.records), columns))
@@ -329,6 +348,7 @@ class _Run:
                 self._say_aloud(f"everything that was measured is kept in {self._temporary_log(path)}")
         if whole:
             self._say_aloud(f"result in {path}")
+        return 0 if whole else 1
 
     def _written(self, path: str | Path, write: Callable[[], None]) -> bool:
         try:
