@@ -55,9 +55,7 @@ def choose_runtime(directory: str, runtime: str | None) -> str:
     )
 
 
-def find_runtime(
-    directory: str, family: str, *, runtime: str | None, options: RuntimeOptions, world: World
-) -> Runtime:
+def find_runtime(directory: str, family: str, *, runtime: str | None, options: RuntimeOptions, world: World) -> Runtime:
     """Load a model.
 
     Args:
