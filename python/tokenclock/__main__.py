@@ -13,6 +13,7 @@ __all__ = ["COMMANDS", "main"]
 
 # name -> (module whose main(argv) -> exit code runs it, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "benchmark": ("tokenclock.cli.benchmark", "times a model runtime in this process, or under mpirun"),
     "serving": ("tokenclock.cli.serving", "load test of an OpenAI-compatible server"),
     "paced-server": (
         "tokenclock.cli.paced_server",
@@ -21,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "benchmark", "calibrate", "compare", "history", "latency", "prepare-dataset",
+    "analyze", "baseline", "calibrate", "compare", "history", "latency", "prepare-dataset",
     "process-export-files", "profile", "report", "sweep", "throughput",
 )  # fmt: skip
 

@@ -23,7 +23,7 @@ from tokenclock.quality import Quality
 
 __all__ = ["SCHEMA_VERSION", "Result", "build_result"]
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """Raised in the first number when a reader of old files would be misled, in the second when keys are added."""
 
 
@@ -33,7 +33,7 @@ class Result:
 
     Args:
         schema_version: of this form.
-        kind: ``serving``.
+        kind: ``serving``, or ``benchmark``: then the groups from requests to client are empty, and cases is not.
         tool: name and version of the program.
         created: start of the run, ISO 8601 with offset.
         incomplete: the run was interrupted.
@@ -51,6 +51,11 @@ class Result:
         faces: face -> values as an imitated tool names and rounds them, with that tool's percentile rule.
         server: what was asked of the server around the run and what its own counters say; None in files of schema 1.0.
         probes: the one-token requests beside the load; None when none were asked.
+        cases: of an offline run: one entry per case of the plan, see ``result_benchmark.case_entry``.
+        model: of an offline run: what the runtime says of the model, its limits, and how long loading took.
+        ranks: of an offline run: world size, what several ranks do, host and local rank of each.
+        loop: of an offline run: what the loop itself costs, in ns.
+        gpu: memory, power and clocks of the GPUs; None where they were not sampled.
     """
 
     schema_version: str
@@ -72,6 +77,11 @@ class Result:
     faces: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] | None = None
     probes: Mapping[str, Any] | None = None
+    cases: Sequence[Mapping[str, Any]] = ()
+    model: Mapping[str, Any] | None = None
+    ranks: Mapping[str, Any] | None = None
+    loop: Mapping[str, Any] | None = None
+    gpu: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for entry in fields(self):

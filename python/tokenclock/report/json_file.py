@@ -15,8 +15,13 @@ __all__ = ["append", "content", "write", "write_plain"]
 
 
 def content(result: Result, detailed: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What the file holds: the original's keys, the arrays of ``--save-detailed`` where given, and ``tokenclock``."""
+    """What the file holds: the original's keys, the arrays of ``--save-detailed`` where given, and ``tokenclock``.
+
+    benchmark.py wrote no JSON: of an offline run ``benchmark`` is the list of its lines, as mappings.
+    """
     native = result.to_dict()
+    if result.kind == "benchmark":
+        return {"benchmark": native["faces"]["benchmark"]["cases"], "tokenclock": native}
     return {**native["faces"]["serving"]["values"], **(detailed or {}), "tokenclock": native}
 
 
@@ -24,7 +29,7 @@ def write(result: Result, path: str | os.PathLike[str], detailed: Mapping[str, A
     """Write the file whole or not at all.
 
     Args:
-        result: of a serving run.
+        result: of any run.
         path: the file; its directory must exist.
         detailed: ``metrics.serving_face.detailed_arrays`` of the run, for ``--save-detailed``.
 
