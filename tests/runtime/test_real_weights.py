@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+
 from tokenclock.parallel import OneProcess
 from tokenclock.plan_benchmark import BenchmarkCase
 from tokenclock.runtime import transformers as runtimes
