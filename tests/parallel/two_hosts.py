@@ -35,7 +35,19 @@ class TwoHosts:
 
 def _inside(namespace: str, name: str, *, monotonic_s: int = 0) -> list[str]:
     clock = ["--time", "--monotonic", str(monotonic_s), "--fork"] if monotonic_s else []
-    return ["ip", "netns", "exec", namespace, "unshare", "--uts", *clock, "sh", "-c", f'hostname {name}; exec "$@"', "-"]
+    return [
+        "ip",
+        "netns",
+        "exec",
+        namespace,
+        "unshare",
+        "--uts",
+        *clock,
+        "sh",
+        "-c",
+        f'hostname {name}; exec "$@"',
+        "-",
+    ]
 
 
 @contextlib.contextmanager

@@ -25,10 +25,13 @@ def gpu_of(runtime: Runtime, local_rank: int) -> dict[str, Any] | None:
     device = str(runtime.model.details.get("device") or ("cpu" if runtime.cuda_stream is None else "cuda"))
     if device.startswith("cpu") or importlib.util.find_spec(_FACTS) is None:
         return None
-    cuda = importlib.import_module(_FACTS)
-    index = cuda.visible_index(local_rank)
-    facts = None if index is None else cuda.device_facts(index)
+    index = _cuda().visible_index(local_rank)
+    facts = None if index is None else _cuda().device_facts(index)
     return None if facts is None else dataclasses.asdict(facts)
+
+
+def _cuda() -> Any:
+    return importlib.import_module(_FACTS)
 
 
 def peak_bytes(ranks: Sequence[Mapping[str, Any]]) -> int | None:
@@ -42,14 +45,14 @@ class GpuWatch:
 
     Args:
         interval_ms: between two samples.
-        devices: indices of the GPUs to sample; None: all of this host.
+        local_rank: place on this host, for the one GPU that the rank uses; None: every GPU that this process sees.
 
     Attributes:
         unavailable: why there are no figures; None where there are.
     """
 
-    def __init__(self, interval_ms: float, devices: Sequence[int] | None = None) -> None:
-        self._interval_ms, self._devices = interval_ms, devices
+    def __init__(self, interval_ms: float, local_rank: int | None = None) -> None:
+        self._interval_ms, self._local_rank = interval_ms, local_rank
         self._monitor: Any = None
         self.unavailable: str | None = "not sampled"
 
@@ -59,7 +62,9 @@ class GpuWatch:
         elif importlib.util.find_spec(_SAMPLER) is None:
             self.unavailable = "this version has no sampler"
         else:
-            monitor = importlib.import_module(_SAMPLER).GpuMemoryMonitor(self._interval_ms, devices=self._devices)
+            index = None if self._local_rank is None else _cuda().visible_index(self._local_rank)
+            devices = None if index is None else [index]
+            monitor = importlib.import_module(_SAMPLER).GpuMemoryMonitor(self._interval_ms, devices=devices)
             monitor.start()
             self._monitor, self.unavailable = monitor, monitor.unavailable
         return self
@@ -81,9 +86,9 @@ class GpuWatch:
 
     def end(self) -> dict[str, Any] | None:
         """The case is over: its figures, JSON-ready."""
-        return None if self._monitor is None else dataclasses.asdict(self._monitor.end())
+        return None if self._monitor is None else dict(self._monitor.end().to_dict())
 
     def stop(self) -> dict[str, Any] | None:
         """The run is over: its figures, JSON-ready. Afterwards there are none."""
         monitor, self._monitor = self._monitor, None
-        return None if monitor is None else dataclasses.asdict(monitor.stop())
+        return None if monitor is None else dict(monitor.stop().to_dict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
 from tokenclock.offline.watcher import Opening, Watcher
 from tokenclock.parallel import World, connect
 from tokenclock.parallel.clock_offset import measure_offsets
+from tokenclock.parallel.launch import detect
 from tokenclock.parallel.notes import notes_of_others
 from tokenclock.parallel.outlive import outlive
 from tokenclock.plan_benchmark import BenchmarkPlan
@@ -77,12 +79,24 @@ def run_benchmark(
         UsageError: bad input, or no such model.
         MeasurementError: the model does not load, or its runtime is not installed.
     """
-    started = datetime.now(timezone.utc)
-    if runtime is None:
-        if plan.engine_dir is None:
-            raise UsageError("a plan without engine_dir needs a runtime: run_benchmark(plan, runtime=...)")
-        choose_runtime(plan.engine_dir, plan.model.runtime)
-    world = connect()
+    if runtime is None and plan.engine_dir is None:
+        raise UsageError("a plan without engine_dir needs a runtime: run_benchmark(plan, runtime=...)")
+    name = runtime.name if runtime is not None else choose_runtime(str(plan.engine_dir), plan.model.runtime)
+    with GpuWatch(plan.output.gpu_sampling_interval_ms, _place_on_host(runtime, name)) as gpu:  # before MPI comes in
+        return _run_in_world(plan, runtime, watcher or Watcher(), say, ends_process, gpu)
+
+
+def _place_on_host(runtime: Runtime | None, name: str) -> int | None:
+    """The local rank whose GPU is to be watched; None where the work runs on any of them, or there is one rank."""
+    launch = detect(os.environ)
+    leads = name == "trtllm-llm" if runtime is None else runtime.ranks == "leader"
+    return None if leads or launch is None else launch.local_rank
+
+
+def _run_in_world(
+    plan: BenchmarkPlan, runtime: Runtime | None, watcher: Watcher, say: Say, ends_process: bool, gpu: GpuWatch
+) -> Result:
+    started, world = datetime.now(timezone.utc), connect()
 
     def voice(line: str) -> None:
         if world.rank == 0:
@@ -90,14 +104,13 @@ def run_benchmark(
 
     _require_one_plan(plan, world)
     _prepare_files(plan, world)
-    with GpuWatch(plan.output.gpu_sampling_interval_ms) as gpu:
-        loaded, load_ns = _load(plan, world) if runtime is None else (runtime, None)
-        gpu.mark_loaded()
-        try:
-            return _Run(plan, loaded, load_ns, world, gpu, watcher or Watcher(), voice, started).result(ends_process)
-        finally:
-            if runtime is None:
-                loaded.close()
+    loaded, load_ns = _load(plan, world) if runtime is None else (runtime, None)
+    gpu.mark_loaded()
+    try:
+        return _Run(plan, loaded, load_ns, world, gpu, watcher, voice, started).result(ends_process)
+    finally:
+        if runtime is None:
+            loaded.close()
 
 
 def options_of(plan: BenchmarkPlan) -> RuntimeOptions:
@@ -258,6 +271,8 @@ class _Run:
 
     def _say_first(self) -> None:
         runtime, world, plan = self._runtime, self._world, self._plan
+        for line in runtime.model.details.get("warnings", ()):
+            self._say(line)
         if runtime.ranks == "replica" and world.size > 1:
             self._say(
                 f"each of the {world.size} ranks runs a whole replica: latency is that of the slowest rank, "

@@ -42,6 +42,7 @@ class Sweep:
     records: list[IterationRecords] = field(default_factory=list)
     interrupted: bool = False
     has_device_times: bool = False
+    problems: list[str] = field(default_factory=list)
 
     @property
     def stopped(self) -> bool:
@@ -90,7 +91,10 @@ def run_sweep(around: Surroundings) -> Sweep:
 def _run_one(around: Surroundings, sweep: Sweep, case: BenchmarkCase) -> None:
     runtime, world, plan = around.runtime, around.world, around.plan
     stamps = plan.loop.streaming and runtime.streams
-    device = device_timer(runtime.cuda_stream, (case.output_len or 0) if stamps else 0)
+    device, problem = device_timer(runtime.cuda_stream, (case.output_len or 0) if stamps else 0)
+    if problem is not None and problem not in sweep.problems:
+        sweep.problems.append(problem)
+        around.say(problem)
     iterations = Iterations(case, world.rank, around.epoch_ns, stamps_steps=stamps, device=device)
     run, n_logged = CaseRun(case, iterations), 0
     status = "measured"

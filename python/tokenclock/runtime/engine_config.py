@@ -100,6 +100,7 @@ class EngineDirectory:
             precision=pretrained.get("dtype"),
             quantization=_quantization(self.main.pretrained.get("quantization") or {}),
             details={
+                "device": "cuda",
                 "architecture": pretrained.get("architecture"),
                 "engine_bytes": sum(path.stat().st_size for path in files),
                 "engine_version": self.main.version,
