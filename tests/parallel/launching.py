@@ -55,9 +55,7 @@ def debian_launcher() -> Launcher:
     libraries = sorted(Path("/usr/lib").glob("*/libmpi.so.40"))
     if mpirun is None or not libraries:
         pytest.skip("Debian's Open MPI is not installed: apt install openmpi-bin")
-    return Launcher(
-        "Debian's Open MPI", (mpirun, "--oversubscribe"), _AS_ROOT | {"MPI4PY_LIBMPI": str(libraries[0])}
-    )
+    return Launcher("Debian's Open MPI", (mpirun, "--oversubscribe"), _AS_ROOT | {"MPI4PY_LIBMPI": str(libraries[0])})
 
 
 LAUNCHERS = {"pypi": pypi_launcher, "debian": debian_launcher}

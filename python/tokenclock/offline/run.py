@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import sys
 import tempfile
@@ -19,12 +20,13 @@ from tokenclock.iteration_log import IterationLog
 from tokenclock.iteration_records import concatenate
 from tokenclock.metrics.benchmark_face import benchmark_keys
 from tokenclock.offline.agreement import CaseFailed, CaseRefused, together
-from tokenclock.offline.memory import MemoryWatch
+from tokenclock.offline.gpu import GpuWatch, gpu_of
 from tokenclock.offline.overhead import Overhead, measure_overhead
 from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
 from tokenclock.offline.watcher import Opening, Watcher
 from tokenclock.parallel import World, connect
 from tokenclock.parallel.clock_offset import measure_offsets
+from tokenclock.parallel.launch import detect
 from tokenclock.parallel.notes import notes_of_others
 from tokenclock.parallel.outlive import outlive
 from tokenclock.plan_benchmark import BenchmarkPlan
@@ -38,6 +40,9 @@ from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Runtime
 
 __all__ = ["options_of", "run_benchmark"]
+
+# of runtimes and ranks; which of them are installed, and in which version, is in every result
+_PACKAGES = ("ctranslate2", "torch", "transformers", "tensorrt-llm", "mpi4py", "nvidia-ml-py")
 
 Say = Callable[[str], None]
 
@@ -74,12 +79,24 @@ def run_benchmark(
         UsageError: bad input, or no such model.
         MeasurementError: the model does not load, or its runtime is not installed.
     """
-    started = datetime.now(timezone.utc)
-    if runtime is None:
-        if plan.engine_dir is None:
-            raise UsageError("a plan without engine_dir needs a runtime: run_benchmark(plan, runtime=...)")
-        choose_runtime(plan.engine_dir, plan.model.runtime)
-    world = connect()
+    if runtime is None and plan.engine_dir is None:
+        raise UsageError("a plan without engine_dir needs a runtime: run_benchmark(plan, runtime=...)")
+    name = runtime.name if runtime is not None else choose_runtime(str(plan.engine_dir), plan.model.runtime)
+    with GpuWatch(plan.output.gpu_sampling_interval_ms, _place_on_host(runtime, name)) as gpu:  # before MPI comes in
+        return _run_in_world(plan, runtime, watcher or Watcher(), say, ends_process, gpu)
+
+
+def _place_on_host(runtime: Runtime | None, name: str) -> int | None:
+    """The local rank whose GPU is to be watched; None where the work runs on any of them, or there is one rank."""
+    launch = detect(os.environ)
+    leads = name == "trtllm-llm" if runtime is None else runtime.ranks == "leader"
+    return None if leads or launch is None else launch.local_rank
+
+
+def _run_in_world(
+    plan: BenchmarkPlan, runtime: Runtime | None, watcher: Watcher, say: Say, ends_process: bool, gpu: GpuWatch
+) -> Result:
+    started, world = datetime.now(timezone.utc), connect()
 
     def voice(line: str) -> None:
         if world.rank == 0:
@@ -87,14 +104,13 @@ def run_benchmark(
 
     _require_one_plan(plan, world)
     _prepare_files(plan, world)
-    with MemoryWatch(10.0) as memory:
-        loaded, load_ns = _load(plan, world) if runtime is None else (runtime, None)
-        memory.mark_loaded()
-        try:
-            return _Run(plan, loaded, load_ns, world, memory, watcher or Watcher(), voice, started).result(ends_process)
-        finally:
-            if runtime is None:
-                loaded.close()
+    loaded, load_ns = _load(plan, world) if runtime is None else (runtime, None)
+    gpu.mark_loaded()
+    try:
+        return _Run(plan, loaded, load_ns, world, gpu, watcher, voice, started).result(ends_process)
+    finally:
+        if runtime is None:
+            loaded.close()
 
 
 def options_of(plan: BenchmarkPlan) -> RuntimeOptions:
@@ -175,23 +191,25 @@ class _Run:
         runtime: Runtime,
         load_ns: int | None,
         world: World,
-        memory: MemoryWatch,
+        gpu: GpuWatch,
         watcher: Watcher,
         say: Say,
         started: datetime,
     ) -> None:
         self._plan, self._runtime, self._load_ns, self._world = plan, runtime, load_ns, world
-        self._memory, self._watcher, self._started = memory, watcher, started
+        self._gpu, self._watcher, self._started = gpu, watcher, started
         self._say_aloud, self._notes = say, list[str]()
         self._model = dataclasses.asdict(runtime.model)
         self._world_size = int(self._model["details"].get("world_size") or world.size)
-        self._compute_cap: str | None = None
+        gpu_facts = gpu_of(runtime, world.local_rank)
+        self._compute_cap: str | None = None if gpu_facts is None else gpu_facts["compute_cap"]
         self._epoch_ns = now_ns()
         offset = measure_offsets(world, stamp=now_ns)[world.rank]
         self._ranks = world.gather_all(
             {
                 "host": world.host,
                 "local_rank": world.local_rank,
+                "gpu": gpu_facts,
                 "epoch_ns": self._epoch_ns,
                 "clock_offset_ns": offset.offset_ns,
                 "clock_uncertainty_ns": offset.uncertainty_ns,
@@ -226,7 +244,7 @@ class _Run:
                     self._compute_cap,
                     self._epoch_ns,
                     overhead,
-                    self._memory,
+                    self._gpu,
                     log,
                     self._watcher,
                     self._say,
@@ -234,7 +252,7 @@ class _Run:
                     lambda sweep: self._write_result(sweep, overhead),
                 )
             )
-            gpus, notes = world.gather(self._memory.stop()), world.gather(self._notes)
+            gpus, notes = world.gather(self._gpu.stop()), world.gather(self._notes)
             if notes is not None:
                 for line in notes_of_others(notes, [str(rank["host"]) for rank in self._ranks]):
                     self._say(line)
@@ -243,6 +261,8 @@ class _Run:
                     outlive(lambda: self._write_files(result, sweep, log))
                 else:
                     self._write_files(result, sweep, log)
+        if world.size == 1:
+            return result
         return Result.from_dict(world.broadcast(result.to_dict() if world.rank == 0 else {}))
 
     def _say(self, line: str) -> None:
@@ -251,6 +271,8 @@ class _Run:
 
     def _say_first(self) -> None:
         runtime, world, plan = self._runtime, self._world, self._plan
+        for line in runtime.model.details.get("warnings", ()):
+            self._say(line)
         if runtime.ranks == "replica" and world.size > 1:
             self._say(
                 f"each of the {world.size} ranks runs a whole replica: latency is that of the slowest rank, "
@@ -309,11 +331,11 @@ class _Run:
             },
             ranks={"world_size": self._world_size, "n": world.size, "kind": self._runtime.ranks, "of": self._ranks},
             loop=dataclasses.asdict(overhead),
-            environment=environment.collect(),
+            environment=environment.collect(_PACKAGES),
             notes=self._notes,
             created=self._started,
             incomplete=incomplete,
-            gpu={"ranks": known} if known else {"unavailable": self._memory.unavailable},
+            gpu={"ranks": known} if known else {"unavailable": self._gpu.unavailable},
         )
 
     def _write_result(self, sweep: Sweep, overhead: Overhead) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -38,15 +37,15 @@ def choose_runtime(directory: str, runtime: str | None) -> str:
         UsageError: an unknown name, no such directory, or a directory that holds nothing a runtime knows.
     """
     if runtime is not None:
-        if runtime not in _present():
-            raise UsageError(f"--runtime must be one of {', '.join(_present())}, got {shown(runtime)}")
+        if runtime not in RUNTIMES:
+            raise UsageError(f"--runtime must be one of {', '.join(RUNTIMES)}, got {shown(runtime)}")
         if runtime != "null" and not directory.startswith(TINY_PREFIX):
             _require_directory(directory)
         return runtime
     if directory.startswith(TINY_PREFIX):
         return "ctranslate2"
     _require_directory(directory)
-    for name in _present():
+    for name in RUNTIMES:
         if _module(name).recognises(directory):
             return name
     raise UsageError(
@@ -71,11 +70,6 @@ def find_runtime(directory: str, family: str, *, runtime: str | None, options: R
     """
     loaded: Runtime = _module(choose_runtime(directory, runtime)).load(directory, family, options, world)
     return loaded
-
-
-def _present() -> list[str]:
-    """The runtimes that this installation has a module for."""
-    return [name for name, module in RUNTIMES.items() if importlib.util.find_spec(module) is not None]
 
 
 def _module(name: str) -> ModuleType:
