@@ -53,7 +53,7 @@ class Result:
         probes: the one-token requests beside the load; None when none were asked.
         cases: of an offline run: one entry per case of the plan, see ``result_benchmark.case_entry``.
         model: of an offline run: what the runtime says of the model, its limits, and how long loading took.
-        ranks: of an offline run: world size, what several ranks do, host and local rank of each.
+        ranks: world size, what several ranks do, host, local rank and clock of each; None for a load test of one process.
         loop: of an offline run: what the loop itself costs, in ns.
         gpu: memory, power and clocks of the GPUs; None where they were not sampled.
     """
@@ -173,6 +173,7 @@ def build_result(
     incomplete: bool = False,
     server: Mapping[str, Any] | None = None,
     probes: Mapping[str, Any] | None = None,
+    ranks: Mapping[str, Any] | None = None,
 ) -> Result:
     """Put a run together.
 
@@ -188,6 +189,7 @@ def build_result(
         incomplete: the run was interrupted.
         server: ``commands``, ``spec_decode``, ``energy``, ``time_breakdown``; None when the server was not asked.
         probes: ``metrics.probes.summarise_probes``.
+        ranks: where several ranks were one client: host, clock and quality of each; None for one process.
     """
     local = created.astimezone()
     spans = summary.durations
@@ -221,6 +223,7 @@ def build_result(
         faces={"serving": serving_face(summary, facts, local, extra_values(facts, probes, server))},
         server=server,
         probes=probes,
+        ranks=ranks,
     )
 
 

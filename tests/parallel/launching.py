@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,14 +75,21 @@ def launch(
     arguments: Sequence[str],
     *,
     interrupt_when: Path | None = None,
+    kill_rank: tuple[int, Path] | None = None,
     flags: Sequence[str] = (),
+    before: Sequence[str] = (),
     **variables: str,
 ) -> Ended:
     """Run Python with `arguments` as `n` ranks to its end; everything it started is ended at the latest after a minute.
 
     interrupt_when: a file; as soon as it is there mpirun gets SIGINT, as by Ctrl-C at a terminal.
+    kill_rank: a rank and a file; as soon as that is there the rank gets SIGKILL.
+    flags: of mpirun.
+    before: what each rank runs in place of Python, with Python's command line behind it.
     """
-    command = [*launcher.command, *flags, "-n", str(n), sys.executable, *arguments]
+    command = [*launcher.command, *flags, "-n", str(n), *before, sys.executable, *arguments]
+    mark = f"TOKENCLOCK_LAUNCH_UNDER_TEST={uuid.uuid4()}"
+    variables |= dict([mark.split("=")])
     began_s = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
@@ -91,6 +100,9 @@ def launch(
             if interrupt_when is not None:
                 wait_for(interrupt_when, process)
                 process.send_signal(signal.SIGINT)
+            if kill_rank is not None:
+                wait_for(kill_rank[1], process)
+                os.kill(process_of_rank(kill_rank[0], mark), signal.SIGKILL)
             process.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
             pytest.fail(f"{' '.join(command)} did not end within {LIMIT_S} s")
@@ -102,6 +114,19 @@ def launch(
         err.seek(0)
         said = out.read().decode(errors="replace"), err.read().decode(errors="replace")
     return Ended(process.returncode, *said, time.monotonic() - began_s)
+
+
+def process_of_rank(rank: int, mark: str) -> int:
+    """The Python process that is `rank` of the launch with `mark` in its environment; no child of it."""
+    wanted = {f"OMPI_COMM_WORLD_RANK={rank}".encode(), mark.encode()}
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if wanted <= set((place / "environ").read_bytes().split(b"\0")):
+                found[int(place.name)] = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+    ranks = [process for process, parent in found.items() if parent not in found]
+    assert len(ranks) == 1, f"rank {rank} is {ranks}"
+    return ranks[0]
 
 
 def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:

@@ -145,10 +145,6 @@ class MpiWorld:
     # --- what goes on without ranks that were lost ---------------------------------------------------------------
 
     def collect(self, value: T) -> list[T | None] | None:
-        """Like `gather`, but a rank that was lost leaves None in its place and nobody waits for it.
-
-        Ranks survive the loss of another where MPI lets them: `mpirun --with-ft ulfm` of Open MPI 5.
-        """
         if self.rank != 0:
             self._send(value, 0)
             return None
@@ -161,7 +157,6 @@ class MpiWorld:
         return values
 
     def hand_out(self, value: T) -> T:
-        """Like `broadcast`, past ranks that were lost."""
         if self.rank != 0:
             return self._receive(0)  # type: ignore[no-any-return]
         for rank in range(1, self.size):

@@ -50,6 +50,15 @@ class World(Protocol):
     def gather_all(self, value: T) -> list[T]:
         """Everybody's values in the order of ranks, on every rank."""
 
+    def collect(self, value: T) -> list[T | None] | None:
+        """Like `gather`, but a rank that was lost leaves None in its place and nobody waits for it.
+
+        Ranks survive the loss of another where MPI lets them: `mpirun --with-ft ulfm` of Open MPI 5.
+        """
+
+    def hand_out(self, value: T) -> T:
+        """Like `broadcast`, past ranks that were lost."""
+
     def abort(self, exit_code: int) -> None:
         """End every rank now with this code; does not return under MPI. Whoever calls it has said why on stderr."""
 
@@ -74,6 +83,12 @@ class OneProcess:
 
     def gather_all(self, value: T) -> list[T]:
         return [value]
+
+    def collect(self, value: T) -> list[T | None] | None:
+        return [value]
+
+    def hand_out(self, value: T) -> T:
+        return value
 
     def abort(self, exit_code: int) -> None:
         raise SystemExit(exit_code)
