@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -114,11 +115,11 @@ def run_serving(
         def finish_from_logs() -> None:
             """In place of a rank 0 that was killed."""
             parts = ranks.from_logs(place) if place is not None else []
-            if any(part.part is not None for part in parts):
+            if any(part.facts["n_seen"] for part in parts):
                 say("tokenclock serving: ended from outside; keeping what the event logs hold")
                 finish(parts, Findings(), None)
 
-        with ranks.guarded(finish_from_logs, needed=path is not None):
+        with ranks.guarded(finish_from_logs, needed=path is not None) as done:
             own_records, findings, probe_columns = _measure(
                 own_plan, own_workload, addresses, count_tokens, observer, ranks
             )
@@ -126,6 +127,7 @@ def run_serving(
                 log.finish(own_records, incomplete=bool(own_records.client["interrupted"]))
             parts = ranks.collect(own_records, place)
             result = None if parts is None else finish(parts, findings, probe_columns)
+            done()
         handed, whole = ranks.hand_out((result.to_dict() if result is not None and ranks.several else {}, whole))
         result = result or Result.from_dict(handed)
         if place is not None and plan.output.save_events is None:
@@ -237,7 +239,7 @@ def _log_place(plan: ServingPlan, path: Path | None) -> Path | None:
 
 def _open_log(plan: ServingPlan, workload: Workload, place: Path, ranks: Ranks) -> EventLog:
     if plan.output.save_events is None:
-        ranks.clear_log(place)
+        shutil.rmtree(ranks.log_directory(place), ignore_errors=True)
     asked: dict[str, Any] = {"isl_requested": workload.isl_requested, "osl_requested": workload.osl_requested}
     if workload.lora_index is not None:
         asked["lora"] = workload.lora_index

@@ -206,15 +206,14 @@ def test_two_hosts_are_one_client(lost: bool, tmp_path: Path) -> None:
     with two_hosts(tmp_path, monotonic_s=0 if lost else 7000) as hosts, said.open("w") as out:
         command = [sys.executable, "-m", "tokenclock", "paced-server", "--host", ADDRESSES[0], "--port", "8000",
                    "--ttft-ms", "50", "--itl-ms", "100" if lost else "5"]  # fmt: skip
-        paced = subprocess.Popen(hosts.on(0, *command), stdout=out, stderr=out, stdin=subprocess.PIPE)
-        try:
+        with subprocess.Popen(hosts.on(0, *command), stdout=out, stderr=out, stdin=subprocess.PIPE) as paced:
             flags = ["--max-concurrency", "4", "--ready-check-timeout-sec", "20"]
             arguments = serving(f"http://{ADDRESSES[0]}:8000", path, *flags, n_prompts=40)
             options: dict[str, Any] = {"kill_rank": (1, part), "flags": ULFM} if lost else {}
-            ended = launch(hosts.launcher, 2, arguments, **options)
-        finally:
-            paced.terminate()
-            paced.wait(10)
+            try:
+                ended = launch(hosts.launcher, 2, arguments, **options)
+            finally:
+                paced.terminate()
     assert ended.returncode == (3 if lost else 0), ended.stderr
     result, records = read(path)
     assert result.ranks is not None

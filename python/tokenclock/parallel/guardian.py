@@ -18,8 +18,9 @@ __all__ = ["guarded"]
 
 
 @contextlib.contextmanager
-def guarded(finish: Callable[[], None]) -> Iterator[None]:
-    """While the block runs, a process waits that calls `finish` if this one dies in it.
+def guarded(finish: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """While the block runs, a process waits that calls `finish` if this one dies or leaves the block before it called
+    the function given, which says that the work is done.
 
     `finish` runs with everything this process knew as the block began. It must not speak to other ranks or to a device;
     every descriptor but those of the standard streams is closed there.
@@ -34,11 +35,14 @@ def guarded(finish: Callable[[], None]) -> Iterator[None]:
     if child == 0:
         _guard(read_end, finish)
     os.close(read_end)
-    try:
-        yield
-    finally:
+
+    def done() -> None:
         with contextlib.suppress(OSError):  # it may have been killed itself
             os.write(write_end, b".")
+
+    try:
+        yield done
+    finally:
         os.close(write_end)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(child, 0)

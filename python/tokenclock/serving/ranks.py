@@ -87,7 +87,8 @@ class Ranks:
         """Rank 0 says it at once; what others say comes at the end, where it is news."""
         self._notes.append(line)
         if self.is_first:
-            self._say_aloud(line)
+            with suppress(*([OSError] if self.several else [])):  # a launcher that was told to end no longer listens
+                self._say_aloud(line)
 
     def same(self, value: T) -> T:
         """Rank 0's value."""
@@ -130,7 +131,7 @@ class Ranks:
         return place / f"rank-{self._world.rank if rank is None else rank:04d}" if self.several else place
 
     def clear_log(self, place: Path) -> None:
-        """Take this rank's own log away, and the place with the last of them."""
+        """Take this rank's own log away; the place goes with the last of them."""
         shutil.rmtree(self.log_directory(place), ignore_errors=True)
         with suppress(OSError):
             place.rmdir()
@@ -149,7 +150,7 @@ class Ranks:
                 measure_offsets(self._world, stamp=now_ns)
             return None
         for line in notes_of_others([own or [] for own in notes or []], self._hosts):
-            self._say_aloud(line)
+            self.say(line)
         if self._still_all(gathered):
             after = measure_offsets(self._world, stamp=now_ns)
             self._offsets = [between(*pair) for pair in zip(self._offsets, after, strict=True)]
@@ -166,13 +167,14 @@ class Ranks:
         return [self._from_log(rank, place, "ended from outside") for rank in range(self._world.size)]
 
     @contextmanager
-    def guarded(self, finish: Callable[[], None], *, needed: bool) -> Iterator[None]:
-        """On rank 0 of several, where `needed`: should this process be killed within the block, `finish` is called."""
+    def guarded(self, finish: Callable[[], None], *, needed: bool) -> Iterator[Callable[[], None]]:
+        """On rank 0 of several, where `needed`: should this process end before it calls the function given, `finish` is
+        called in its place."""
         if self.several and self.is_first and needed:
-            with guarded(finish):
-                yield
+            with guarded(finish) as done:
+                yield done
         else:
-            yield
+            yield lambda: None
 
     def hand_out(self, value: T) -> T:
         """Rank 0's value, on every rank that is still there."""
