@@ -63,13 +63,6 @@ BENCHMARK_THRESHOLDS: dict[str, Threshold] = {
         "raise --max-duration",
         shown="{:.0f}",
     ),
-    "stamps_lost": Threshold(
-        0,
-        None,
-        "{value} stamps of steps had no room",
-        "report this: the runtime generates more than asked",
-        shown="{:.0f}",
-    ),
     "samples": Threshold(
         0,
         0,
@@ -90,7 +83,6 @@ class CaseFindings:
         numbers: None unless measured.
         ended_by: ``minimums``, ``max_duration`` or ``interrupt``; None unless it ran.
         short_of_runs: it ended before --num_runs timed iterations.
-        n_stamps_lost: stamps of steps that had no room.
     """
 
     label: str
@@ -98,7 +90,6 @@ class CaseFindings:
     numbers: CaseNumbers | None = None
     ended_by: str | None = None
     short_of_runs: bool = False
-    n_stamps_lost: int = 0
 
 
 def assess_benchmark(
@@ -143,9 +134,6 @@ def assess_benchmark(
             checks.append(_judge(tag, abs(worst), {"case": label, "value": worst, "n_cases": n_over}))
     cut = sum(case.ended_by == "max_duration" and case.short_of_runs for case in measured)
     checks.append(_judge("cut_short", cut))
-    lost = sum(case.n_stamps_lost for case in measured)
-    if lost:
-        checks.append(_judge("stamps_lost", lost))
     marks = tuple(
         SampleMark(f"latency, {case.label}", percentile, case.numbers.n, samples_needed(percentile))
         for case in measured

@@ -19,7 +19,6 @@ from tokenclock.runtime.protocol import IterationOutcome, Runtime
 __all__ = ["Iterations"]
 
 _CHUNK_ROWS = 256  # rows of one recorder; a new one is made between iterations
-_SPARE_STEPS = 8  # a runtime that generates more than it was asked for is still seen to
 _TIMES = ("t_start_ns", "t_done_ns", "setup_ns", "device_ns")
 _COUNTS = ("osl_min", "osl_max", "n_tokens", "ran_together", "phase")
 
@@ -46,7 +45,8 @@ class Iterations:
     ) -> None:
         self._case, self._rank, self._epoch_ns = case, rank, epoch_ns
         self._device = device
-        self._max_steps = (case.output_len or 0) + _SPARE_STEPS if stamps_steps else 0
+        # a runtime that generates more than it was asked for is still seen to; the room costs nothing until it is used
+        self._max_steps = 4 * (case.output_len or 0) + 256 if stamps_steps else 0
         self._recorder: TokenRecorder | None = None
         self._row_of_recorder = _CHUNK_ROWS
         self._values = {name: array("q") for name in (*_TIMES, *_COUNTS)}
@@ -55,7 +55,6 @@ class Iterations:
         self._steps: list[npt.NDArray[np.int64]] = []
         self._device_steps: list[npt.NDArray[np.int64]] = []
         self._lengths: tuple[Any, tuple[int, int, int]] = (None, (-1, -1, -1))
-        self.n_lost_stamps = 0
         self.details: Mapping[str, Any] = {}
         """What the runtime said of the last iteration."""
 
@@ -63,7 +62,11 @@ class Iterations:
         return len(self._n_steps)
 
     def time(self, runtime: Runtime, phase: int) -> int:
-        """Run one iteration and keep its row; returns its latency in ns. Whatever the runtime raises passes through."""
+        """Run one iteration and keep its row; returns its latency in ns. Whatever the runtime raises passes through.
+
+        Raises:
+            OverflowError: the runtime stamped more than four times as many steps as it was asked for.
+        """
         row = self._next_row() if self._max_steps else None
         device, on_step = self._device, row.stamp if row is not None else None
         if device is None:
@@ -84,7 +87,6 @@ class Iterations:
         self._n_steps.append(len(stamps))
         self._steps.append(np.asarray(stamps) - self._epoch_ns)
         self._device_steps.append(_fitted(device_steps, len(stamps)))
-        self.n_lost_stamps += row.n_lost if row is not None else 0
         return t_done_ns - t_start_ns
 
     def records(self, begin: int = 0) -> IterationRecords:

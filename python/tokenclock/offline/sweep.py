@@ -224,7 +224,6 @@ def _note(
             numbers,
             None if run is None else run.ended_by,
             numbers is not None and numbers.n < plan.loop.num_runs,
-            0 if run is None else run.iterations.n_lost_stamps,
         )
     )
     if status == "failed":
@@ -244,7 +243,6 @@ def _run_facts(run: CaseRun) -> Mapping[str, Any]:
         "phase": run.phase,
         "ended_by": run.ended_by,
         "prepare_ns": run.prepare_ns,
-        "n_stamps_lost": run.iterations.n_lost_stamps,
         "details": dict(run.iterations.details),
     }
 
