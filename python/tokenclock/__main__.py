@@ -35,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(arguments)
     except TokenclockError as error:
-        print(f"{prefix}: {' '.join(str(error).splitlines())}", file=sys.stderr)
         code = error.exit_code
+        _say_end(prefix, " ".join(str(error).splitlines()), code, error)
     except MemoryError as error:
-        print(f"{prefix}: out of memory{_said(error)}; ask for less, or run it where there is more", file=sys.stderr)
         code = 1
+        _say_end(prefix, f"out of memory{_said(error)}; ask for less, or run it where there is more", code, error)
     except KeyboardInterrupt:
         code = 130
     except SystemExit as end:  # of --help
@@ -47,6 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of what the command had yet to print has gone: as a shell counts SIGPIPE
         code = 141
     return code or show(prefix)
+
+
+def _say_end(prefix: str, line: str, exit_code: int, error: BaseException) -> None:
+    """One line on stderr, for all ranks of a run together."""
+    from tokenclock.parallel.ending import end_with
+    from tokenclock.parallel.world import RankLost
+
+    end_with(prefix, line, exit_code, about_another=isinstance(error, RankLost))
 
 
 def _said(error: MemoryError) -> str:

@@ -9,11 +9,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from tokenclock import environment as environment_module
 from tokenclock.hdr import HdrHistogram
 from tokenclock.metrics.benchmark_face import benchmark_keys
 from tokenclock.metrics.offline_case import CaseNumbers, Series
 from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
+from tokenclock.metrics.ranks import merge_histograms
 from tokenclock.metrics.summary import percentile_label, samples_needed
 from tokenclock.plan_benchmark import BenchmarkCase, BenchmarkPlan
 from tokenclock.quality import Quality
@@ -68,8 +72,7 @@ def case_entry(
 
 
 def _measured(numbers: CaseNumbers) -> dict[str, Any]:
-    histogram = HdrHistogram()
-    histogram.record_many(numbers.latency_ns)
+    of_ranks = merge_histograms([_histogram(own) for own in numbers.ranks.latency_ns])
     return {
         "n": numbers.n,
         "n_warm_up": numbers.n_warm_up,
@@ -80,17 +83,28 @@ def _measured(numbers: CaseNumbers) -> dict[str, Any]:
         "ranks": {
             **{key: getattr(numbers.ranks, key) for key in ("n", "mean_ns", "slowest")},
             "skew": _series("rank_skew", numbers.ranks.skew),
+            "histogram": _coded("latency of every rank", of_ranks),
         },
         "drift": dataclasses.asdict(numbers.drift),
         "n_not_together": numbers.n_not_together,
         "phases": {name: _plain_series(series) for name, series in numbers.phases.items()},
-        "histogram": {"of": "latency", "unit": "ns", "n_lost": histogram.n_lost, "hdr": histogram.encode()},
+        "histogram": _coded("latency", _histogram(numbers.latency_ns)),
         "too_few_samples": [
             {"percentile": percentile, "needed": samples_needed(percentile)}
             for percentile in numbers.series["latency"].distribution.percentiles["rank"]
             if numbers.n < samples_needed(percentile)
         ],
     }
+
+
+def _histogram(values: npt.NDArray[np.int64]) -> HdrHistogram:
+    histogram = HdrHistogram()
+    histogram.record_many(values)
+    return histogram
+
+
+def _coded(of: str, histogram: HdrHistogram) -> dict[str, Any]:
+    return {"of": of, "unit": "ns", "n_lost": histogram.n_lost, "hdr": histogram.encode()}
 
 
 def _series(tag: str, series: Series) -> dict[str, Any]:

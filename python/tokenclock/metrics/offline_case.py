@@ -68,12 +68,14 @@ class RankNumbers:
         mean_ns: mean latency of each rank, in their order.
         slowest: how many iterations each rank was the slowest in.
         skew: slowest - fastest rank, per iteration.
+        latency_ns: (n, iterations) of each rank.
     """
 
     n: int
     mean_ns: tuple[float, ...]
     slowest: tuple[int, ...]
     skew: Series
+    latency_ns: Array
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def case_numbers(records: IterationRecords, *, num_beams: int = 1, percentiles: 
             tuple(float(values.mean()) for values in latencies),
             tuple(int((slowest == rank).sum()) for rank in range(len(by_rank))),
             _series("rank_skew", latencies.max(axis=0) - latencies.min(axis=0), percentiles),
+            latencies,
         ),
         drift=drift(latencies.max(axis=0)),
         n_not_together=int((together == 0).sum()) if (together >= 0).any() else None,

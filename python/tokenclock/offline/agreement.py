@@ -13,7 +13,7 @@ from tokenclock.parallel import World
 
 __all__ = ["CaseFailed", "CaseRefused", "Turn", "agree", "describe", "failed_turn", "together"]
 
-_PATIENCE_S = 8.0
+_PATIENCE_S = 5.0
 
 
 class CaseFailed(Exception):
@@ -57,7 +57,7 @@ def agree(world: World, turn: Turn, *, lockstep: bool) -> Turn:
         world: every rank calls, each with its own turn.
         turn: this rank's.
         lockstep: the ranks' work depends on each other. Where this rank has an error and the others do not come to the
-            meeting in 8 s, they hang in a collective of the runtime: the whole run is ended, with the reason.
+            meeting in 5 s, they hang in a collective of the runtime: the whole run is ended, with the reason.
 
     Raises:
         CaseFailed, CaseRefused: on every rank, when any of them had an error.

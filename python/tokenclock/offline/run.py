@@ -13,7 +13,7 @@ from typing import Any
 
 from tokenclock import environment
 from tokenclock._core import now_ns
-from tokenclock.errors import MeasurementError, TokenclockError, UsageError
+from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.interrupts import deferred_interrupts
 from tokenclock.iteration_log import IterationLog
 from tokenclock.iteration_records import concatenate
@@ -24,6 +24,9 @@ from tokenclock.offline.overhead import Overhead, measure_overhead
 from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
 from tokenclock.offline.watcher import Opening, Watcher
 from tokenclock.parallel import World, connect
+from tokenclock.parallel.clock_offset import measure_offsets
+from tokenclock.parallel.notes import notes_of_others
+from tokenclock.parallel.outlive import outlive
 from tokenclock.plan_benchmark import BenchmarkPlan
 from tokenclock.quality_benchmark import assess_benchmark
 from tokenclock.report import iteration_columns_file, json_file
@@ -82,23 +85,16 @@ def run_benchmark(
         if world.rank == 0:
             say(f"tokenclock benchmark: {line}")
 
-    try:
-        _require_one_plan(plan, world)
-        _prepare_files(plan, world)
-        with MemoryWatch(10.0) as memory:
-            loaded, load_ns = _load(plan, world) if runtime is None else (runtime, None)
-            memory.mark_loaded()
-            try:
-                return _Run(plan, loaded, load_ns, world, memory, watcher or Watcher(), voice, started).result(
-                    ends_process
-                )
-            finally:
-                if runtime is None:
-                    loaded.close()
-    except TokenclockError as error:
-        if world.rank:  # rank 0 says it
-            raise SystemExit(error.exit_code) from error
-        raise
+    _require_one_plan(plan, world)
+    _prepare_files(plan, world)
+    with MemoryWatch(10.0) as memory:
+        loaded, load_ns = _load(plan, world) if runtime is None else (runtime, None)
+        memory.mark_loaded()
+        try:
+            return _Run(plan, loaded, load_ns, world, memory, watcher or Watcher(), voice, started).result(ends_process)
+        finally:
+            if runtime is None:
+                loaded.close()
 
 
 def options_of(plan: BenchmarkPlan) -> RuntimeOptions:
@@ -190,7 +186,17 @@ class _Run:
         self._model = dataclasses.asdict(runtime.model)
         self._world_size = int(self._model["details"].get("world_size") or world.size)
         self._compute_cap: str | None = None
-        self._ranks = world.gather_all({"host": world.host, "local_rank": world.local_rank})
+        self._epoch_ns = now_ns()
+        offset = measure_offsets(world, stamp=now_ns)[world.rank]
+        self._ranks = world.gather_all(
+            {
+                "host": world.host,
+                "local_rank": world.local_rank,
+                "epoch_ns": self._epoch_ns,
+                "clock_offset_ns": offset.offset_ns,
+                "clock_uncertainty_ns": offset.uncertainty_ns,
+            }
+        )
 
     def result(self, ends_process: bool) -> Result:
         """Run the sweep, write the files, return the result."""
@@ -218,7 +224,7 @@ class _Run:
                     world,
                     self._world_size,
                     self._compute_cap,
-                    now_ns(),
+                    self._epoch_ns,
                     overhead,
                     self._memory,
                     log,
@@ -228,10 +234,15 @@ class _Run:
                     lambda sweep: self._write_result(sweep, overhead),
                 )
             )
-            gpus = world.gather(self._memory.stop())
-            if world.rank == 0:
+            gpus, notes = world.gather(self._memory.stop()), world.gather(self._notes)
+            if notes is not None:
+                for line in notes_of_others(notes, [str(rank["host"]) for rank in self._ranks]):
+                    self._say(line)
                 result = self._result_of(sweep, overhead, gpus)
-                self._write_files(result, sweep, log)
+                if sweep.interrupted and world.size > 1:  # the launcher may be about to kill this process
+                    outlive(lambda: self._write_files(result, sweep, log))
+                else:
+                    self._write_files(result, sweep, log)
         return Result.from_dict(world.broadcast(result.to_dict() if world.rank == 0 else {}))
 
     def _say(self, line: str) -> None:
@@ -314,12 +325,12 @@ class _Run:
             return
         self._written(path, lambda: json_file.write(self._result_of(sweep, overhead, None, ended=False), path))
 
-    def _write_files(self, result: Result, sweep: Sweep, log: IterationLog | None) -> None:
+    def _write_files(self, result: Result, sweep: Sweep, log: IterationLog | None) -> int:
         path, whole = self._plan.output.json, True
         if log is not None:
             log.finish(incomplete=result.incomplete)
         if path is None:
-            return
+            return 0
         columns = columns_path(path)
         whole = self._written(path, lambda: json_file.write(result, path))
         whole &= self._written(columns, lambda: iteration_columns_file.write(concatenate(sweep.records), columns))
@@ -330,6 +341,7 @@ class _Run:
                 self._say_aloud(f"everything that was measured is kept in {self._temporary_log(path)}")
         if whole:
             self._say_aloud(f"result in {path}")
+        return 0 if whole else 1
 
     def _written(self, path: str | Path, write: Callable[[], None]) -> bool:
         try:

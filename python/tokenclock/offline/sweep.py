@@ -143,12 +143,14 @@ def _close(
     gpu: dict[str, Any] | None,
 ) -> None:
     """Gather what the ranks have and put the case into the sweep's lists; rank 0 tells the watcher."""
-    mine = (None if run is None else run.iterations.records(), gpu)
-    gathered = around.world.gather(mine)
+    gathered: list[tuple[IterationRecords, dict[str, Any] | None]] | None
+    if run is None:  # nobody has anything: no rank needs to be asked
+        gathered = [] if around.world.rank == 0 else None
+    else:
+        gathered = around.world.gather((run.iterations.records(), gpu))
     if gathered is None:
         return
-    parts = [part for part, _ in gathered if part is not None]
-    records = concatenate(parts)
+    records = concatenate(part for part, _ in gathered)
     sweep.records.append(records)
     numbers = None
     if status == "measured":

@@ -1,18 +1,31 @@
-"""The ranks of a run and what they say to each other; without MPI a world of one."""
+"""What a rank can say to the others, and the world of one in which it says it to itself."""
 
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-__all__ = ["OneProcess", "World", "connect"]
+from tokenclock.errors import TokenclockError
+
+__all__ = ["OneProcess", "RankLost", "World"]
 
 T = TypeVar("T")
 
 
+class RankLost(TokenclockError):
+    """Another rank ended while this one waited for it; ends the command with that rank's exit code, or 1."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code or 1
+
+
 class World(Protocol):
-    """All ranks of a run. Every method but the properties is called by all ranks together, in the same order."""
+    """All ranks of a run. Every method but the properties is called by all ranks together, in the same order.
+
+    A method that waits for the others raises RankLost when one of them has ended instead of coming.
+    """
 
     @property
     def rank(self) -> int: ...
@@ -48,7 +61,7 @@ class OneProcess:
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    host: str = platform.node()
+    host: str = field(default_factory=platform.node)
 
     def barrier(self) -> None:
         return None
@@ -64,8 +77,3 @@ class OneProcess:
 
     def abort(self, exit_code: int) -> None:
         raise SystemExit(exit_code)
-
-
-def connect() -> World:
-    """The world that this process was started in."""
-    return OneProcess()
