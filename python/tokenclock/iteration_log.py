@@ -132,5 +132,5 @@ def read(
 
 
 def _load(path: Path) -> IterationRecords:
-    with np.load(path, allow_pickle=False) as arrays:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
         return iterations_from_arrays(dict(arrays))

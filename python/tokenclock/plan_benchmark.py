@@ -149,6 +149,7 @@ class BenchmarkOutput:
     json: str | None = None  # the result as JSON; the columns lie beside it
     save_events: str | None = None  # directory of the event log
     percentiles: tuple[float, ...] = ()  # beside those that every result has
+    gpu_sampling_interval_ms: float = 10.0  # of memory and power of the GPUs; 0: none
     log_level: str = "error"
     dump_profile: bool = False
     dump_layer_info: bool = False
@@ -156,6 +157,14 @@ class BenchmarkOutput:
     def __post_init__(self) -> None:
         for percentile in self.percentiles:
             require(is_number(percentile) and 0 < percentile <= 100, "--percentiles", "numbers in (0, 100]", percentile)
+        require(
+            is_number(self.gpu_sampling_interval_ms)
+            and (self.gpu_sampling_interval_ms == 0 or 1 <= self.gpu_sampling_interval_ms <= 10_000),
+            "--gpu-sampling-interval",
+            "ms from 1 to 10000, or 0",
+            self.gpu_sampling_interval_ms,
+            "0 samples nothing",
+        )
         require(
             self.log_level in LOG_LEVELS, "--log_level", "one of " + ", ".join(LOG_LEVELS), self.log_level
         )  # fmt: skip

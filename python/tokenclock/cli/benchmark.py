@@ -81,6 +81,7 @@ def plan_from_args(args: argparse.Namespace) -> BenchmarkPlan:
             json=args.json,
             save_events=args.save_events,
             percentiles=args.percentiles,
+            gpu_sampling_interval_ms=args.gpu_sampling_interval,
             log_level=args.log_level,
             dump_profile=args.dump_profile,
             dump_layer_info=args.dump_layer_info,

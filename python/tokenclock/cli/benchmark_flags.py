@@ -204,11 +204,18 @@ def _add_output(parser: CommandParser) -> None:
         help="in the JSON, beside 50, 90, 95, 99 and 99.9",
     )
     add(
+        "--gpu-sampling-interval",
+        default=10.0,
+        type=words.number,
+        metavar="MS",
+        help="between two samples of memory and power of the GPUs, in ms; 0: none (default: 10)",
+    )
+    add(
         "--log_level",
         default="error",
         metavar="LEVEL",
-        help="verbose, info, warning, error or internal_error; info and verbose also print the latencies of each case on "
-        "stderr (default: error)",
+        help="verbose, info, warning, error or internal_error; info and verbose also print the latencies of each case "
+        "on stderr (default: error)",
     )
     add("--dump_profile", action="store_true", help="a second, layer-profiled pass per case, where the runtime has one")
     add("--dump_layer_info", action="store_true", help="what the engine says of each layer, where the runtime has it")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tokenclock.errors import UsageError
+from tokenclock.errors import TokenclockError, UsageError
 from tokenclock.parallel import World
 
 __all__ = ["CaseFailed", "CaseRefused", "Turn", "agree", "describe", "failed_turn", "together"]
@@ -18,6 +19,9 @@ _PATIENCE_S = 5.0
 
 class CaseFailed(Exception):
     """A rank failed in the case; the text is one line, with the rank where there are several."""
+
+    trace = ""
+    """The traceback on the rank that failed."""
 
 
 class CaseRefused(Exception):
@@ -33,17 +37,21 @@ class Turn:
         stop: this rank was told to stop (Ctrl-C).
         error: what went wrong, in one line; None where nothing did.
         refused: the error is a refusal (UsageError).
+        trace: traceback of the error.
     """
 
     goes_on: bool = True
     stop: bool = False
     error: str | None = None
     refused: bool = False
+    trace: str = ""
 
 
 def describe(error: BaseException) -> str:
     """One line: kind and text of an error, in plain words where memory ran out."""
     text = " ".join(str(error).split())
+    if isinstance(error, TokenclockError):
+        return text
     kind = type(error).__name__
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or kind == "OutOfMemoryError":
         return f"out of memory: {text}" if text else "out of memory"
@@ -70,9 +78,13 @@ def agree(world: World, turn: Turn, *, lockstep: bool) -> Turn:
         failed = next(((rank, other) for rank, other in enumerate(turns) if other.error is not None), None)
         if failed is not None:
             rank, other = failed
-            agreed = Turn(False, agreed.stop, f"rank {rank}: {other.error}", other.refused)
+            agreed = Turn(False, agreed.stop, f"rank {rank}: {other.error}", other.refused, other.trace)
+    if agreed.refused and agreed.error is not None:
+        raise CaseRefused(agreed.error)
     if agreed.error is not None:
-        raise CaseRefused(agreed.error) if agreed.refused else CaseFailed(agreed.error)
+        failure = CaseFailed(agreed.error)
+        failure.trace = agreed.trace
+        raise failure
     return agreed
 
 
@@ -93,8 +105,8 @@ def together(world: World, *, lockstep: bool) -> Iterator[None]:
 
 def failed_turn(error: Exception) -> Turn:
     """The turn of a rank that `error` struck."""
-    refused = isinstance(error, UsageError)
-    return Turn(False, error=str(error) if refused else describe(error), refused=refused)
+    trace = "".join(traceback.format_exception(error))
+    return Turn(False, error=describe(error), refused=isinstance(error, UsageError), trace=trace)
 
 
 @contextlib.contextmanager

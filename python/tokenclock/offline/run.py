@@ -19,7 +19,7 @@ from tokenclock.iteration_log import IterationLog
 from tokenclock.iteration_records import concatenate
 from tokenclock.metrics.benchmark_face import benchmark_keys
 from tokenclock.offline.agreement import CaseFailed, CaseRefused, together
-from tokenclock.offline.memory import MemoryWatch
+from tokenclock.offline.gpu import GpuWatch, gpu_of
 from tokenclock.offline.overhead import Overhead, measure_overhead
 from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
 from tokenclock.offline.watcher import Opening, Watcher
@@ -38,6 +38,9 @@ from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Runtime
 
 __all__ = ["options_of", "run_benchmark"]
+
+# of runtimes and ranks; which of them are installed, and in which version, is in every result
+_PACKAGES = ("ctranslate2", "torch", "transformers", "tensorrt-llm", "mpi4py", "nvidia-ml-py")
 
 Say = Callable[[str], None]
 
@@ -87,11 +90,11 @@ def run_benchmark(
 
     _require_one_plan(plan, world)
     _prepare_files(plan, world)
-    with MemoryWatch(10.0) as memory:
+    with GpuWatch(plan.output.gpu_sampling_interval_ms) as gpu:
         loaded, load_ns = _load(plan, world) if runtime is None else (runtime, None)
-        memory.mark_loaded()
+        gpu.mark_loaded()
         try:
-            return _Run(plan, loaded, load_ns, world, memory, watcher or Watcher(), voice, started).result(ends_process)
+            return _Run(plan, loaded, load_ns, world, gpu, watcher or Watcher(), voice, started).result(ends_process)
         finally:
             if runtime is None:
                 loaded.close()
@@ -175,23 +178,25 @@ class _Run:
         runtime: Runtime,
         load_ns: int | None,
         world: World,
-        memory: MemoryWatch,
+        gpu: GpuWatch,
         watcher: Watcher,
         say: Say,
         started: datetime,
     ) -> None:
         self._plan, self._runtime, self._load_ns, self._world = plan, runtime, load_ns, world
-        self._memory, self._watcher, self._started = memory, watcher, started
+        self._gpu, self._watcher, self._started = gpu, watcher, started
         self._say_aloud, self._notes = say, list[str]()
         self._model = dataclasses.asdict(runtime.model)
         self._world_size = int(self._model["details"].get("world_size") or world.size)
-        self._compute_cap: str | None = None
+        gpu_facts = gpu_of(runtime, world.local_rank)
+        self._compute_cap: str | None = None if gpu_facts is None else gpu_facts["compute_cap"]
         self._epoch_ns = now_ns()
         offset = measure_offsets(world, stamp=now_ns)[world.rank]
         self._ranks = world.gather_all(
             {
                 "host": world.host,
                 "local_rank": world.local_rank,
+                "gpu": gpu_facts,
                 "epoch_ns": self._epoch_ns,
                 "clock_offset_ns": offset.offset_ns,
                 "clock_uncertainty_ns": offset.uncertainty_ns,
@@ -226,7 +231,7 @@ class _Run:
                     self._compute_cap,
                     self._epoch_ns,
                     overhead,
-                    self._memory,
+                    self._gpu,
                     log,
                     self._watcher,
                     self._say,
@@ -234,7 +239,7 @@ class _Run:
                     lambda sweep: self._write_result(sweep, overhead),
                 )
             )
-            gpus, notes = world.gather(self._memory.stop()), world.gather(self._notes)
+            gpus, notes = world.gather(self._gpu.stop()), world.gather(self._notes)
             if notes is not None:
                 for line in notes_of_others(notes, [str(rank["host"]) for rank in self._ranks]):
                     self._say(line)
@@ -243,6 +248,8 @@ class _Run:
                     outlive(lambda: self._write_files(result, sweep, log))
                 else:
                     self._write_files(result, sweep, log)
+        if world.size == 1:
+            return result
         return Result.from_dict(world.broadcast(result.to_dict() if world.rank == 0 else {}))
 
     def _say(self, line: str) -> None:
@@ -309,11 +316,11 @@ class _Run:
             },
             ranks={"world_size": self._world_size, "n": world.size, "kind": self._runtime.ranks, "of": self._ranks},
             loop=dataclasses.asdict(overhead),
-            environment=environment.collect(),
+            environment=environment.collect(_PACKAGES),
             notes=self._notes,
             created=self._started,
             incomplete=incomplete,
-            gpu={"ranks": known} if known else {"unavailable": self._memory.unavailable},
+            gpu={"ranks": known} if known else {"unavailable": self._gpu.unavailable},
         )
 
     def _write_result(self, sweep: Sweep, overhead: Overhead) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import traceback
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from tokenclock import units
 from tokenclock.iteration_log import IterationLog
@@ -15,10 +17,10 @@ from tokenclock.metrics.benchmark_face import CaseFacts, benchmark_values
 from tokenclock.metrics.offline_case import CaseNumbers, case_numbers
 from tokenclock.offline.agreement import CaseFailed, CaseRefused, together
 from tokenclock.offline.device_time import device_timer
+from tokenclock.offline.gpu import GpuWatch, peak_bytes
 from tokenclock.offline.iterations import Iterations
 from tokenclock.offline.limits import skip_reason
 from tokenclock.offline.loop import CaseRun, run_case
-from tokenclock.offline.memory import MemoryWatch
 from tokenclock.offline.overhead import Overhead
 from tokenclock.offline.watcher import Watcher
 from tokenclock.parallel import World
@@ -27,7 +29,7 @@ from tokenclock.quality_benchmark import CaseFindings, case_warnings
 from tokenclock.result_benchmark import case_entry, case_label
 from tokenclock.runtime.protocol import Runtime
 
-__all__ = ["Sweep", "run_sweep"]
+__all__ = ["Surroundings", "Sweep", "run_sweep"]
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Surroundings:
     compute_cap: str | None
     epoch_ns: int
     overhead: Overhead
-    memory: MemoryWatch
+    gpu: GpuWatch
     log: IterationLog | None
     watcher: Watcher
     say: Callable[[str], None]
@@ -102,23 +104,25 @@ def _run_one(around: Surroundings, sweep: Sweep, case: BenchmarkCase) -> None:
         if world.rank == 0:
             around.watcher.going_on(run)
 
-    around.memory.begin(case_label(case))
+    around.gpu.begin(case_label(case))
     try:
         run_case(run, runtime, plan.loop, plan.seed, world, stop_requested=around.stop_requested, between=between)
     except CaseRefused as error:
         status, reason = "skipped", str(error)
     except CaseFailed as error:
         status, reason = "failed", f"{error} (in {run.phase.replace('_', ' ')})"
-        if plan.output.log_level == "verbose" and error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
+        if plan.output.log_level == "verbose":
+            around.say(error.trace)
     release_error = _release(around)
     if release_error is not None and status == "measured":
         status, reason = "failed", release_error
+    if status == "failed":
+        gc.collect()  # what was raised may have held on to memory
     if run.ended_by == "interrupt":
         sweep.interrupted = True
     if around.log is not None:
         around.log.write(run.iterations.records(n_logged))
-    _close(around, sweep, case, run, status, reason, around.memory.end())
+    _close(around, sweep, case, run, status, reason, around.gpu.end())
     if status == "failed" and plan.loop.fail_fast:
         sweep._failed_fast = True
 
@@ -166,19 +170,8 @@ def _close(
 
 def _whole_iterations(records: IterationRecords) -> IterationRecords:
     """The iterations that every rank ended."""
-    ranks = len(set(records.columns["rank"].tolist()))
-    if ranks == 1:
-        return records
-    iterations, counts = _counted(records)
-    whole = {number for number, count in zip(iterations, counts, strict=True) if count == ranks}
-    return records.take([row for row, number in enumerate(records.columns["iteration"].tolist()) if number in whole])
-
-
-def _counted(records: IterationRecords) -> tuple[list[int], list[int]]:
-    import numpy as np
-
-    numbers, counts = np.unique(records.columns["iteration"], return_counts=True)
-    return numbers.tolist(), counts.tolist()
+    ranks, iterations = records.columns["rank"], records.columns["iteration"]
+    return records.take(np.bincount(iterations)[iterations] == len(np.unique(ranks)))
 
 
 def _note(
@@ -206,7 +199,6 @@ def _note(
         warnings=warnings,
         gpu={"ranks": gpus} if gpus else None,
     )
-    peaks = [figures["peak_device_bytes"] for figures in gpus if figures.get("peak_device_bytes") is not None]
     facts = CaseFacts(
         family=plan.family,
         world_size=around.world_size,
@@ -215,7 +207,7 @@ def _note(
         input_len=case.input_len,
         output_len=case.output_len,
         gpu_weights_percent=case.gpu_weights_percent,
-        gpu_peak_bytes=max(peaks, default=None),
+        gpu_peak_bytes=peak_bytes(gpus),
         compute_cap=around.compute_cap,
     )
     values = benchmark_values(facts, numbers)

@@ -27,7 +27,7 @@ def read(path: str | os.PathLike[str]) -> IterationRecords:
         UsageError: not a columns file of an offline run.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             return iterations_from_arrays(dict(arrays))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UsageError(

@@ -1,7 +1,8 @@
 """What a CTranslate2 model file says of itself: names, shapes and types of its variables. Their data is passed over.
 
 The form is the package's own (`ctranslate2.specs.model_spec`): version, name and revision of the model, then each
-variable with name, shape, type and data; numbers are little-endian.
+variable with name, shape, type and data, then names that stand for a variable of another name (shared embeddings).
+Numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -35,10 +36,17 @@ class Variable:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """The variables of a model, by name."""
+    """The variables of a model, by name; one that goes by two names is there twice, and counted once.
+
+    Args:
+        spec: name of the model's kind.
+        variables: by every name.
+        weights_bytes: of all variables.
+    """
 
     spec: str
     variables: dict[str, Variable]
+    weights_bytes: int
 
     @property
     def family(self) -> str | None:
@@ -47,11 +55,6 @@ class ModelFile:
         if "decoder" in stacks:
             return "enc-dec" if "encoder" in stacks else "dec"
         return "enc" if "encoder" in stacks else None
-
-    @property
-    def weights_bytes(self) -> int:
-        """Of all variables."""
-        return sum(variable.n_bytes for variable in self.variables.values())
 
     def scalar(self, name: str) -> int | None:
         """The value of a whole number without dimensions, None where there is none."""
@@ -128,7 +131,23 @@ def _read(file: BinaryIO, size: int) -> ModelFile:
         variables[name] = Variable(shape, dtype, n_bytes if math.prod(shape) else 0, value)
     if not variables:
         raise ValueError("no variables")
-    return ModelFile(spec, variables)
+    weights_bytes = sum(variable.n_bytes for variable in variables.values())
+    return ModelFile(spec, {**variables, **_aliases(file, variables)}, weights_bytes)
+
+
+def _aliases(file: BinaryIO, variables: dict[str, Variable]) -> dict[str, Variable]:
+    """Other names of variables; early versions of the form end before them."""
+    counted = file.read(struct.calcsize("<I"))
+    if not counted:
+        return {}
+    (n_aliases,) = struct.unpack("<I", counted)
+    found = {}
+    for _ in range(min(n_aliases, _MOST_VARIABLES)):
+        alias, name = _text(file), _text(file)
+        if name not in variables:
+            raise ValueError(f"{alias} stands for {name}, which is not there")
+        found[alias] = variables[name]
+    return found
 
 
 def _numbers(file: BinaryIO, form: str) -> tuple[int, ...]:

@@ -94,6 +94,7 @@ def _finish(spec: Any, epsilon: float) -> Any:
     spec.config.unk_token = "<unk>"
     spec.config.layer_norm_epsilon = epsilon
     spec.validate()
+    spec.optimize()  # what is shared is written once
     return spec
 
 

@@ -1,0 +1,89 @@
+"""The GPU of a rank: what it is, and its memory and power over a run and its cases; None where there is none."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from tokenclock.runtime.protocol import Runtime
+
+__all__ = ["GpuWatch", "gpu_of", "peak_bytes"]
+
+_SAMPLER = "tokenclock.device.gpu_memory"
+_FACTS = "tokenclock.device.cuda"
+
+
+def gpu_of(runtime: Runtime, local_rank: int) -> dict[str, Any] | None:
+    """Name, compute capability (``sm90``), driver ... of the GPU that a rank's runtime works on, JSON-ready.
+
+    None where the runtime works on a CPU: it says so in ``model.details["device"]``, or names no CUDA stream.
+    """
+    device = str(runtime.model.details.get("device") or ("cpu" if runtime.cuda_stream is None else "cuda"))
+    if device.startswith("cpu") or importlib.util.find_spec(_FACTS) is None:
+        return None
+    cuda = importlib.import_module(_FACTS)
+    index = cuda.visible_index(local_rank)
+    facts = None if index is None else cuda.device_facts(index)
+    return None if facts is None else dataclasses.asdict(facts)
+
+
+def peak_bytes(ranks: Sequence[Mapping[str, Any]]) -> int | None:
+    """The most that any rank's GPU held over a case; None where no rank knows."""
+    known = [figures["peak_device_bytes"] for figures in ranks if figures.get("peak_device_bytes") is not None]
+    return max(known, default=None)
+
+
+class GpuWatch:
+    """The sampler of one rank, from entry to exit; every figure is None where it cannot be had.
+
+    Args:
+        interval_ms: between two samples.
+        devices: indices of the GPUs to sample; None: all of this host.
+
+    Attributes:
+        unavailable: why there are no figures; None where there are.
+    """
+
+    def __init__(self, interval_ms: float, devices: Sequence[int] | None = None) -> None:
+        self._interval_ms, self._devices = interval_ms, devices
+        self._monitor: Any = None
+        self.unavailable: str | None = "not sampled"
+
+    def __enter__(self) -> GpuWatch:
+        if self._interval_ms == 0:
+            self.unavailable = "switched off"
+        elif importlib.util.find_spec(_SAMPLER) is None:
+            self.unavailable = "this version has no sampler"
+        else:
+            monitor = importlib.import_module(_SAMPLER).GpuMemoryMonitor(self._interval_ms, devices=self._devices)
+            monitor.start()
+            self._monitor, self.unavailable = monitor, monitor.unavailable
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def mark_loaded(self) -> None:
+        """The model is loaded: the level of now is that of its weights."""
+        if self._monitor is not None:
+            self._monitor.mark_loaded()
+
+    def begin(self, label: str) -> None:
+        """A case begins."""
+        if self._monitor is not None:
+            self._monitor.begin(label)
+
+    def end(self) -> dict[str, Any] | None:
+        """The case is over: its figures, JSON-ready."""
+        return None if self._monitor is None else dataclasses.asdict(self._monitor.end())
+
+    def stop(self) -> dict[str, Any] | None:
+        """The run is over: its figures, JSON-ready. Afterwards there are none."""
+        monitor, self._monitor = self._monitor, None
+        return None if monitor is None else dataclasses.asdict(monitor.stop())
