@@ -6,7 +6,7 @@ import dataclasses
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tokenclock.offline.gpu import GpuWatch, gpu_of
 from tokenclock.offline.overhead import Overhead, measure_overhead
 from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
 from tokenclock.offline.watcher import Opening, Watcher
-from tokenclock.parallel import World, connect
+from tokenclock.parallel import OneProcess, World, connect
 from tokenclock.parallel.clock_offset import measure_offsets
 from tokenclock.parallel.notes import notes_of_others
 from tokenclock.parallel.outlive import outlive
@@ -33,7 +33,7 @@ from tokenclock.report import iteration_columns_file, json_file
 from tokenclock.report.columns_file import columns_path
 from tokenclock.result import Result
 from tokenclock.result_benchmark import build_benchmark_result
-from tokenclock.runtime.find import choose_runtime, find_runtime
+from tokenclock.runtime.find import choose_runtime, find_runtime, follower_of
 from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Runtime
 
@@ -82,19 +82,27 @@ def run_benchmark(
         if plan.engine_dir is None:
             raise UsageError("a plan without engine_dir needs a runtime: run_benchmark(plan, runtime=...)")
         choose_runtime(plan.engine_dir, plan.model.runtime)
-    world = connect()
+    world = ranks = connect()
 
     def voice(line: str) -> None:
         if world.rank == 0:
             say(f"tokenclock benchmark: {line}")
 
-    _require_one_plan(plan, world)
+    _require_one_plan(plan, ranks)
+    followers: list[dict[str, Any]] = []
+    if runtime is None and ranks.size > 1 and (follow := follower_of(str(plan.engine_dir), plan.model.runtime)):
+        followers = ranks.gather_all({"host": ranks.host, "local_rank": ranks.local_rank})[1:]
+        if ranks.rank:
+            follow(ranks)
+            raise SystemExit(0)
+        world = OneProcess(local_rank=ranks.local_rank)  # nobody else has a word in what follows
     _prepare_files(plan, world)
     with GpuWatch(plan.output.gpu_sampling_interval_ms) as gpu:
-        loaded, load_ns = _load(plan, world) if runtime is None else (runtime, None)
+        loaded, load_ns = _load(plan, world, ranks) if runtime is None else (runtime, None)
         gpu.mark_loaded()
         try:
-            return _Run(plan, loaded, load_ns, world, gpu, watcher or Watcher(), voice, started).result(ends_process)
+            run = _Run(plan, loaded, load_ns, world, gpu, watcher or Watcher(), voice, started, followers)
+            return run.result(ends_process)
         finally:
             if runtime is None:
                 loaded.close()
@@ -150,8 +158,8 @@ def _prepare_files(plan: BenchmarkPlan, world: World) -> None:
         ) from error
 
 
-def _load(plan: BenchmarkPlan, world: World) -> tuple[Runtime, int]:
-    """The runtime, and how long loading it took; what goes wrong on one rank is an error of all."""
+def _load(plan: BenchmarkPlan, world: World, ranks: World) -> tuple[Runtime, int]:
+    """The runtime, and how long loading it took; what goes wrong on one rank is an error of all in `world`."""
     assert plan.engine_dir is not None
     begun_ns = now_ns()
     found: list[Runtime] = []
@@ -159,7 +167,7 @@ def _load(plan: BenchmarkPlan, world: World) -> tuple[Runtime, int]:
         with together(world, lockstep=True):
             found.append(
                 find_runtime(
-                    plan.engine_dir, plan.family, runtime=plan.model.runtime, options=options_of(plan), world=world
+                    plan.engine_dir, plan.family, runtime=plan.model.runtime, options=options_of(plan), world=ranks
                 )
             )
     except CaseRefused as error:
@@ -182,6 +190,7 @@ class _Run:
         watcher: Watcher,
         say: Say,
         started: datetime,
+        followers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._plan, self._runtime, self._load_ns, self._world = plan, runtime, load_ns, world
         self._gpu, self._watcher, self._started = gpu, watcher, started
@@ -201,7 +210,7 @@ class _Run:
                 "clock_offset_ns": offset.offset_ns,
                 "clock_uncertainty_ns": offset.uncertainty_ns,
             }
-        )
+        ) + [dict(follower) for follower in followers]
 
     def result(self, ends_process: bool) -> Result:
         """Run the sweep, write the files, return the result."""
@@ -258,6 +267,8 @@ class _Run:
 
     def _say_first(self) -> None:
         runtime, world, plan = self._runtime, self._world, self._plan
+        for line in runtime.model.details.get("warnings", ()):
+            self._say(line)
         if runtime.ranks == "replica" and world.size > 1:
             self._say(
                 f"each of the {world.size} ranks runs a whole replica: latency is that of the slowest rank, "
@@ -291,7 +302,7 @@ class _Run:
     def _result_of(
         self, sweep: Sweep, overhead: Overhead, gpus: list[dict[str, Any] | None] | None, *, ended: bool = True
     ) -> Result:
-        plan, world = self._plan, self._world
+        plan = self._plan
         incomplete = sweep.interrupted or not ended
         quality = assess_benchmark(
             sweep.findings,
@@ -314,7 +325,12 @@ class _Run:
                 "limits": dataclasses.asdict(self._runtime.limits),
                 "load_ns": self._load_ns,
             },
-            ranks={"world_size": self._world_size, "n": world.size, "kind": self._runtime.ranks, "of": self._ranks},
+            ranks={
+                "world_size": self._world_size,
+                "n": len(self._ranks),
+                "kind": self._runtime.ranks,
+                "of": self._ranks,
+            },
             loop=dataclasses.asdict(overhead),
             environment=environment.collect(_PACKAGES),
             notes=self._notes,

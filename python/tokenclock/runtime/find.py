@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,7 +14,7 @@ from tokenclock.plan_checks import shown
 from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Runtime
 
-__all__ = ["RUNTIMES", "TINY_PREFIX", "choose_runtime", "find_runtime"]
+__all__ = ["RUNTIMES", "TINY_PREFIX", "choose_runtime", "find_runtime", "follower_of"]
 
 # name -> module with load(directory, family, options, world) and recognises(directory), in the order they are asked
 RUNTIMES: dict[str, str] = {
@@ -71,6 +72,18 @@ def find_runtime(directory: str, family: str, *, runtime: str | None, options: R
     """
     loaded: Runtime = _module(choose_runtime(directory, runtime)).load(directory, family, options, world)
     return loaded
+
+
+def follower_of(directory: str, runtime: str | None) -> Callable[[World], None] | None:
+    """What ranks other than 0 do for a runtime whose ranks are led by rank 0; None where each rank loads a part.
+
+    The function works for rank 0 until rank 0 is done; the rank takes no further part in the run.
+
+    Raises:
+        UsageError: as `choose_runtime`.
+    """
+    found: Callable[[World], None] | None = getattr(_module(choose_runtime(directory, runtime)), "follow", None)
+    return found
 
 
 def _present() -> list[str]:

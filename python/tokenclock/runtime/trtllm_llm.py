@@ -83,9 +83,11 @@ def load(directory: str, family: str, options: RuntimeOptions, world: World) -> 
         quantization=_quantization(directory, config),
         weights_bytes=sum(path.stat().st_size for path in Path(directory).glob("*.safetensors")) or None,
         details={
+            "device": "cuda",
             "options": effective,
             "tensorrt_llm": version,
             "warnings": [*checked.warnings, *static_batch_doubts(effective, sweep)],
+            "world_size": sizes[0] * sizes[1],
         },
         **checkpoint_config.checkpoint_facts(config),
     )
