@@ -93,7 +93,7 @@ def run_benchmark(
     if runtime is None and ranks.size > 1 and (follow := follower_of(str(plan.engine_dir), plan.model.runtime)):
         followers = ranks.gather_all({"host": ranks.host, "local_rank": ranks.local_rank})[1:]
         if ranks.rank:
-            follow(ranks)
+            follow(str(plan.engine_dir), plan.family, options_of(plan), ranks)
             raise SystemExit(0)
         world = OneProcess(local_rank=ranks.local_rank)  # nobody else has a word in what follows
     _prepare_files(plan, world)

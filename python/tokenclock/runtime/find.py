@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TypeAlias
 
 from tokenclock.errors import UsageError
 from tokenclock.parallel import World
@@ -24,6 +25,8 @@ RUNTIMES: dict[str, str] = {
     "transformers": "tokenclock.runtime.transformers",
     "null": "tokenclock.runtime.null",
 }
+Follow: TypeAlias = Callable[[str, str, RuntimeOptions, World], None]
+
 TINY_PREFIX = "tiny:"
 """``tiny:llama``, ``tiny:bert``, ``tiny:t5``: models made from a seed, wherever a directory may stand."""
 
@@ -74,15 +77,15 @@ def find_runtime(directory: str, family: str, *, runtime: str | None, options: R
     return loaded
 
 
-def follower_of(directory: str, runtime: str | None) -> Callable[[World], None] | None:
-    """What ranks other than 0 do for a runtime whose ranks are led by rank 0; None where each rank loads a part.
+def follower_of(directory: str, runtime: str | None) -> Follow | None:
+    """What ranks other than 0 do in place of `load` for a runtime led by rank 0; None where each rank loads a part.
 
-    The function works for rank 0 until rank 0 is done; the rank takes no further part in the run.
+    It takes what `load` takes and works for rank 0 until rank 0 is done; the rank takes no further part in the run.
 
     Raises:
         UsageError: as `choose_runtime`.
     """
-    found: Callable[[World], None] | None = getattr(_module(choose_runtime(directory, runtime)), "follow", None)
+    found: Follow | None = getattr(_module(choose_runtime(directory, runtime)), "follow", None)
     return found
 
 
