@@ -58,7 +58,7 @@ def run_serving(
 
     Args:
         plan: the whole run.
-        on_progress: told the counters about 20 times a second (`n_sent n_done n_failed n_in_flight n_events`).
+        on_progress: told the counters 20 times a second (`n_requests n_sent n_done n_failed n_in_flight n_events`).
         say: told one line at a time what the user should know; default: stderr.
         ends_process: the caller exits after this run: once a signal has stopped it, later ones are ignored.
 
@@ -88,7 +88,7 @@ def run_serving(
     ) as stop_requested:
         log = _open_log(plan, workload, path, say)
         probes = Probes(plan, addresses) if plan.load.probe_request_rate > 0 else None
-        observer = _Watcher(on_progress, log, probes, stop_requested)
+        observer = _Watcher(on_progress, log, probes, stop_requested, len(workload))
         records, side = _measure(plan, workload, addresses, count_tokens, observer, say)
         result = _conclude(plan, workload, records, started, bool(records.client["interrupted"]), side)
         if log is not None:
@@ -221,8 +221,10 @@ class _Watcher(Observer):
         log: EventLog | None,
         probes: Probes | None,
         stop_requested: Callable[[], bool],
+        n_requests: int,
     ) -> None:
         self._on_progress = on_progress
+        self._n_requests = n_requests
         self._log = log
         self.probes = probes
         self._stop_requested = stop_requested
@@ -234,7 +236,7 @@ class _Watcher(Observer):
         if self.probes is not None:
             self.probes.feed()
         if self._on_progress is not None:
-            self._on_progress(progress)
+            self._on_progress({**progress, "n_requests": self._n_requests})
 
     def on_final(self, client: LoadClient, *, ended: bool) -> None:
         if self._log is not None and (ended or self._log.due()):

@@ -196,7 +196,7 @@ def main(argv: Sequence[str]) -> int:
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
-    with progress_bar(plan.load.num_prompts, enabled=plan.output.progress) as on_progress:
+    with progress_bar(enabled=plan.output.progress) as on_progress:
         result = run_serving(plan, on_progress=on_progress, ends_process=True)
     table = serving_table.render(result, full=plan.output.console == "full")
     show("tokenclock serving", table, quality_block.render(result))
