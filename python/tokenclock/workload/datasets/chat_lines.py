@@ -22,7 +22,7 @@ def build_chat_lines(
     *,
     usable: str,
 ) -> Workload:
-    """The workload of all rows of a file; `usable` says what a line should look like, `notes` what reading it showed."""
+    """The workload of all rows of a file; `usable` says what a line looks like, `notes` what reading showed."""
     form = ChatForm(plan, LengthMeter(find_tokenizer(plan)), template=dataset.chat_template)
     order = row_order(plan, len(rows), shuffle=dataset.shuffle)
     return from_rows(
