@@ -90,7 +90,7 @@ def result_of(records: Records, facts: RunFacts, *, incomplete: bool = False, **
 
 @pytest.fixture(scope="session")
 def make_result(make_records: Any) -> MakeResult:
-    """A result of requests given by hand: ``make_result(requests, facts, client=..., server=..., probes=..., gpu=...)``."""
+    """A result of requests given by hand: ``make_result(requests, facts, client=..., server=..., gpu=...)``."""
 
     def make(requests: Any, facts: RunFacts, *, incomplete: bool = False, **options: Any) -> Result:
         side = {name: options.pop(name) for name in ("server", "probes", "gpu") if name in options}

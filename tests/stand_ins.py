@@ -20,7 +20,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     folder = tempfile.TemporaryDirectory(prefix="tokenclock-stand-ins-")
     compiler = os.environ.get("CXX", "c++")
     for source, name in LIBRARIES.items():
-        command = [compiler, "-std=c++20", "-shared", "-fPIC", "-pthread", "-o", f"{folder.name}/{name}"]
+        command = [compiler, "-std=c++20", "-O2", "-shared", "-fPIC", "-pthread", "-o", f"{folder.name}/{name}"]
         subprocess.run([*command, str(SOURCES / source), "-ldl"], check=True)
     return folder
 

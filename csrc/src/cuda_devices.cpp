@@ -56,6 +56,7 @@ std::vector<CudaDevice> cuda_devices() {
   int n_devices = 0;
   check(driver, "cuDeviceGetCount", driver.functions.cuDeviceGetCount(&n_devices));
   std::vector<CudaDevice> found;
+  found.reserve(static_cast<std::size_t>(n_devices));
   for (int place = 0; place < n_devices; ++place) found.push_back(describe_device(driver, place));
   return found;
 }

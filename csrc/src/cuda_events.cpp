@@ -14,11 +14,6 @@ namespace {
 constexpr std::uintptr_t kLastSpecialStream = 2;  // 0, 1 and 2 are the default streams, which no context made
 constexpr auto kPollInterval = std::chrono::microseconds(50);
 
-const cuda::Driver& usable(const cuda::Driver& driver) {
-  if (!driver.problem.empty()) throw CudaError(driver.problem);
-  return driver;
-}
-
 void check(const cuda::Driver& driver, const char* call, cuda::Code code, const char* remedy = "") {
   if (code != cuda::kSuccess) throw CudaError(cuda::describe(driver, call, code) + remedy);
 }
@@ -75,7 +70,8 @@ CudaEventPool::CudaEventPool(std::int64_t n_pairs, std::uintptr_t stream, int de
                                 std::to_string(n_pairs));
   }
   if (device < 0) throw std::invalid_argument("device: expected 0 or more, got " + std::to_string(device));
-  const cuda::Functions& call = usable(driver).functions;
+  if (!driver.problem.empty()) throw CudaError(driver.problem);
+  const cuda::Functions& call = driver.functions;
   check(driver, "cuInit", call.cuInit(0), "; see what nvidia-smi says, and what CUDA_VISIBLE_DEVICES leaves");
   events_.assign(static_cast<std::size_t>(2 * n_pairs), nullptr);
   is_recorded_.assign(events_.size(), 0);

@@ -204,7 +204,7 @@ static void errors_carry_call_name_number_and_text() {
 
 static void events_that_were_made_are_freed_when_the_rest_cannot_be() {
   {
-    const Setting fail("FAKE_CUDA_FAIL", "cuEventCreate=2@40");  // more were made above; some of these are made
+    const Setting fail("FAKE_CUDA_FAIL", "cuEventCreate=2@40");  // the first 39 of 100 are made
     CHECK(says(message_of([] { CudaEventPool(50); }), "cuEventCreate failed: CUDA_ERROR_OUT_OF_MEMORY (2): out of"));
   }
   CHECK_EQ(live_events(), 0);

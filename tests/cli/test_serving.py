@@ -65,7 +65,8 @@ def test_every_flag_reaches_the_plan() -> None:
         "--metric-percentiles 50,99.9 --goodput ttft:200 tpot:50.5 --goodput e2el:5000 --save-detailed "
         "--no-save-columns --save-events ev --metadata a=1 b=x=y --console full --disable-tqdm --strict "
         "--max-failure-share 0.01 --label cold --append-result --probe-request-rate 0.5 --request-id-prefix run7- "
-        "--frequency-penalty 0.25 --presence-penalty -1 --repetition-penalty 1.1 --profile --gpu-telemetry --flush-cache "
+        "--frequency-penalty 0.25 --presence-penalty -1 --repetition-penalty 1.1 --profile "
+        "--gpu-telemetry --flush-cache "
         "--save-request-time-breakdown"
     )
     assert (plan.endpoint.base_url, plan.endpoint.body_model) == ("http://h:1/p", "s")

@@ -77,11 +77,11 @@ std::int64_t device_now_ns() {
   return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
 }
 
-// The code that FAKE_CUDA_FAIL wants from this call; 0: none. Counts the call.
+// The code that FAKE_CUDA_FAIL wants from this call; 0: none. Calls are counted while it is set.
 Code injected(const char* call) {
-  const int n = ++world().n_calls[call];
   const char* const given = std::getenv("FAKE_CUDA_FAIL");
   if (given == nullptr) return kSuccess;
+  const int n = ++world().n_calls[call];
   const std::string list = std::string(",") + given;
   const std::string wanted = std::string(",") + call + "=";
   const auto at = list.find(wanted);
