@@ -23,7 +23,7 @@ from tokenclock.quality import Quality
 
 __all__ = ["SCHEMA_VERSION", "Result", "build_result"]
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """Raised in the first number when a reader of old files would be misled, in the second when keys are added."""
 
 
@@ -51,6 +51,7 @@ class Result:
         faces: face -> values as an imitated tool names and rounds them, with that tool's percentile rule.
         server: what was asked of the server around the run and what its own counters say; None in files of schema 1.0.
         probes: the one-token requests beside the load; None when none were asked.
+        gpu: GPUs of this host during the load (`serving.gpu_watch`); None when it was not asked for.
     """
 
     schema_version: str
@@ -72,6 +73,7 @@ class Result:
     faces: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] | None = None
     probes: Mapping[str, Any] | None = None
+    gpu: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -163,6 +165,7 @@ def build_result(
     incomplete: bool = False,
     server: Mapping[str, Any] | None = None,
     probes: Mapping[str, Any] | None = None,
+    gpu: Mapping[str, Any] | None = None,
 ) -> Result:
     """Put a run together.
 
@@ -178,6 +181,7 @@ def build_result(
         incomplete: the run was interrupted.
         server: ``commands``, ``spec_decode``, ``energy``, ``time_breakdown``; None when the server was not asked.
         probes: ``metrics.probes.summarise_probes``.
+        gpu: ``serving.gpu_watch.GpuWatch.found``.
     """
     local = created.astimezone()
     spans = summary.durations
@@ -211,6 +215,7 @@ def build_result(
         faces={"serving": serving_face(summary, facts, local, extra_values(facts, probes, server))},
         server=server,
         probes=probes,
+        gpu=gpu,
     )
 
 

@@ -27,6 +27,7 @@ from tokenclock.result import Result, build_result
 from tokenclock.result_files import save_result_files
 from tokenclock.serving.around import Around
 from tokenclock.serving.client import LoadRequests, Observer, run_load
+from tokenclock.serving.gpu_watch import GpuWatch
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.server import ServerModels, ask_models
@@ -114,18 +115,22 @@ def _measure(
     say: Callable[[str], None],
 ) -> tuple[Records, SideResults]:
     """The load, with what is asked of the server before and after it and the probes beside it."""
-    around, probes = Around(plan, say), observer.probes
+    around, probes, gpus = Around(plan, say), observer.probes, GpuWatch(plan, addresses, say)
     try:
+        gpus.start()
         around.before()
         if probes is not None:
             probes.start()
+        gpus.begin()
         records = _load(plan, workload, addresses, count_tokens, observer)
+        gpus.end()
         probe_columns = _afterwards(around, probes, bool(records.client["interrupted"]), say)
     finally:
         around.stop_profile()
+        gpus.stop()
         if probes is not None:
             probes.abandon()
-    return records, side_results(plan, around.findings, probe_columns, records)
+    return records, side_results(plan, around.findings, probe_columns, records, gpus.found)
 
 
 def _realise(plan: ServingPlan) -> Workload:
@@ -295,6 +300,7 @@ def _conclude(
         incomplete=incomplete,
         server=side.server,
         probes=side.probes,
+        gpu=side.gpu,
     )
 
 

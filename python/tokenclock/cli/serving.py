@@ -120,6 +120,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             reset_cache=_reset_cache(args),
             profile=args.profile,
             time_breakdown=args.save_request_time_breakdown,
+            gpu_telemetry=args.gpu_telemetry,
         ),
         transport=plan.TransportPlan(
             unix_socket=args.unix_socket, insecure=args.insecure, cacert=args.cacert, cert=args.cert, key=args.key
@@ -192,14 +193,15 @@ def main(argv: Sequence[str]) -> int:
             "tokenclock serving: --save-request-time-breakdown without --save-result prints medians and writes no file",
             file=sys.stderr,
         )
-    from tokenclock.report import quality_block, serving_table
+    from tokenclock.report import gpu_section, quality_block, serving_table
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
     with progress_bar(enabled=plan.output.progress) as on_progress:
         result = run_serving(plan, on_progress=on_progress, ends_process=True)
     table = serving_table.render(result, full=plan.output.console == "full")
-    show("tokenclock serving", table, quality_block.render(result))
+    gpus = [] if result.gpu is None else [gpu_section.render(result.gpu)]
+    show("tokenclock serving", table, *gpus, quality_block.render(result))
     return exit_code(plan, result)
 
 
