@@ -6,6 +6,7 @@ Parsers need the standard library only, so this runs before the native module is
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,9 @@ os.environ["COLUMNS"] = "100"
 from argparse_manpage.cli import main as argparse_manpage
 
 from tokenclock.__main__ import COMMANDS
+
+# a line of text that begins like a request to roff ('.npz of ...') would be taken for one and vanish
+_NO_MACRO = re.compile(r"^(?=[.'])(?!\.(?:TH|SH|SS|TP|PP|IP|RS|RE|br|fi|in|nf|sp)\b)(?!\.\\\")", re.MULTILINE)
 
 
 def main(folder: Path) -> None:
@@ -30,7 +34,8 @@ def main(folder: Path) -> None:
         # a page is found by one word; in its usage the command stays two
         text, in_roff, page_name = page.read_text(), command.replace("-", r"\-"), name.replace("-", r"\-")
         text = text.replace(f".TH TOKENCLOCK {in_roff.upper()} ", f".TH {page_name.upper()} ", 1)
-        page.write_text(text.replace(f"\ntokenclock {in_roff} ", f"\n{page_name} ", 1))
+        text = text.replace(f"\ntokenclock {in_roff} ", f"\n{page_name} ", 1)
+        page.write_text(_NO_MACRO.sub(r"\\&", text))
 
 
 if __name__ == "__main__":

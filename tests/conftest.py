@@ -90,10 +90,10 @@ def result_of(records: Records, facts: RunFacts, *, incomplete: bool = False, **
 
 @pytest.fixture(scope="session")
 def make_result(make_records: Any) -> MakeResult:
-    """A result of requests given by hand: ``make_result(requests, facts, client=..., server=..., probes=...)``."""
+    """A result of requests given by hand: ``make_result(requests, facts, client=..., server=..., gpu=...)``."""
 
     def make(requests: Any, facts: RunFacts, *, incomplete: bool = False, **options: Any) -> Result:
-        side = {name: options.pop(name) for name in ("server", "probes") if name in options}
+        side = {name: options.pop(name) for name in ("server", "probes", "gpu") if name in options}
         return result_of(make_records(requests, **options), facts, incomplete=incomplete, **side)
 
     return make

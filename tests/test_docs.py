@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +46,15 @@ def test_example_scripts_are_well_formed(script: Path) -> None:
     subprocess.run(["bash", "-n", str(script)], check=True)
 
 
+def test_our_clock_is_a_timer_for_pytest_benchmark() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "examples/test_now_ns_timer.py"]
+    run = subprocess.run(
+        [*command, "--benchmark-min-rounds=5", "--benchmark-max-time=0.01"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout
+    assert "1 passed" in run.stdout
+
+
 def test_decisions_are_dated() -> None:
     paragraphs = (ROOT / "docs/decisions.md").read_text().split("\n\n")[2:]
     undated = [p.splitlines()[0] for p in paragraphs if not re.match(r"\*\*\d{4}-\d\d-\d\d\. .+", p)]
@@ -59,3 +70,14 @@ def test_every_command_gets_a_man_page(tmp_path: Path) -> None:
         assert page.startswith(f".TH TOKENCLOCK-{name.upper()} ")
         assert f"\ntokenclock-{name} - {what_it_does}\n" in page
         assert ".SH " in page.partition(".SH DESCRIPTION")[2]
+
+
+def test_man_renders_every_page_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("argparse_manpage", reason="argparse-manpage is a build requirement, not installed here")
+    if shutil.which("man") is None or shutil.which("groff") is None:
+        pytest.skip("needs man and groff: apt install man-db groff")
+    subprocess.run([sys.executable, str(ROOT / "docs/make_man_pages.py"), str(tmp_path)], check=True)
+    for page in sorted(tmp_path.iterdir()):
+        command = ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", str(page)]
+        run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "MANWIDTH": "80"})
+        assert (run.returncode, run.stderr) == (0, ""), page.name

@@ -32,7 +32,7 @@ def test_a_run_gives_a_result_and_tells_how_it_goes() -> None:
     assert isinstance(result, Result)
     assert result.requests["ok"] == 12
     assert result.tokens["osl"] == 60
-    assert counters[-1]["n_done"] == 12
+    assert counters[-1]["n_done"] == counters[-1]["n_requests"] == 12
     assert counters[-1]["n_events"] == 60
     assert any("token ids" in line for line in said)
     # 12 measured requests and the test request, which the result does not hold

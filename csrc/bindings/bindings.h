@@ -12,6 +12,7 @@ void bind_token_recorder(pybind11::module_& module);
 void bind_hdr_histogram(pybind11::module_& module);
 void bind_parsers(pybind11::module_& module);
 void bind_tls(pybind11::module_& module);
+void bind_cuda(pybind11::module_& module);
 void bind_load_client(pybind11::module_& module);
 void bind_paced_server(pybind11::module_& module);
 

@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, module) {
   tokenclock::bind_hdr_histogram(module);
   tokenclock::bind_parsers(module);
   tokenclock::bind_tls(module);
+  tokenclock::bind_cuda(module);
   tokenclock::bind_load_client(module);
   tokenclock::bind_paced_server(module);
 }

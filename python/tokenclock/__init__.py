@@ -9,6 +9,8 @@ if TYPE_CHECKING:  # what the lazy names below are, for type checkers
     from tokenclock._core import TokenRecorder as TokenRecorder
     from tokenclock._core import TokenRow as TokenRow
     from tokenclock._core import now_ns as now_ns
+    from tokenclock.device.cuda_timer import CudaEventTimer as CudaEventTimer
+    from tokenclock.device.gpu_memory import GpuMemoryMonitor as GpuMemoryMonitor
     from tokenclock.hdr import HdrHistogram as HdrHistogram
     from tokenclock.hdr_log import HlogInterval as HlogInterval
     from tokenclock.hdr_log import HlogWriter as HlogWriter
@@ -26,6 +28,8 @@ if TYPE_CHECKING:  # what the lazy names below are, for type checkers
 # name -> module that defines it; loaded at first use so that `import tokenclock` stays instant
 _PUBLIC: dict[str, str] = {
     "BenchmarkPlan": "tokenclock.plan_benchmark",
+    "CudaEventTimer": "tokenclock.device.cuda_timer",
+    "GpuMemoryMonitor": "tokenclock.device.gpu_memory",
     "HdrHistogram": "tokenclock.hdr",
     "HlogInterval": "tokenclock.hdr_log",
     "HlogWriter": "tokenclock.hdr_log",

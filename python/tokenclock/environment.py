@@ -1,4 +1,4 @@
-"""Where a run took place: collected, never guessed. What cannot be read is None. Quick: under 50 ms."""
+"""Where a run took place: collected, never guessed. What cannot be read is None. Quick: under 50 ms without a GPU."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from tokenclock.device.facts import collect_facts
 
 __all__ = ["collect", "git_commit", "tool_version"]
 
@@ -39,6 +41,7 @@ def collect(packages: Sequence[str] = ()) -> dict[str, Any]:
         "versions": {name: _version(name) for name in ("tokenclock", "numpy", "tokenizers", *packages)},
         "core": _core_info(),
         "git_commit": git_commit(Path.cwd()),
+        "gpu": collect_facts(),
     }
 
 

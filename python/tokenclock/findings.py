@@ -26,16 +26,22 @@ class SideResults:
         probes: counts and latency of the probes; None when none were asked.
         record_rows: for each request the index of the server's record of it, -1 where unknown; None without records.
         perf_metrics: the server's records as it gave them.
+        gpu: GPUs of this host during the load; None when it was not asked for.
     """
 
     server: Mapping[str, Any]
     probes: Mapping[str, Any] | None
     record_rows: Sequence[int] | None
     perf_metrics: Sequence[Mapping[str, Any]] | None
+    gpu: Mapping[str, Any] | None = None
 
 
 def side_results(
-    plan: ServingPlan, findings: Findings, probe_columns: Mapping[str, Any] | None, records: Records
+    plan: ServingPlan,
+    findings: Findings,
+    probe_columns: Mapping[str, Any] | None,
+    records: Records,
+    gpu: Mapping[str, Any] | None = None,
 ) -> SideResults:
     """Put the findings of a run together."""
     before, after = findings.before, findings.after
@@ -58,7 +64,7 @@ def side_results(
     probes = None
     if probe_columns is not None:
         probes = summarise_probes(probe_columns, plan.load.probe_request_rate)
-    return SideResults(server, probes, rows, findings.perf_metrics)
+    return SideResults(server, probes, rows, findings.perf_metrics, gpu)
 
 
 def own_ids(plan: ServingPlan, n: int) -> list[str] | None:

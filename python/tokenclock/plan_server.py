@@ -36,6 +36,7 @@ class ServerPlan:
     reset_cache: str | None = None  # flush_cache | reset_prefix_cache
     profile: bool = False  # /start_profile before, /stop_profile after
     time_breakdown: bool = False  # /perf_metrics after
+    gpu_telemetry: bool = False  # watch the GPUs of this host during the load
 
     def __post_init__(self) -> None:
         require(

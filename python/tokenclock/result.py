@@ -55,7 +55,7 @@ class Result:
         model: of an offline run: what the runtime says of the model, its limits, and how long loading took.
         ranks: world size, what several ranks do, host, local rank and clock of each; None for one client's load test.
         loop: of an offline run: what the loop itself costs, in ns.
-        gpu: memory, power and clocks of the GPUs; None where they were not sampled.
+        gpu: GPUs during the run (of a load test `serving.gpu_watch`: of this host); None when it was not asked for.
     """
 
     schema_version: str
@@ -174,6 +174,7 @@ def build_result(
     server: Mapping[str, Any] | None = None,
     probes: Mapping[str, Any] | None = None,
     ranks: Mapping[str, Any] | None = None,
+    gpu: Mapping[str, Any] | None = None,
 ) -> Result:
     """Put a run together.
 
@@ -190,6 +191,7 @@ def build_result(
         server: ``commands``, ``spec_decode``, ``energy``, ``time_breakdown``; None when the server was not asked.
         probes: ``metrics.probes.summarise_probes``.
         ranks: where several ranks were one client: host, clock and quality of each; None for one process.
+        gpu: ``serving.gpu_watch.GpuWatch.found``.
     """
     local = created.astimezone()
     spans = summary.durations
@@ -224,6 +226,7 @@ def build_result(
         server=server,
         probes=probes,
         ranks=ranks,
+        gpu=gpu,
     )
 
 

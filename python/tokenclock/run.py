@@ -29,6 +29,7 @@ from tokenclock.result import Result, build_result
 from tokenclock.result_files import save_result_files
 from tokenclock.serving.around import Around, Findings
 from tokenclock.serving.client import LoadRequests, Observer, run_load
+from tokenclock.serving.gpu_watch import GpuWatch
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.ranks import RankPart, Ranks
@@ -61,7 +62,7 @@ def run_serving(
 
     Args:
         plan: the whole run.
-        on_progress: told the counters about 20 times a second (`n_sent n_done n_failed n_in_flight n_events`).
+        on_progress: told the counters 20 times a second (`n_requests n_sent n_done n_failed n_in_flight n_events`).
         say: told one line at a time what the user should know; default: stderr.
         ends_process: the caller exits after this run: once a signal has stopped it, later ones are ignored.
 
@@ -95,14 +96,19 @@ def run_serving(
         place = _log_place(plan, path)
         log = None if place is None else _open_log(plan, own_workload, place, ranks)
         probes = Probes(own_plan, addresses) if own_plan.load.probe_request_rate > 0 else None
-        observer = _Watcher(on_progress, log, probes, stop_requested)
+        observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload))
         whole = True
 
-        def finish(parts: list[RankPart], findings: Findings, probe_columns: dict[str, Any] | None) -> Result:
+        def finish(
+            parts: list[RankPart],
+            findings: Findings,
+            probe_columns: dict[str, Any] | None,
+            gpu: dict[str, Any] | None = None,
+        ) -> Result:
             """On rank 0: one result of all ranks, in its files."""
             nonlocal whole
             records = records_of_all(parts, workload)
-            side = side_results(plan, findings, probe_columns, records)
+            side = side_results(plan, findings, probe_columns, records, gpu)
             incomplete = bool(records.client["interrupted"])
             result = _conclude(plan, workload, records, started, incomplete, side, parts)
             if path is not None:
@@ -120,13 +126,13 @@ def run_serving(
                 finish(parts, Findings(), None)
 
         with ranks.guarded(finish_from_logs, needed=path is not None) as done:
-            own_records, findings, probe_columns = _measure(
+            own_records, findings, probe_columns, gpu = _measure(
                 own_plan, own_workload, addresses, count_tokens, observer, ranks
             )
             if log is not None:
                 log.finish(own_records, incomplete=bool(own_records.client["interrupted"]))
             parts = ranks.collect(own_records, place)
-            result = None if parts is None else finish(parts, findings, probe_columns)
+            result = None if parts is None else finish(parts, findings, probe_columns, gpu)
             done()
         handed, whole = ranks.hand_out((result.to_dict() if result is not None and ranks.several else {}, whole))
         result = result or Result.from_dict(handed)
@@ -145,20 +151,25 @@ def _measure(
     count_tokens: Callable[[str], int] | None,
     observer: _Watcher,
     ranks: Ranks,
-) -> tuple[Records, Findings, dict[str, Any] | None]:
+) -> tuple[Records, Findings, dict[str, Any] | None, dict[str, Any] | None]:
     """The load, with what is asked of the server before and after it and the probes beside it."""
     around, probes = Around(plan, ranks.say, asks=ranks.is_first), observer.probes
+    gpus = GpuWatch(plan, addresses, ranks.say, asks=ranks.is_first)
     try:
+        gpus.start()
         around.before()
         if probes is not None:
             probes.start()
+        gpus.begin()
         records = _load(plan, workload, addresses, count_tokens, observer, ranks)
+        gpus.end()
         probe_columns = _afterwards(around, probes, bool(records.client["interrupted"]), ranks.say)
     finally:
         around.stop_profile()
+        gpus.stop()
         if probes is not None:
             probes.abandon()
-    return records, around.findings, probe_columns
+    return records, around.findings, probe_columns, gpus.found
 
 
 def _realise(plan: ServingPlan) -> Workload:
@@ -256,8 +267,10 @@ class _Watcher(Observer):
         log: EventLog | None,
         probes: Probes | None,
         stop_requested: Callable[[], bool],
+        n_requests: int,
     ) -> None:
         self._on_progress = on_progress
+        self._n_requests = n_requests
         self._log = log
         self.probes = probes
         self._stop_requested = stop_requested
@@ -269,7 +282,7 @@ class _Watcher(Observer):
         if self.probes is not None:
             self.probes.feed()
         if self._on_progress is not None:
-            self._on_progress(progress)
+            self._on_progress({**progress, "n_requests": self._n_requests})
 
     def on_final(self, client: LoadClient, *, ended: bool) -> None:
         if self._log is not None and (ended or self._log.due()):
@@ -330,6 +343,7 @@ def _conclude(
         server=side.server,
         probes=side.probes,
         ranks=ranks_block(parts, facts),
+        gpu=side.gpu,
     )
 
 

@@ -65,7 +65,8 @@ def test_every_flag_reaches_the_plan() -> None:
         "--metric-percentiles 50,99.9 --goodput ttft:200 tpot:50.5 --goodput e2el:5000 --save-detailed "
         "--no-save-columns --save-events ev --metadata a=1 b=x=y --console full --disable-tqdm --strict "
         "--max-failure-share 0.01 --label cold --append-result --probe-request-rate 0.5 --request-id-prefix run7- "
-        "--frequency-penalty 0.25 --presence-penalty -1 --repetition-penalty 1.1 --profile --flush-cache "
+        "--frequency-penalty 0.25 --presence-penalty -1 --repetition-penalty 1.1 --profile "
+        "--gpu-telemetry --flush-cache "
         "--save-request-time-breakdown"
     )
     assert (plan.endpoint.base_url, plan.endpoint.body_model) == ("http://h:1/p", "s")
@@ -91,7 +92,7 @@ def test_every_flag_reaches_the_plan() -> None:
     assert (output.label, output.append_result) == ("cold", True)
     assert (load.probe_request_rate, load.request_id_prefix, load.ramp_up) == (0.5, "run7-", None)
     assert (generation.frequency_penalty, generation.presence_penalty, generation.repetition_penalty) == (0.25, -1, 1.1)
-    assert plan.server == ServerPlan("flush_cache", profile=True, time_breakdown=True)
+    assert plan.server == ServerPlan("flush_cache", profile=True, time_breakdown=True, gpu_telemetry=True)
     assert (output.console, output.progress, output.strict, output.max_failure_share) == ("full", False, True, 0.01)
 
 

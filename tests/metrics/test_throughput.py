@@ -53,6 +53,20 @@ def test_sources_are_named_when_they_differ(make_records: Any) -> None:
     assert totals.osl_source == "server usage and event count"
 
 
+def test_prompts_that_nobody_counted_have_no_total(make_records: Any) -> None:
+    records = make_records(
+        [
+            {"sent": 0, "tokens": [S], "isl_requested": 7, "isl_server": 8},
+            {"sent": 0, "tokens": [S], "isl_requested": -1, "isl_server": -1, "osl": 3},
+        ]
+    )
+    totals = throughput.token_totals(records)
+    assert (totals.isl, totals.isl_source) == (None, "missing")
+    rates = throughput.rates(records, totals, S)
+    assert rates.total_throughput is None
+    assert rates.output_throughput == totals.osl
+
+
 @pytest.mark.parametrize("requests", [[], [{"status": "connect_error"}]])
 def test_nothing_completed_is_missing_and_not_zero(make_records: Any, requests: list[dict[str, Any]]) -> None:
     records = make_records(requests, client={"wall_ns": S})

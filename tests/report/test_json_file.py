@@ -12,7 +12,10 @@ from tokenclock.report import json_file
 from tokenclock.result import Result
 
 MS = 1_000_000
-REQUESTS = [{"sent": 0, "tokens": [10 * MS, 30 * MS]}, {"status": "timeout", "sent": 0, "error": "late \u00e9 \ud800"}]
+REQUESTS = [
+    {"sent": 0, "tokens": [10 * MS, 30 * MS], "isl_requested": 4},
+    {"status": "timeout", "sent": 0, "error": "late \u00e9 \ud800"},
+]
 
 KEYS = {
     "date": str,

@@ -6,6 +6,7 @@ import socket
 import ssl
 import statistics
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tokenclock.plan import EndpointPlan, LoadPlan, ServingPlan, TransportPlan
 from tokenclock.records import MISSING_NS, STATUS_NAMES, Records
 from tokenclock.serving.ask import ask
 from tokenclock.serving.client import LoadRequests, run_load
-from tokenclock.serving.preflight import send_test_request
+from tokenclock.serving.preflight import send_test_request, wait_until_up
 from tokenclock.serving.server import ask_models
 from tokenclock.serving.transport import reach
 
@@ -120,6 +121,18 @@ def test_each_bad_certificate_has_its_own_line(authority: Authority) -> None:
         assert words in line
         assert "--insecure" in line
         assert line.startswith(server.url)
+
+
+def test_no_waiting_mends_a_certificate(authority: Authority) -> None:
+    with serve_with(authority.issue("gone", first_day=-9, last_day=-2)) as server:
+        plan = plan_for(server.url, cacert=authority.certificate)
+        t_begin_s = time.monotonic()
+        said: list[str] = []
+        wait_until_up(plan, t_begin_s + 600, said.append)
+        with pytest.raises(MeasurementError, match="the certificate has expired"):
+            send_test_request(plan, ([1, 2], 1), reach(plan), t_begin_s + 600)
+    assert not said
+    assert time.monotonic() - t_begin_s < 60
 
 
 def test_an_unknown_authority_and_a_name_that_does_not_fit(

@@ -120,6 +120,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             reset_cache=_reset_cache(args),
             profile=args.profile,
             time_breakdown=args.save_request_time_breakdown,
+            gpu_telemetry=args.gpu_telemetry,
         ),
         transport=plan.TransportPlan(
             unix_socket=args.unix_socket, insecure=args.insecure, cacert=args.cacert, cert=args.cert, key=args.key
@@ -186,17 +187,18 @@ def main(argv: Sequence[str]) -> int:
     world = connect()
     if world.rank == 0:
         _say_idle_flags(args, plan)
-    from tokenclock.report import quality_block, serving_table
+    from tokenclock.report import gpu_section, quality_block, serving_table
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
     bar = plan.output.progress and world.rank == 0
-    with progress_bar(-(-plan.load.num_prompts // world.size), enabled=bar) as on_progress:
+    with progress_bar(enabled=bar) as on_progress:
         result = run_serving(plan, on_progress=on_progress, ends_process=True)
     if world.rank != 0:
         return 0
     table = serving_table.render(result, full=plan.output.console == "full")
-    show("tokenclock serving", table, quality_block.render(result))
+    gpus = [] if result.gpu is None else [gpu_section.render(result.gpu)]
+    show("tokenclock serving", table, *gpus, quality_block.render(result))
     return exit_code(plan, result)
 
 

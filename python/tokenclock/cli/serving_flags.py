@@ -243,6 +243,11 @@ def _add_server_side(parser: CommandParser) -> None:
         action="store_true",
         help="GET /perf_metrics (trtllm-serve) after the run: median of each step, and RESULT-perf_metrics.json",
     )
+    add(
+        "--gpu-telemetry",
+        action="store_true",
+        help="watch memory, power, clocks and temperature of this host's GPUs during the load, by NVML every 10 ms",
+    )
 
 
 def _add_output(parser: CommandParser) -> None:

@@ -28,9 +28,9 @@ class Durations:
 
 @dataclass(frozen=True)
 class TokenTotals:
-    """Tokens of the requests that ended well, and where the counts come from."""
+    """Tokens of the requests that ended well, and where the counts come from; `isl` None: nobody counted them all."""
 
-    isl: int
+    isl: int | None
     isl_source: str
     osl: int
     osl_source: str
@@ -64,16 +64,22 @@ def token_totals(records: Records) -> TokenTotals:
     server = records.columns["isl_server"][ok].astype(np.int64)
     asked = records.columns["isl_requested"][ok].astype(np.int64)
     from_server = server >= 0
-    isl = np.where(from_server, server, np.maximum(asked, 0))
+    isl = np.where(from_server, server, asked)
+    uncounted = bool((isl < 0).any())
     if from_server.all():
         isl_source = "server usage"
+    elif uncounted:
+        isl_source = "missing"
     else:
         isl_source = "as asked" if not from_server.any() else "server usage and as asked"
     osl = np.maximum(records.columns["osl"][ok].astype(np.int64), 0)
     sources = np.unique(records.columns["osl_source"][ok])
     osl_source = " and ".join(OSL_SOURCE_NAMES[int(source)] for source in sources)
     return TokenTotals(
-        int(isl.sum()), isl_source if ok.any() else "missing", int(osl.sum()), osl_source if ok.any() else "missing"
+        None if uncounted else int(isl.sum()),
+        isl_source if ok.any() else "missing",
+        int(osl.sum()),
+        osl_source if ok.any() else "missing",
     )
 
 
@@ -90,6 +96,6 @@ def rates(records: Records, totals: TokenTotals, duration_ns: int | None) -> Rat
     return Rates(
         units.per_s(n_ok, duration_ns),
         units.per_s(totals.osl, duration_ns),
-        units.per_s(totals.isl + totals.osl, duration_ns),
+        None if totals.isl is None else units.per_s(totals.isl + totals.osl, duration_ns),
         user,
     )

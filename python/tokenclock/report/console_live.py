@@ -14,8 +14,8 @@ def _ignore(_progress: Mapping[str, int]) -> None:
 
 
 @contextmanager
-def progress_bar(n_requests: int, *, enabled: bool = True) -> Iterator[Callable[[Mapping[str, int]], None]]:
-    """Gives a function that is told the counters (`n_done n_failed n_in_flight n_events`) and shows them.
+def progress_bar(*, enabled: bool = True) -> Iterator[Callable[[Mapping[str, int]], None]]:
+    """Gives a function that is told the counters (`n_requests n_done n_failed n_in_flight n_events`) and shows them.
 
     Shows nothing when not `enabled` or when stderr is no terminal.
     """
@@ -41,12 +41,13 @@ def progress_bar(n_requests: int, *, enabled: bool = True) -> Iterator[Callable[
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("requests", total=n_requests, in_flight=0, events=0, failed="")
+        task = bar.add_task("requests", total=None, in_flight=0, events=0, failed="")
 
         def show(progress: Mapping[str, int]) -> None:
             failed = progress["n_failed"]
             bar.update(
                 task,
+                total=progress["n_requests"],
                 completed=progress["n_done"],
                 in_flight=progress["n_in_flight"],
                 events=progress["n_events"],

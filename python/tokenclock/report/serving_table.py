@@ -44,7 +44,7 @@ def _lines(face: Mapping[str, Any], full: bool) -> Iterator[str]:
     if full:
         yield row("Failed requests:", values["failed"])
     yield row("Benchmark duration (s):", fixed(values["duration"]))
-    yield row("Total input tokens:", values["total_input_tokens"])
+    yield row("Total input tokens:", fixed(values["total_input_tokens"], 0))
     yield row("Total generated tokens:", values["total_output_tokens"])
     yield row("Request throughput (req/s):", fixed(values["request_throughput"]))
     if face["goodput_asked"]:

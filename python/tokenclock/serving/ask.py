@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ class Answer:
     status: int = 0  # HTTP status; 0: no answer
     body: bytes = b""
     problem: str | None = None  # None for a whole answer with a status of 200 to 299
+    distrusted: bool = False  # its certificate was refused: asking again changes nothing
 
     @property
     def ok(self) -> bool:
@@ -69,9 +71,14 @@ def ask(plan: ServingPlan, method: str, path: str, *, timeout_s: float = 2.0) ->
     except TimeoutError:
         return Answer(problem=f"no answer within {timeout_s:g} s")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return Answer(problem=str(error) or type(error).__name__)
+        return Answer(problem=str(error) or type(error).__name__, distrusted=_is_distrust(error))
     finally:
         connection.close()
+
+
+def _is_distrust(error: Exception) -> bool:
+    ssl = sys.modules.get("ssl")  # loaded by whoever raised it
+    return ssl is not None and isinstance(error, ssl.SSLCertVerificationError)
 
 
 def _read(response: http.client.HTTPResponse, connection: http.client.HTTPConnection, deadline_s: float) -> bytes:

@@ -42,6 +42,8 @@ def send_test_request(
 ) -> Records:
     """Send one request; while it fails, again every half second until the deadline (`time.monotonic`; past: one try).
 
+    A certificate that is not trusted is final: no waiting makes it another one.
+
     Raises MeasurementError with one line that says what is wrong and what to do; KeyboardInterrupt on Ctrl-C.
     """
     while True:
@@ -49,7 +51,7 @@ def send_test_request(
         records = _send(_hurried(plan, left_s), [spare], addresses)
         if records.ok[0]:
             return records
-        if left_s <= 0:
+        if left_s <= 0 or _is_distrust(records.errors.get(0, "")):
             raise MeasurementError(explain_failure(plan, records, 0))
         time.sleep(min(_RETRY_S, left_s))
 
@@ -134,6 +136,13 @@ _TLS_REMEDIES = {
     "refuses our certificate": "check --cert and --key",
     "refuses the handshake": "it may want a certificate (--cert and --key), or speak neither TLS 1.2 nor 1.3",
 }
+
+
+_DISTRUST = tuple(words for words, remedy in _TLS_REMEDIES.items() if remedy.endswith("by --insecure"))
+
+
+def _is_distrust(said: str) -> bool:
+    return said.startswith("TLS: ") and any(words in said for words in _DISTRUST)
 
 
 def _tls_remedy(said: str) -> str:

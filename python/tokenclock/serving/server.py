@@ -18,7 +18,7 @@ class ServerModels:
     names: tuple[str, ...] = ()
     n_vocab: int | None = None  # vocabulary size of the asked model, where the server tells
     problem: str | None = None  # why nothing is known; a server need not have this page
-    is_up: bool = True  # it answered, and not that it is still starting (502, 503, 504)
+    is_up: bool = True  # it answered, and not that it is still starting (502, 503, 504); a bad certificate is an answer
 
     def note_on(self, model: str) -> str | None:
         """What to say when `model` is not among the names (by their last path part); some servers answer to any."""
@@ -48,7 +48,7 @@ def ask_models(plan: ServingPlan, *, timeout_s: float = 2.0) -> ServerModels:
     """
     answer = ask(plan, "GET", models_path(plan.endpoint.path), timeout_s=timeout_s)
     if not answer.ok:
-        return ServerModels(problem=answer.problem, is_up=answer.status not in (0, 502, 503, 504))
+        return ServerModels(problem=answer.problem, is_up=answer.distrusted or answer.status not in (0, 502, 503, 504))
     found = answer.json()
     if found is None:
         return ServerModels(problem="the answer is not JSON")

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 from tokenclock.plan import CustomDataset, ServingPlan
-from tokenclock.workload.datasets.chat_form import ChatForm, ChatRow
+from tokenclock.workload.datasets.chat_form import ChatRow
+from tokenclock.workload.datasets.chat_lines import build_chat_lines
 from tokenclock.workload.datasets.fields import RowKeys, text_of, whole_number
-from tokenclock.workload.datasets.measure import LengthMeter
 from tokenclock.workload.datasets.reading import fault, read_objects
-from tokenclock.workload.datasets.rows import from_rows, row_order
 from tokenclock.workload.realised import Workload
-from tokenclock.workload.tokenizer import find_tokenizer
 
 __all__ = ["build_custom"]
 
 
 def build_custom(plan: ServingPlan, dataset: CustomDataset) -> Workload:
     """Each row's `prompt`; output length the plan's, or each row's `output_tokens`."""
-    form = ChatForm(plan, LengthMeter(find_tokenizer(plan)), template=dataset.chat_template)
     rows, notes = _read(dataset.path, dataset.output_len)
-    order = row_order(plan, len(rows), shuffle=dataset.shuffle)
-    return from_rows(
-        plan,
-        form.rows(rows[index] for index in order.tolist()),
-        tokenizer=find_tokenizer(plan),
-        path=dataset.path,
-        usable='{"prompt": TEXT} on each line',
-        oversample=dataset.oversample,
-        shuffle=dataset.shuffle,
-        notes=lambda: [*notes, *form.notes()],
-    )
+    return build_chat_lines(plan, dataset, rows, notes, usable='{"prompt": TEXT} on each line')
 
 
 def _read(path: str, output_len: int) -> tuple[list[ChatRow], list[str]]:

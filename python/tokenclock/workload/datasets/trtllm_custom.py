@@ -5,32 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from tokenclock.plan import ServingPlan, TrtllmCustomDataset
-from tokenclock.workload.datasets.chat_form import ChatForm, ChatRow
+from tokenclock.workload.datasets.chat_form import ChatRow
+from tokenclock.workload.datasets.chat_lines import build_chat_lines
 from tokenclock.workload.datasets.fields import RowKeys, chat_messages, whole_number
-from tokenclock.workload.datasets.measure import LengthMeter
 from tokenclock.workload.datasets.reading import fault, read_objects
-from tokenclock.workload.datasets.rows import from_rows, row_order
 from tokenclock.workload.realised import Workload
-from tokenclock.workload.tokenizer import find_tokenizer
 
 __all__ = ["build_trtllm_custom"]
 
 
 def build_trtllm_custom(plan: ServingPlan, dataset: TrtllmCustomDataset) -> Workload:
     """All messages of each row, and its `max_tokens` as the output length."""
-    form = ChatForm(plan, LengthMeter(find_tokenizer(plan)), template=dataset.chat_template)
     rows, notes = _read(dataset.path)
-    order = row_order(plan, len(rows), shuffle=dataset.shuffle)
-    return from_rows(
-        plan,
-        form.rows(rows[index] for index in order.tolist()),
-        tokenizer=find_tokenizer(plan),
-        path=dataset.path,
-        usable='{"input": {"messages": [...], "max_tokens": N}} on each line',
-        oversample=dataset.oversample,
-        shuffle=dataset.shuffle,
-        notes=lambda: [*notes, *form.notes()],
-    )
+    usable = '{"input": {"messages": [...], "max_tokens": N}} on each line'
+    return build_chat_lines(plan, dataset, rows, notes, usable=usable)
 
 
 def _read(path: str) -> tuple[list[ChatRow], list[str]]:
