@@ -230,8 +230,8 @@ class MpiWorld:
             time.sleep(0.01)
 
     def let_first_speak(self, patience_s: float) -> None:
-        """Where ranks end without MPI's own end, which waits for all: wait for rank 0, whose output the launcher may cut
-        off when another rank ends."""
+        """Where ranks end without MPI's own end, which waits for all: wait for rank 0, whose output might be cut
+        off when another rank ends first."""
         if self.rank == 0:
             return
         deadline_s = time.monotonic() + patience_s
