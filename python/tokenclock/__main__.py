@@ -13,6 +13,7 @@ __all__ = ["COMMANDS", "main"]
 
 # name -> (module whose main(argv) -> exit code runs it, what it does)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "benchmark": ("tokenclock.cli.benchmark", "times a model runtime in this process, or under mpirun"),
     "serving": ("tokenclock.cli.serving", "load test of an OpenAI-compatible server"),
     "paced-server": (
         "tokenclock.cli.paced_server",
@@ -21,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "benchmark", "calibrate", "compare", "history", "latency", "prepare-dataset",
+    "analyze", "baseline", "calibrate", "compare", "history", "latency", "prepare-dataset",
     "process-export-files", "profile", "report", "sweep", "throughput",
 )  # fmt: skip
 
@@ -34,18 +35,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(arguments)
     except TokenclockError as error:
-        print(f"{prefix}: {' '.join(str(error).splitlines())}", file=sys.stderr)
         code = error.exit_code
+        _say_end(prefix, " ".join(str(error).splitlines()), code, error)
     except MemoryError as error:
-        print(f"{prefix}: out of memory{_said(error)}; ask for less, or run it where there is more", file=sys.stderr)
         code = 1
+        _say_end(prefix, f"out of memory{_said(error)}; ask for less, or run it where there is more", code, error)
     except KeyboardInterrupt:
         code = 130
     except SystemExit as end:  # of --help
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BrokenPipeError:  # the reader of what the command had yet to print has gone: as a shell counts SIGPIPE
         code = 141
-    return code or show(prefix)
+    return _note_exit_code(code or show(prefix))
+
+
+def _say_end(prefix: str, line: str, exit_code: int, error: BaseException) -> None:
+    """One line on stderr, for all ranks of a run together."""
+    from tokenclock.parallel.ending import end_with
+    from tokenclock.parallel.world import RankLost
+
+    end_with(prefix, line, exit_code, about_another=isinstance(error, RankLost))
+
+
+def _note_exit_code(code: int) -> int:
+    """For a rank that has to end without MPI's own end; nothing to note where no ranks were joined."""
+    ending = sys.modules.get("tokenclock.parallel.ending")
+    return code if ending is None else int(ending.note_exit_code(code))
 
 
 def _said(error: MemoryError) -> str:

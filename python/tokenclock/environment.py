@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,12 @@ __all__ = ["collect", "git_commit", "tool_version"]
 _CPU = Path("/sys/devices/system/cpu")
 
 
-def collect() -> dict[str, Any]:
-    """Facts about this machine and the software on it, ready for JSON."""
+def collect(packages: Sequence[str] = ()) -> dict[str, Any]:
+    """Facts about this machine and the software on it, ready for JSON.
+
+    Args:
+        packages: names of distributions whose versions are wanted beside our own; None for one that is not there.
+    """
     return {
         "host": platform.node(),
         "os": _os_name(),
@@ -33,7 +38,7 @@ def collect() -> dict[str, Any]:
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
         "python_compiler": platform.python_compiler(),
-        "versions": {name: _version(name) for name in ("tokenclock", "numpy", "tokenizers")},
+        "versions": {name: _version(name) for name in ("tokenclock", "numpy", "tokenizers", *packages)},
         "core": _core_info(),
         "git_commit": git_commit(Path.cwd()),
         "gpu": collect_facts(),

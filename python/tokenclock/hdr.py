@@ -10,7 +10,9 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tokenclock import _core, hdr_steps
+from tokenclock import hdr_steps
+from tokenclock._core import HdrHistogram as NativeHistogram
+from tokenclock._core import encode_hdr_payload, hdr_payload_limit_bytes
 from tokenclock.hdr_steps import HdrStep
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _REAL_NUMBER_COOKIES = {0x0C72124E, 0x0C72124F}  # Java's DoubleHistogram
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 
 
-class HdrHistogram(_core.HdrHistogram):
+class HdrHistogram(NativeHistogram):
     __slots__ = ()
     __module__ = "tokenclock"
 
@@ -40,7 +42,7 @@ class HdrHistogram(_core.HdrHistogram):
         its bucket the minimum and the maximum lay: of what was decoded, ``n_lost`` is 0, ``min`` the lowest value of
         the first bucket with a count, ``max`` the highest of the last. A pickle keeps them all.
         """
-        deflated = zlib.compress(_core.encode_hdr_payload(self), 9)
+        deflated = zlib.compress(encode_hdr_payload(self), 9)
         return base64.b64encode(_WRAPPER.pack(_WRITTEN_COOKIE, len(deflated)) + deflated).decode("ascii")
 
     @classmethod
@@ -93,7 +95,7 @@ class HdrHistogram(_core.HdrHistogram):
         return hdr_steps.percentiles(hdr_steps.Snapshot(self), ticks_per_half_distance)
 
 
-HdrHistogram.__doc__ = _core.HdrHistogram.__doc__
+HdrHistogram.__doc__ = NativeHistogram.__doc__
 
 
 def _refuse(layer: str, offset: int, what: str) -> ValueError:
@@ -174,6 +176,6 @@ def _stumble(deflated: bytes) -> int:
 
 def _limit_bytes(start: bytes) -> int:
     try:
-        return _core.hdr_payload_limit_bytes(start)
+        return hdr_payload_limit_bytes(start)
     except ValueError as error:
         raise ValueError(f"HDR histogram: payload {error}") from None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tokenclock import _core
+from tokenclock._core import HdrHistogram as NativeHistogram
 
 __all__ = ["HdrStep", "Snapshot", "linear", "logarithmic", "percentiles", "recorded"]
 
@@ -36,7 +36,7 @@ class HdrStep(NamedTuple):
 class Snapshot:
     """The counts of a moment, and the arithmetic of the buckets, past the highest value too."""
 
-    def __init__(self, histogram: _core.HdrHistogram) -> None:
+    def __init__(self, histogram: NativeHistogram) -> None:
         lows, counts = histogram.recorded()
         self.lows: list[int] = lows.tolist()  # the lowest value of every bucket with a count
         self.counts: list[int] = counts.tolist()

@@ -124,6 +124,20 @@ THRESHOLDS: dict[str, Threshold] = {
         "{value} of answers came whole though a stream was asked for: they have no TTFT and no ITL",
         "let the server stream, or say --non-streaming",
     ),
+    "ranks": Threshold(
+        None,
+        0,
+        "{value} of the ranks were lost: what they had yet to send is missing",
+        "see mpirun's own message, or the log of that host, and run again",
+        shown="{:.0f}",
+    ),
+    "rank_clocks": Threshold(
+        1e6,
+        None,
+        "the clocks of the ranks are known to {value} only (above {limit}), and so are instants across ranks",
+        "use hosts with a shorter way between them",
+        shown="{:us}",
+    ),
     "clock": Threshold(
         0,
         None,
@@ -307,6 +321,7 @@ def assess(records: Records, facts: RunFacts, summary: RunSummary, *, incomplete
         *_client_checks(records, facts),
         *_length_checks(records, facts),
         *_failure_checks(records, summary, facts, incomplete),
+        *_rank_checks(records.client),
     ]
     n_whole = int(
         (records.ok & (records.columns["t_first_token_ns"] == MISSING_NS) & (records.columns["osl"] > 0)).sum()
@@ -358,6 +373,20 @@ def _client_checks(records: Records, facts: RunFacts) -> Iterator[Check]:
     yield _judge("cpu", cpu.share_of_core, {"ns_per_event": cpu.ns_per_event})
     rate = client_cost.rate_kept(records, facts)
     yield _judge("rate", rate.deviation, {"asked": rate.asked, "scheduled": rate.scheduled, "sent": rate.sent})
+
+
+def _rank_checks(client: Mapping[str, Any]) -> Iterator[Check]:
+    """Where several ranks were one client."""
+    if "n_ranks" not in client:
+        return
+    lost = client["ranks_lost"]
+    names = ", ".join(map(str, lost))
+    check = _judge("ranks", len(lost), {"n_ranks": client["n_ranks"], "lost": names or None})
+    if lost:
+        which = f"rank {names} of {client['n_ranks']} was" if len(lost) == 1 else f"ranks {names} were"
+        check = replace(check, reason=f"{which} lost: what was yet to be sent there is missing")
+    yield check
+    yield _judge("rank_clocks", float(client["rank_clock_uncertainty_ns"]))
 
 
 def _lag_remedy(records: Records, facts: RunFacts, usual: str) -> str:

@@ -33,7 +33,7 @@ class Result:
 
     Args:
         schema_version: of this form.
-        kind: ``serving``.
+        kind: ``serving``, or ``benchmark``: then the groups from requests to client are empty, and cases is not.
         tool: name and version of the program.
         created: start of the run, ISO 8601 with offset.
         incomplete: the run was interrupted.
@@ -51,7 +51,11 @@ class Result:
         faces: face -> values as an imitated tool names and rounds them, with that tool's percentile rule.
         server: what was asked of the server around the run and what its own counters say; None in files of schema 1.0.
         probes: the one-token requests beside the load; None when none were asked.
-        gpu: GPUs of this host during the load (`serving.gpu_watch`); None when it was not asked for.
+        cases: of an offline run: one entry per case of the plan, see ``result_benchmark.case_entry``.
+        model: of an offline run: what the runtime says of the model, its limits, and how long loading took.
+        ranks: world size, what several ranks do, host, local rank and clock of each; None for a load test of one process.
+        loop: of an offline run: what the loop itself costs, in ns.
+        gpu: memory, power and clocks of the GPUs; None where they were not sampled.
     """
 
     schema_version: str
@@ -73,6 +77,10 @@ class Result:
     faces: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] | None = None
     probes: Mapping[str, Any] | None = None
+    cases: Sequence[Mapping[str, Any]] = ()
+    model: Mapping[str, Any] | None = None
+    ranks: Mapping[str, Any] | None = None
+    loop: Mapping[str, Any] | None = None
     gpu: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -166,6 +174,7 @@ def build_result(
     server: Mapping[str, Any] | None = None,
     probes: Mapping[str, Any] | None = None,
     gpu: Mapping[str, Any] | None = None,
+    ranks: Mapping[str, Any] | None = None,
 ) -> Result:
     """Put a run together.
 
@@ -182,6 +191,7 @@ def build_result(
         server: ``commands``, ``spec_decode``, ``energy``, ``time_breakdown``; None when the server was not asked.
         probes: ``metrics.probes.summarise_probes``.
         gpu: ``serving.gpu_watch.GpuWatch.found``.
+        ranks: where several ranks were one client: host, clock and quality of each; None for one process.
     """
     local = created.astimezone()
     spans = summary.durations
@@ -216,6 +226,7 @@ def build_result(
         server=server,
         probes=probes,
         gpu=gpu,
+        ranks=ranks,
     )
 
 

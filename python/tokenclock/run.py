@@ -19,17 +19,20 @@ from tokenclock.findings import SideResults, side_results
 from tokenclock.interrupts import deferred_interrupts
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.summary import summarise
+from tokenclock.of_ranks import ranks_block, records_of_all
 from tokenclock.output_place import prepare_output
+from tokenclock.parallel import connect
 from tokenclock.plan import ServingPlan
 from tokenclock.quality import assess
 from tokenclock.records import Records
 from tokenclock.result import Result, build_result
 from tokenclock.result_files import save_result_files
-from tokenclock.serving.around import Around
+from tokenclock.serving.around import Around, Findings
 from tokenclock.serving.client import LoadRequests, Observer, run_load
 from tokenclock.serving.gpu_watch import GpuWatch
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
 from tokenclock.serving.probe import Probes
+from tokenclock.serving.ranks import RankPart, Ranks
 from tokenclock.serving.server import ServerModels, ask_models
 from tokenclock.serving.transport import reach
 from tokenclock.workload.arrivals import mean_rate
@@ -71,14 +74,17 @@ def run_serving(
         UsageError: bad input, before the first request.
         MeasurementError: the server cannot be reached, or refuses the test request.
     """
-    started = datetime.now(timezone.utc)
+    ranks = Ranks(connect(), plan, say)
+    say = ranks.say
+    started = ranks.same(datetime.now(timezone.utc))
     date = started.astimezone().strftime("%Y%m%d-%H%M%S")
-    path = prepare_output(plan, date)
+    path = ranks.same(prepare_output(plan, date) if ranks.is_first else None)
     addresses = reach(plan)
     deadline_s = time.monotonic() + plan.load.ready_check_timeout_s
     wait_until_up(plan, deadline_s, say)
     workload = _realise(plan)
-    has_usage = _prepare_server(plan, workload, addresses, deadline_s)
+    own_plan, own_workload = ranks.share(plan, workload)
+    has_usage = ranks.same(ranks.is_first and _prepare_server(plan, workload, addresses, deadline_s))
     for note in workload.notes:  # only now: a server that is not there deserves one line
         say(f"tokenclock serving: {note}")
     if plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
@@ -87,22 +93,49 @@ def run_serving(
     with deferred_interrupts(
         lambda line: say(f"tokenclock serving: {line}"), ends_process=ends_process
     ) as stop_requested:
-        log = _open_log(plan, workload, path, say)
-        probes = Probes(plan, addresses) if plan.load.probe_request_rate > 0 else None
-        observer = _Watcher(on_progress, log, probes, stop_requested, len(workload))
-        records, side = _measure(plan, workload, addresses, count_tokens, observer, say)
-        result = _conclude(plan, workload, records, started, bool(records.client["interrupted"]), side)
-        if log is not None:
-            log.finish(records, incomplete=result.incomplete)
-        if path is not None:
-            whole = save_result_files(plan, result, records, side, path=path, date=date, say=say)
-            if log is not None and plan.output.save_events is None:
-                if whole:
-                    shutil.rmtree(_temporary_log(path), ignore_errors=True)
-                elif not log.broken:
-                    say(f"tokenclock serving: everything that was measured is kept in {_temporary_log(path)}")
-    if result.requests["ok"] == 0 and not result.incomplete:
-        say(f"tokenclock serving: every request failed: {explain_failure(plan, records, _first_failure(records))}")
+        place = _log_place(plan, path)
+        log = None if place is None else _open_log(plan, own_workload, place, ranks)
+        probes = Probes(own_plan, addresses) if own_plan.load.probe_request_rate > 0 else None
+        observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload))
+        whole = True
+
+        def finish(parts: list[RankPart], findings: Findings, probe_columns: dict[str, Any] | None, gpu: Any) -> Result:
+            """On rank 0: one result of all ranks, in its files."""
+            nonlocal whole
+            records = records_of_all(parts, workload)
+            side = side_results(plan, findings, probe_columns, records, gpu)
+            incomplete = bool(records.client["interrupted"])
+            result = _conclude(plan, workload, records, started, incomplete, side, parts)
+            if path is not None:
+                whole = save_result_files(plan, result, records, side, path=path, date=date, say=say)
+            if result.requests["ok"] == 0 and not result.incomplete:
+                why = explain_failure(plan, records, _first_failure(records))
+                say(f"tokenclock serving: every request failed: {why}")
+            return result
+
+        def finish_from_logs() -> None:
+            """In place of a rank 0 that was killed."""
+            parts = ranks.from_logs(place) if place is not None else []
+            if any(part.facts["n_seen"] for part in parts):
+                say("tokenclock serving: ended from outside; keeping what the event logs hold")
+                finish(parts, Findings(), None, None)
+
+        with ranks.guarded(finish_from_logs, needed=path is not None) as done:
+            own_records, findings, probe_columns, gpu = _measure(
+                own_plan, own_workload, addresses, count_tokens, observer, ranks
+            )
+            if log is not None:
+                log.finish(own_records, incomplete=bool(own_records.client["interrupted"]))
+            parts = ranks.collect(own_records, place)
+            result = None if parts is None else finish(parts, findings, probe_columns, gpu)
+            done()
+        handed, whole = ranks.hand_out((result.to_dict() if result is not None and ranks.several else {}, whole))
+        result = result or Result.from_dict(handed)
+        if place is not None and plan.output.save_events is None:
+            if whole:
+                ranks.clear_log(place)
+            elif log is not None and not log.broken:
+                say(f"tokenclock serving: everything that was measured is kept in {place}")
     return result
 
 
@@ -112,25 +145,26 @@ def _measure(
     addresses: list[tuple[str, int]],
     count_tokens: Callable[[str], int] | None,
     observer: _Watcher,
-    say: Callable[[str], None],
-) -> tuple[Records, SideResults]:
+    ranks: Ranks,
+) -> tuple[Records, Findings, dict[str, Any] | None, dict[str, Any] | None]:
     """The load, with what is asked of the server before and after it and the probes beside it."""
-    around, probes, gpus = Around(plan, say), observer.probes, GpuWatch(plan, addresses, say)
+    around, probes = Around(plan, ranks.say, asks=ranks.is_first), observer.probes
+    gpus = GpuWatch(plan, addresses, ranks.say, asked=plan.server.gpu_telemetry and ranks.is_first)
     try:
         gpus.start()
         around.before()
         if probes is not None:
             probes.start()
         gpus.begin()
-        records = _load(plan, workload, addresses, count_tokens, observer)
+        records = _load(plan, workload, addresses, count_tokens, observer, ranks)
         gpus.end()
-        probe_columns = _afterwards(around, probes, bool(records.client["interrupted"]), say)
+        probe_columns = _afterwards(around, probes, bool(records.client["interrupted"]), ranks.say)
     finally:
         around.stop_profile()
         gpus.stop()
         if probes is not None:
             probes.abandon()
-    return records, side_results(plan, around.findings, probe_columns, records, gpus.found)
+    return records, around.findings, probe_columns, gpus.found
 
 
 def _realise(plan: ServingPlan) -> Workload:
@@ -159,6 +193,7 @@ def _load(
     addresses: list[tuple[str, int]],
     count_tokens: Callable[[str], int] | None,
     observer: Observer,
+    ranks: Ranks,
 ) -> Records:
     """The measured part."""
     output = plan.output
@@ -171,6 +206,7 @@ def _load(
             workload.t_due_ns,
             plan.load.request_id_prefix,
             lora=workload.lora_index,
+            id_numbers=ranks.rows(),
         ),
         addresses=addresses,
         keep_text=count_tokens is not None,
@@ -178,6 +214,7 @@ def _load(
         keep_final_event=output.save_result and output.save_columns and len(workload) <= _FINAL_EVENTS_UP_TO,
         count_tokens=count_tokens,
         observer=observer,
+        start_at=ranks.start,
     )
 
 
@@ -198,23 +235,22 @@ def _afterwards(
     return probe_columns
 
 
-def _open_log(plan: ServingPlan, workload: Workload, path: Path | None, say: Callable[[str], None]) -> EventLog | None:
-    """The event log asked for, or a temporary one beside the result, so that a killed run loses a second at most."""
+def _log_place(plan: ServingPlan, path: Path | None) -> Path | None:
+    """Where the event log goes: as asked for, or a temporary one beside the result, so that a killed run loses a second
+    at most; None without either."""
     if plan.output.save_events is not None:
-        directory = Path(plan.output.save_events)
-    elif path is not None:
-        directory = _temporary_log(path)
-        shutil.rmtree(directory, ignore_errors=True)
-    else:
-        return None
+        return Path(plan.output.save_events)
+    return None if path is None else path.with_name(f".{path.stem}.events")
+
+
+def _open_log(plan: ServingPlan, workload: Workload, place: Path, ranks: Ranks) -> EventLog:
+    if plan.output.save_events is None:
+        shutil.rmtree(ranks.log_directory(place), ignore_errors=True)
     asked: dict[str, Any] = {"isl_requested": workload.isl_requested, "osl_requested": workload.osl_requested}
     if workload.lora_index is not None:
         asked["lora"] = workload.lora_index
-    return EventLog(directory, plan.to_dict(), asked, warn=lambda line: say(f"tokenclock serving: {line}"))
-
-
-def _temporary_log(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.events")
+    warn = lambda line: ranks.say(f"tokenclock serving: {line}")  # noqa: E731
+    return EventLog(ranks.log_directory(place), plan.to_dict(), asked, warn=warn)
 
 
 class _Watcher(Observer):
@@ -278,6 +314,7 @@ def _conclude(
     started: datetime,
     incomplete: bool,
     side: SideResults,
+    parts: list[RankPart],
 ) -> Result:
     facts = _facts(plan, workload)
     summary = summarise(records, facts)
@@ -301,6 +338,7 @@ def _conclude(
         server=side.server,
         probes=side.probes,
         gpu=side.gpu,
+        ranks=ranks_block(parts, facts),
     )
 
 

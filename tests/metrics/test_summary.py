@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.summary import (
     distribution,
+    floor_percentile,
     linear_percentile,
     percentile_label,
     rank_percentile,
@@ -19,6 +20,23 @@ from tokenclock.metrics.summary import (
 )
 
 CLOSED = RunFacts(max_concurrency=4)
+
+
+@pytest.mark.parametrize(
+    ("n", "percentile", "index"),
+    [(1, 99, 0), (10, 95, 9), (10, 50, 5), (20, 95, 19), (21, 95, 19), (100, 99, 99), (101, 99, 99), (1000, 99.9, 999),
+     (100, 100, 99), (100, 0, 0), (200, 99, 198)],
+)  # fmt: skip
+def test_floor_rule(n: int, percentile: float, index: int) -> None:
+    assert floor_percentile(np.arange(n), percentile) == index
+
+
+def test_the_floor_rule_is_given_on_request() -> None:
+    found = distribution("x", np.arange(10), rules=("floor",))
+    assert set(found.percentiles) == {"floor"}
+    assert found.percentile(95, "floor") == 9
+    assert floor_percentile(np.zeros(0), 95) is None
+    assert set(distribution("x", np.arange(10)).percentiles) == {"rank", "linear"}
 
 
 @pytest.mark.parametrize(

@@ -11,25 +11,6 @@ from tokenclock.errors import MeasurementError
 from tokenclock.serving import real_server
 
 
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({"TOKENCLOCK_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, Path("/a")),
-        ({"XDG_CACHE_HOME": "/b"}, Path("/b/tokenclock")),
-        ({"XDG_CACHE_HOME": ""}, Path("/c/.cache/tokenclock")),
-    ],
-)
-def test_the_cache_is_where_the_environment_says(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: Path
-) -> None:
-    for name in ("TOKENCLOCK_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("HOME", "/c")
-    assert real_server.cache_dir() == expected
-
-
 def test_missing_wheels_are_named_with_the_command_that_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def only_the_model(name: str) -> object:
         return None if name == "xllamacpp" else object()

@@ -182,6 +182,27 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; returns its exit code. Raises TokenclockError for what ends it early."""
     args = _read(argv, os.environ)
     plan = plan_from_args(args, os.environ)
+    from tokenclock.parallel import connect
+
+    world = connect()
+    if world.rank == 0:
+        _say_idle_flags(args, plan)
+    from tokenclock.report import gpu_section, quality_block, serving_table
+    from tokenclock.report.console_live import progress_bar
+    from tokenclock.run import run_serving
+
+    bar = plan.output.progress and world.rank == 0
+    with progress_bar(enabled=bar) as on_progress:
+        result = run_serving(plan, on_progress=on_progress, ends_process=True)
+    if world.rank != 0:
+        return 0
+    table = serving_table.render(result, full=plan.output.console == "full")
+    gpus = [] if result.gpu is None else [gpu_section.render(result.gpu)]
+    show("tokenclock serving", table, *gpus, quality_block.render(result))
+    return exit_code(plan, result)
+
+
+def _say_idle_flags(args: argparse.Namespace, plan: ServingPlan) -> None:
     for flag in unused_flags(args, plan.dataset.name):
         print(f"tokenclock serving: {flag} is of no use to --dataset-name {plan.dataset.name}", file=sys.stderr)
     for name in ("save_detailed", "append_result", "result_dir", "result_filename"):
@@ -193,16 +214,6 @@ def main(argv: Sequence[str]) -> int:
             "tokenclock serving: --save-request-time-breakdown without --save-result prints medians and writes no file",
             file=sys.stderr,
         )
-    from tokenclock.report import gpu_section, quality_block, serving_table
-    from tokenclock.report.console_live import progress_bar
-    from tokenclock.run import run_serving
-
-    with progress_bar(enabled=plan.output.progress) as on_progress:
-        result = run_serving(plan, on_progress=on_progress, ends_process=True)
-    table = serving_table.render(result, full=plan.output.console == "full")
-    gpus = [] if result.gpu is None else [gpu_section.render(result.gpu)]
-    show("tokenclock serving", table, *gpus, quality_block.render(result))
-    return exit_code(plan, result)
 
 
 def exit_code(plan: ServingPlan, result: Result) -> int:

@@ -22,6 +22,7 @@ __all__ = [
     "Distribution",
     "RunSummary",
     "distribution",
+    "floor_percentile",
     "linear_percentile",
     "percentile_label",
     "rank_percentile",
@@ -80,7 +81,19 @@ def linear_percentile(ordered: Array, percentile: float, cumulated: Array | None
     return below + float(exact - lower) * (above - below)
 
 
-_RULES = {"rank": rank_percentile, "linear": linear_percentile}
+def floor_percentile(ordered: Array, percentile: float, cumulated: Array | None = None) -> float | None:
+    """The value at 0-based index ``floor(N * p / 100)``, at most the last (the rule of benchmark.py); None when empty.
+
+    An upper order statistic: with 20 values or fewer P95 is the maximum, with 100 or fewer P99.
+    """
+    total = _total(ordered, cumulated)
+    if total == 0:
+        return None
+    exact = _exact(percentile) * total / 100
+    return _at(ordered, cumulated, min(exact.numerator // exact.denominator, total - 1))
+
+
+_RULES = {"rank": rank_percentile, "linear": linear_percentile, "floor": floor_percentile}
 
 
 def _total(ordered: Array, cumulated: Array | None) -> int:
@@ -104,7 +117,7 @@ class Distribution:
         n_missing: ok requests that have no such value.
         mean, minimum, maximum: in the metric's unit.
         std: population standard deviation (divides by N).
-        percentiles: rule (``rank`` or ``linear``) -> percentile -> value.
+        percentiles: rule (``rank``, ``linear`` or ``floor``) -> percentile -> value.
     """
 
     tag: str
@@ -121,15 +134,22 @@ class Distribution:
         return self.percentiles[rule][float(percentile)]
 
 
-def distribution(tag: str, values: Array, percentiles: Sequence[float] = (), *, n_missing: int = 0) -> Distribution:
+def distribution(
+    tag: str,
+    values: Array,
+    percentiles: Sequence[float] = (),
+    *,
+    n_missing: int = 0,
+    rules: Sequence[str] = ("rank", "linear"),
+) -> Distribution:
     """The distribution of values (NaN = absent, left out and counted as missing); order does not matter."""
     known = values[~np.isnan(values)] if values.dtype.kind == "f" else values
     ordered = np.sort(known)
     n_missing += len(values) - len(known)
     if not len(ordered):
-        return _describe(tag, ordered, None, percentiles, n_missing, None, None)
+        return _describe(tag, ordered, None, percentiles, n_missing, None, None, rules)
     mean, std = float(np.mean(ordered)), float(np.std(ordered))
-    return _describe(tag, ordered, None, percentiles, n_missing, mean, std)
+    return _describe(tag, ordered, None, percentiles, n_missing, mean, std, rules)
 
 
 def weighted_distribution(tag: str, values: Array, weights: Array, percentiles: Sequence[float] = ()) -> Distribution:
@@ -153,6 +173,7 @@ def _describe(
     n_missing: int,
     mean: float | None,
     std: float | None,
+    rules: Sequence[str] = ("rank", "linear"),
 ) -> Distribution:
     wanted = sorted({float(p) for p in (*STANDARD_PERCENTILES, *percentiles)})
     return Distribution(
@@ -163,7 +184,7 @@ def _describe(
         std=std,
         minimum=float(ordered[0]) if len(ordered) else None,
         maximum=float(ordered[-1]) if len(ordered) else None,
-        percentiles={name: {p: rule(ordered, p, cumulated) for p in wanted} for name, rule in _RULES.items()},
+        percentiles={name: {p: _RULES[name](ordered, p, cumulated) for p in wanted} for name in rules},
     )
 
 

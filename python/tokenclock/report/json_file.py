@@ -9,22 +9,37 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokenclock.atomic_file import atomic_write
+from tokenclock.report.format import NOT_MEASURED
 from tokenclock.result import Result
 
 __all__ = ["append", "content", "write", "write_plain"]
 
 
 def content(result: Result, detailed: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What the file holds: the original's keys, the arrays of ``--save-detailed`` where given, and ``tokenclock``."""
+    """What the file holds: the original's keys, the arrays of ``--save-detailed`` where given, and ``tokenclock``.
+
+    benchmark.py wrote no JSON: of an offline run ``benchmark`` is the list of its lines, as mappings.
+    """
     native = result.to_dict()
+    if result.kind == "benchmark":
+        return {"benchmark": _lines(native), "tokenclock": native}
     return {**native["faces"]["serving"]["values"], **(detailed or {}), "tokenclock": native}
+
+
+def _lines(native: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The values of each ``[BENCHMARK]`` line, null for n/a, and what became of the case."""
+    lines = []
+    for values, case in zip(native["faces"]["benchmark"]["cases"], native["cases"], strict=True):
+        known = {key: None if value == NOT_MEASURED else value for key, value in values.items()}
+        lines.append({**known, "status": case["status"], "reason": case["reason"]})
+    return lines
 
 
 def write(result: Result, path: str | os.PathLike[str], detailed: Mapping[str, Any] | None = None) -> None:
     """Write the file whole or not at all.
 
     Args:
-        result: of a serving run.
+        result: of any run.
         path: the file; its directory must exist.
         detailed: ``metrics.serving_face.detailed_arrays`` of the run, for ``--save-detailed``.
 

@@ -30,10 +30,14 @@ class Findings:
 
 
 class Around:
-    """Call `before` just before the load, then `read_counters` and `after`; no answer of the server raises anything."""
+    """Call `before` just before the load, then `read_counters` and `after`; no answer of the server raises anything.
 
-    def __init__(self, plan: ServingPlan, say: Callable[[str], None]) -> None:
+    asks: False where another rank does all this.
+    """
+
+    def __init__(self, plan: ServingPlan, say: Callable[[str], None], *, asks: bool = True) -> None:
         self._plan = plan
+        self._asks = asks
         self._say = say
         self._profiling = False
         self.findings = Findings()
@@ -50,10 +54,13 @@ class Around:
                 self.findings.commands["/perf_metrics"] = problem
         if server.profile:
             self._profiling = self._command("/start_profile", _COMMAND_S, "there will be no profile")
-        self.findings.before = take_snapshot(self._plan)
+        if self._asks:
+            self.findings.before = take_snapshot(self._plan)
 
     def read_counters(self) -> None:
         """Read the counters again; the first thing after the load, so that they count nothing else."""
+        if not self._asks:
+            return
         before = self.findings.before
         after = self.findings.after = take_snapshot(self._plan, before)
         for path, had, has in (

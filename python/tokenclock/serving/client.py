@@ -44,6 +44,7 @@ class LoadRequests:
         t_due_ns: int64 (n,), due times after the start, rising; all zero for a closed loop.
         lora: int16 (n,), which of the plan's LoRA modules each row asks for; None: the plan's model.
         id_prefix: row i is sent with the header `x-request-id: <prefix>i`; None sends none.
+        id_numbers: int64 (n,), what stands for i there where these rows are some of a larger run's; None: the row.
     """
 
     prompts: Sequence[Prompt]
@@ -52,6 +53,7 @@ class LoadRequests:
     t_due_ns: Array
     id_prefix: str | None = None
     lora: Array | None = None
+    id_numbers: Array | None = None
 
 
 class Observer:
@@ -109,7 +111,8 @@ class _Feeder:
         """Header lines of single requests and where each one's begin; nothing without ids to send."""
         if self.requests.id_prefix is None:
             return b"", None
-        lines = [f"x-request-id: {self.requests.id_prefix}{row}\r\n".encode("ascii") for row in rows.tolist()]
+        numbers = rows if self.requests.id_numbers is None else self.requests.id_numbers[rows]
+        lines = [f"x-request-id: {self.requests.id_prefix}{number}\r\n".encode("ascii") for number in numbers.tolist()]
         return b"".join(lines), np.cumsum([0, *map(len, lines)], dtype=np.int64)
 
 
@@ -138,6 +141,7 @@ def run_load(
     kernel_stamps: bool = True,
     cpus: Sequence[int] = (),
     observer: Observer | None = None,
+    start_at: Callable[[], int] | None = None,
 ) -> Records:
     """Send the requests as the plan says and return what was seen; one row per request, failures included.
 
@@ -153,6 +157,8 @@ def run_load(
         kernel_stamps: ask the kernel for receive stamps.
         cpus: cores for the worker threads; default: not pinned.
         observer: told about progress.
+        start_at: asked once the first bodies are built: the instant of the start, ns of CLOCK_MONOTONIC; 0 and None: at
+            once.
 
     Returns:
         Records without the plan's secrets in its errors. `client` holds the native counters, `wall_ns`,
@@ -182,7 +188,8 @@ def run_load(
         cpus=list(cpus),
     )
     cpu_before_ns = _process_cpu_ns()
-    epoch_ns, interrupted = _drive(client, _Feeder(client, body_builder(plan), requests), observer or Observer())
+    feeder = _Feeder(client, body_builder(plan), requests)
+    epoch_ns, interrupted = _drive(client, feeder, observer or Observer(), start_at or (lambda: 0))
     wall_ns = time.perf_counter_ns() - epoch_ns
     facts = client.facts() | {
         "wall_ns": wall_ns,
@@ -193,11 +200,13 @@ def run_load(
     return _to_records(client, requests, facts, epoch_ns, count_tokens).scrubbed(plan.endpoint.secrets)
 
 
-def _drive(client: LoadClient, feeder: _Feeder, observer: Observer) -> tuple[int, bool]:
+def _drive(
+    client: LoadClient, feeder: _Feeder, observer: Observer, start_at: Callable[[], int]
+) -> tuple[int, bool]:
     """Run to the end or to Ctrl-C; returns the epoch and whether it was Ctrl-C."""
     interrupted = False
     feeder.feed(time.monotonic() + _AHEAD_S)
-    epoch_ns = client.start()
+    epoch_ns = client.start(start_at())
     try:
         while not client.wait(0.0 if client.pending_bytes == 0 and not feeder.closed else _POLL_S):
             feeder.feed(time.monotonic() + _POLL_S)

@@ -28,10 +28,12 @@ class GpuWatch:
         addresses: Sequence[tuple[str, int]],
         say: Callable[[str], None],
         *,
+        asked: bool | None = None,
         monitor: GpuMemoryMonitor | None = None,
     ) -> None:
+        """asked: in place of the plan's word: of several ranks, the first alone watches."""
         self._monitor = None
-        if plan.server.gpu_telemetry:
+        if plan.server.gpu_telemetry if asked is None else asked:
             self._monitor = monitor or GpuMemoryMonitor(devices="all", pids="all")
         self._is_here = plan.transport.unix_socket is not None or is_this_host(addresses[0][0])
         self._say = say

@@ -1,0 +1,1 @@
+"""Runs fixed-shape batches on a runtime in this process: limits, loop, sweep."""

@@ -1,0 +1,374 @@
+"""Runs an offline plan: where plan, runtime, ranks, metrics, quality and result meet."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tokenclock import environment
+from tokenclock._core import now_ns
+from tokenclock.errors import MeasurementError, UsageError
+from tokenclock.interrupts import deferred_interrupts
+from tokenclock.iteration_log import IterationLog
+from tokenclock.iteration_records import concatenate
+from tokenclock.metrics.benchmark_face import benchmark_keys
+from tokenclock.offline.agreement import CaseFailed, CaseRefused, together
+from tokenclock.offline.gpu import GpuWatch, gpu_of
+from tokenclock.offline.overhead import Overhead, measure_overhead
+from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
+from tokenclock.offline.watcher import Opening, Watcher
+from tokenclock.parallel import World, connect
+from tokenclock.parallel.clock_offset import measure_offsets
+from tokenclock.parallel.launch import detect
+from tokenclock.parallel.notes import notes_of_others
+from tokenclock.parallel.outlive import outlive
+from tokenclock.plan_benchmark import BenchmarkPlan
+from tokenclock.quality_benchmark import assess_benchmark
+from tokenclock.report import iteration_columns_file, json_file
+from tokenclock.report.columns_file import columns_path
+from tokenclock.result import Result
+from tokenclock.result_benchmark import build_benchmark_result
+from tokenclock.runtime.find import choose_runtime, find_runtime
+from tokenclock.runtime.options import RuntimeOptions
+from tokenclock.runtime.protocol import Runtime
+
+__all__ = ["options_of", "run_benchmark"]
+
+# of runtimes and ranks; which of them are installed, and in which version, is in every result
+_PACKAGES = ("ctranslate2", "torch", "transformers", "tensorrt-llm", "mpi4py", "nvidia-ml-py")
+
+Say = Callable[[str], None]
+
+
+def say_on_stderr(line: str) -> None:
+    """The default voice of a run."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def run_benchmark(
+    plan: BenchmarkPlan,
+    *,
+    runtime: Runtime | None = None,
+    watcher: Watcher | None = None,
+    say: Say = say_on_stderr,
+    ends_process: bool = False,
+) -> Result:
+    """Time a model and return the result; files are written as the plan's output group says.
+
+    Under mpirun or srun every rank calls; rank 0 alone says and writes anything, and every rank gets the result.
+
+    Args:
+        plan: the whole run.
+        runtime: a loaded model of the caller's own; None: `plan.engine_dir` is loaded. It is left open.
+        watcher: told of the run's course, on rank 0.
+        say: told one line at a time what the user should know; default: stderr.
+        ends_process: the caller exits after this run: once a signal has stopped it, later ones are ignored.
+
+    Returns:
+        The Result, kind ``benchmark``; `incomplete` after Ctrl-C, with everything that had been measured. A case that
+        failed is an entry of `result.cases` with its reason.
+
+    Raises:
+        UsageError: bad input, or no such model.
+        MeasurementError: the model does not load, or its runtime is not installed.
+    """
+    if runtime is None and plan.engine_dir is None:
+        raise UsageError("a plan without engine_dir needs a runtime: run_benchmark(plan, runtime=...)")
+    name = runtime.name if runtime is not None else choose_runtime(str(plan.engine_dir), plan.model.runtime)
+    with GpuWatch(plan.output.gpu_sampling_interval_ms, _place_on_host(runtime, name)) as gpu:  # before MPI comes in
+        return _run_in_world(plan, runtime, watcher or Watcher(), say, ends_process, gpu)
+
+
+def _place_on_host(runtime: Runtime | None, name: str) -> int | None:
+    """The local rank whose GPU is to be watched; None where the work runs on any of them, or there is one rank."""
+    launch = detect(os.environ)
+    leads = name == "trtllm-llm" if runtime is None else runtime.ranks == "leader"
+    return None if leads or launch is None else launch.local_rank
+
+
+def _run_in_world(
+    plan: BenchmarkPlan, runtime: Runtime | None, watcher: Watcher, say: Say, ends_process: bool, gpu: GpuWatch
+) -> Result:
+    started, world = datetime.now(timezone.utc), connect()
+
+    def voice(line: str) -> None:
+        if world.rank == 0:
+            say(f"tokenclock benchmark: {line}")
+
+    _require_one_plan(plan, world)
+    _prepare_files(plan, world)
+    loaded, load_ns = _load(plan, world) if runtime is None else (runtime, None)
+    gpu.mark_loaded()
+    try:
+        return _Run(plan, loaded, load_ns, world, gpu, watcher, voice, started).result(ends_process)
+    finally:
+        if runtime is None:
+            loaded.close()
+
+
+def options_of(plan: BenchmarkPlan) -> RuntimeOptions:
+    """What the plan asks of whichever runtime it is."""
+    model, outputs = plan.model, [output for _, output in plan.lengths if output is not None]
+    return RuntimeOptions(
+        dtype=model.dtype,
+        dtype_named=model.dtype_named,
+        max_batch_size=max(plan.batch_sizes),
+        max_input_len=max(input_len for input_len, _ in plan.lengths),
+        max_output_len=max(outputs, default=None),
+        num_beams=plan.num_beams,
+        tp=model.tp,
+        pp=model.pp,
+        ep=model.ep,
+        cuda_graph=model.cuda_graph,
+        quantization=model.quantization,
+        extra_llm_api_options=model.extra_llm_api_options,
+        strict_options=model.strict_options,
+        torch_compile=model.torch_compile,
+        streaming=plan.loop.streaming,
+        seed=plan.seed,
+        gpu_weights_percents=plan.gpu_weights_percents,
+        device=model.device,
+        threads=model.threads,
+    )
+
+
+def _require_one_plan(plan: BenchmarkPlan, world: World) -> None:
+    plans = world.gather_all(plan.sha256)
+    other = next((rank for rank, sha256 in enumerate(plans) if sha256 != plans[0]), None)
+    if other is not None:
+        raise UsageError(f"all ranks must be given the same plan, got another on rank {other}; see its command line")
+
+
+def _prepare_files(plan: BenchmarkPlan, world: World) -> None:
+    """Try the places that will be written to, so that a typo costs a second and not an hour."""
+    if plan.output.json is None or world.rank:
+        return
+    path = Path(plan.output.json)
+    try:
+        if path.is_dir():
+            raise UsageError(f"--json must name a file, got the directory {path}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"--json must be a file that can be written, got {path} ({error.strerror or error}); give another"
+        ) from error
+
+
+def _load(plan: BenchmarkPlan, world: World) -> tuple[Runtime, int]:
+    """The runtime, and how long loading it took; what goes wrong on one rank is an error of all."""
+    assert plan.engine_dir is not None
+    begun_ns = now_ns()
+    found: list[Runtime] = []
+    try:
+        with together(world, lockstep=True):
+            found.append(
+                find_runtime(
+                    plan.engine_dir, plan.family, runtime=plan.model.runtime, options=options_of(plan), world=world
+                )
+            )
+    except CaseRefused as error:
+        raise UsageError(str(error)) from error
+    except CaseFailed as error:
+        raise MeasurementError(str(error)) from error
+    return found[0], now_ns() - begun_ns
+
+
+class _Run:
+    """One run with its runtime loaded."""
+
+    def __init__(
+        self,
+        plan: BenchmarkPlan,
+        runtime: Runtime,
+        load_ns: int | None,
+        world: World,
+        gpu: GpuWatch,
+        watcher: Watcher,
+        say: Say,
+        started: datetime,
+    ) -> None:
+        self._plan, self._runtime, self._load_ns, self._world = plan, runtime, load_ns, world
+        self._gpu, self._watcher, self._started = gpu, watcher, started
+        self._say_aloud, self._notes = say, list[str]()
+        self._model = dataclasses.asdict(runtime.model)
+        self._world_size = int(self._model["details"].get("world_size") or world.size)
+        gpu_facts = gpu_of(runtime, world.local_rank)
+        self._compute_cap: str | None = None if gpu_facts is None else gpu_facts["compute_cap"]
+        self._epoch_ns = now_ns()
+        offset = measure_offsets(world, stamp=now_ns)[world.rank]
+        self._ranks = world.gather_all(
+            {
+                "host": world.host,
+                "local_rank": world.local_rank,
+                "gpu": gpu_facts,
+                "epoch_ns": self._epoch_ns,
+                "clock_offset_ns": offset.offset_ns,
+                "clock_uncertainty_ns": offset.uncertainty_ns,
+            }
+        )
+
+    def result(self, ends_process: bool) -> Result:
+        """Run the sweep, write the files, return the result."""
+        plan, world, runtime = self._plan, self._world, self._runtime
+        self._say_first()
+        overhead = measure_overhead()
+        with deferred_interrupts(self._say_aloud, ends_process=ends_process) as stop_requested:
+            log = self._open_log()
+            if world.rank == 0:
+                self._watcher.opened(
+                    Opening(
+                        self._model,
+                        runtime.name,
+                        self._world_size,
+                        self._compute_cap,
+                        benchmark_keys(plan.family),
+                        plan.n_cases,
+                        self._started.isoformat(timespec="seconds"),
+                    )
+                )
+            sweep = run_sweep(
+                Surroundings(
+                    plan,
+                    runtime,
+                    world,
+                    self._world_size,
+                    self._compute_cap,
+                    self._epoch_ns,
+                    overhead,
+                    self._gpu,
+                    log,
+                    self._watcher,
+                    self._say,
+                    stop_requested,
+                    lambda sweep: self._write_result(sweep, overhead),
+                )
+            )
+            gpus, notes = world.gather(self._gpu.stop()), world.gather(self._notes)
+            if notes is not None:
+                for line in notes_of_others(notes, [str(rank["host"]) for rank in self._ranks]):
+                    self._say(line)
+                result = self._result_of(sweep, overhead, gpus)
+                if sweep.interrupted and world.size > 1:  # the launcher may be about to kill this process
+                    outlive(lambda: self._write_files(result, sweep, log))
+                else:
+                    self._write_files(result, sweep, log)
+        if world.size == 1:
+            return result
+        return Result.from_dict(world.broadcast(result.to_dict() if world.rank == 0 else {}))
+
+    def _say(self, line: str) -> None:
+        self._notes.append(line)
+        self._say_aloud(line)
+
+    def _say_first(self) -> None:
+        runtime, world, plan = self._runtime, self._world, self._plan
+        for line in runtime.model.details.get("warnings", ()):
+            self._say(line)
+        if runtime.ranks == "replica" and world.size > 1:
+            self._say(
+                f"each of the {world.size} ranks runs a whole replica: latency is that of the slowest rank, "
+                "tokens_per_sec that of one replica"
+            )
+        if plan.model.quantization is not None and not runtime.model.quantization:
+            self._say(f"--quantization {plan.model.quantization} is without effect: the model is built already")
+        if (plan.output.dump_profile or plan.output.dump_layer_info) and not hasattr(runtime, "layer_profile"):
+            self._say(f"the runtime {runtime.name} has no layer profile: --dump_profile and --dump_layer_info are idle")
+        nbytes = runtime.model.execution_context_bytes
+        if nbytes is not None:
+            self._say(f"Allocated {nbytes / 2**20:.2f} MiB for execution context memory.")
+
+    def _open_log(self) -> IterationLog | None:
+        """The event log asked for, or a temporary one beside the result."""
+        output, rank = self._plan.output, self._world.rank
+        place = output.save_events
+        if place is None and output.json is not None:
+            place = str(self._temporary_log(output.json))
+            if rank == 0:
+                shutil.rmtree(place, ignore_errors=True)
+        if place is None:
+            return None
+        self._world.barrier()
+        return IterationLog(place, self._plan.to_dict(), rank, self._say)
+
+    @staticmethod
+    def _temporary_log(path: str) -> Path:
+        return Path(path).with_name(f".{Path(path).stem}.events")
+
+    def _result_of(
+        self, sweep: Sweep, overhead: Overhead, gpus: list[dict[str, Any] | None] | None, *, ended: bool = True
+    ) -> Result:
+        plan, world = self._plan, self._world
+        incomplete = sweep.interrupted or not ended
+        quality = assess_benchmark(
+            sweep.findings,
+            per_iteration_ns=overhead.per_iteration_ns,
+            per_step_ns=overhead.per_step_ns,
+            named_percentiles=plan.output.percentiles,
+            incomplete=incomplete,
+            is_null=self._runtime.name == "null",
+        )
+        known = [figures for figures in gpus or [] if figures is not None]
+        return build_benchmark_result(
+            plan,
+            cases=sweep.entries,
+            face=sweep.face,
+            latency_source="cuda events" if sweep.has_device_times else "host clock",
+            quality=quality,
+            model={
+                **self._model,
+                "runtime": self._runtime.name,
+                "limits": dataclasses.asdict(self._runtime.limits),
+                "load_ns": self._load_ns,
+            },
+            ranks={"world_size": self._world_size, "n": world.size, "kind": self._runtime.ranks, "of": self._ranks},
+            loop=dataclasses.asdict(overhead),
+            environment=environment.collect(_PACKAGES),
+            notes=self._notes,
+            created=self._started,
+            incomplete=incomplete,
+            gpu={"ranks": known} if known else {"unavailable": self._gpu.unavailable},
+        )
+
+    def _write_result(self, sweep: Sweep, overhead: Overhead) -> None:
+        """After each case, so that a crash keeps what was measured."""
+        path = self._plan.output.json
+        if (
+            path is None or len(sweep.entries) == self._plan.n_cases
+        ):  # the last case's comes with the whole run's figures
+            return
+        self._written(path, lambda: json_file.write(self._result_of(sweep, overhead, None, ended=False), path))
+
+    def _write_files(self, result: Result, sweep: Sweep, log: IterationLog | None) -> int:
+        path, whole = self._plan.output.json, True
+        if log is not None:
+            log.finish(incomplete=result.incomplete)
+        if path is None:
+            return 0
+        columns = columns_path(path)
+        whole = self._written(path, lambda: json_file.write(result, path))
+        whole &= self._written(columns, lambda: iteration_columns_file.write(concatenate(sweep.records), columns))
+        if self._plan.output.save_events is None and log is not None:
+            if whole:
+                shutil.rmtree(self._temporary_log(path), ignore_errors=True)
+            elif not log.broken:
+                self._say_aloud(f"everything that was measured is kept in {self._temporary_log(path)}")
+        if whole:
+            self._say_aloud(f"result in {path}")
+        return 0 if whole else 1
+
+    def _written(self, path: str | Path, write: Callable[[], None]) -> bool:
+        try:
+            write()
+        except OSError as error:
+            self._say_aloud(f"cannot write {path}: {error.strerror or error}")
+            return False
+        return True

@@ -1,0 +1,111 @@
+"""The table of an offline run that fills while it runs: on stderr, and only where somebody looks at it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tokenclock.report.format import NOT_MEASURED, fixed, fixed_ms
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+__all__ = ["CaseTable", "case_table"]
+
+_INTERVAL_S = 0.5  # drawing takes a few ms, between two iterations
+_ROWS = 20  # the last so many cases are shown
+
+
+class CaseTable:
+    """Rows of the cases that ended, and one of the case that runs."""
+
+    def __init__(self, live: Live, n_cases: int, interval_s: float = _INTERVAL_S) -> None:
+        self._live, self._n_cases, self._interval_s = live, n_cases, interval_s
+        self._rows: list[tuple[str, ...]] = []
+        self._t_due_s = 0.0
+
+    def ended(self, case: Mapping[str, Any]) -> None:
+        """A case is over: its entry in the result."""
+        self._rows.append(_row(case))
+        self._live.update(self._table(None), refresh=True)
+
+    def going_on(self, label: str, phase: str, n: int, last_ns: int | None) -> None:
+        """A case goes on; drawn at most twice a second.
+
+        Args:
+            label: of the case.
+            phase: such as ``timed``.
+            n: iterations so far, warm-ups included.
+            last_ns: latency of the last one.
+        """
+        now_s = time.monotonic()
+        if now_s >= self._t_due_s:
+            self._t_due_s = now_s + self._interval_s
+            row = (label, phase.replace("_", " "), str(n), fixed_ms(last_ns, 3), "", "", "")
+            self._live.update(self._table(row), refresh=True)
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """While something is printed on the same terminal."""
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start(refresh=True)
+
+    def _table(self, running: tuple[str, ...] | None) -> Table:
+        from rich.table import Table
+
+        table = Table(title=f"{len(self._rows)} of {self._n_cases} cases", title_justify="left")
+        table.add_column("case")
+        table.add_column("status")
+        for heading in ("runs", "latency (ms)", "median", "P95", "tokens/s"):
+            table.add_column(heading, justify="right")
+        for row in self._rows[-_ROWS:]:
+            table.add_row(*row)
+        if running is not None:
+            table.add_row(*running, style="bold")
+        return table
+
+
+def _row(case: Mapping[str, Any]) -> tuple[str, ...]:
+    if case["status"] != "measured":
+        return (case["label"], case["status"], "0", *[NOT_MEASURED] * 4)
+    latency = case["latencies"].get("device_latency") or case["latencies"]["latency"]
+    return (
+        case["label"],
+        "measured" + (f", {len(case['warnings'])} warning(s)" if case["warnings"] else ""),
+        str(case["n"]),
+        fixed_ms(latency["mean"], 3),
+        fixed_ms(latency["median"], 3),
+        fixed_ms(latency["percentiles"]["floor"]["95"], 3),
+        fixed(case["throughput"]["output_throughput"], 2),
+    )
+
+
+@contextmanager
+def case_table(n_cases: int, *, make_live: Callable[[], Live] | None = None) -> Iterator[CaseTable | None]:
+    """The table for the length of the block, which stays on the screen; None where stderr is no terminal.
+
+    Args:
+        n_cases: of the plan.
+        make_live: another display, for tests.
+    """
+    if make_live is None and not sys.stderr.isatty():
+        yield None
+        return
+    live = _live() if make_live is None else make_live()
+    with live:
+        yield CaseTable(live, n_cases)
+
+
+def _live() -> Live:
+    from rich.console import Console
+    from rich.live import Live
+
+    # no thread of its own beside what is measured
+    return Live(console=Console(stderr=True), auto_refresh=False, redirect_stdout=False, transient=False)

@@ -1,0 +1,82 @@
+"""Finds the runtime for a model: the one that is named, else the one that knows what the directory holds."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+from tokenclock.errors import UsageError
+from tokenclock.parallel import World
+from tokenclock.plan_checks import shown
+from tokenclock.runtime.options import RuntimeOptions
+from tokenclock.runtime.protocol import Runtime
+
+__all__ = ["RUNTIMES", "TINY_PREFIX", "choose_runtime", "find_runtime"]
+
+# name -> module with load(directory, family, options, world) and recognises(directory), in the order they are asked
+RUNTIMES: dict[str, str] = {
+    "trtllm-engine": "tokenclock.runtime.trtllm_engine",
+    "ctranslate2": "tokenclock.runtime.ctranslate2",
+    "trtllm-llm": "tokenclock.runtime.trtllm_llm",  # recognises a checkpoint where TensorRT-LLM and a GPU are there
+    "transformers": "tokenclock.runtime.transformers",
+    "null": "tokenclock.runtime.null",
+}
+TINY_PREFIX = "tiny:"
+"""``tiny:llama``, ``tiny:bert``, ``tiny:t5``: models made from a seed, wherever a directory may stand."""
+
+
+def choose_runtime(directory: str, runtime: str | None) -> str:
+    """The name of the runtime to load; looks at file names and small text files only, and imports no runtime's package.
+
+    Args:
+        directory: as the user typed it, or ``tiny:...``.
+        runtime: the name that the user gave, if he did; it is not held against what the directory holds.
+
+    Raises:
+        UsageError: an unknown name, no such directory, or a directory that holds nothing a runtime knows.
+    """
+    if runtime is not None:
+        if runtime not in RUNTIMES:
+            raise UsageError(f"--runtime must be one of {', '.join(RUNTIMES)}, got {shown(runtime)}")
+        if runtime != "null" and not directory.startswith(TINY_PREFIX):
+            _require_directory(directory)
+        return runtime
+    if directory.startswith(TINY_PREFIX):
+        return "ctranslate2"
+    _require_directory(directory)
+    for name in RUNTIMES:
+        if _module(name).recognises(directory):
+            return name
+    raise UsageError(
+        f"--engine_dir {directory} holds no model that is known by its files (a config.json with build_config, a "
+        "model.bin, or a config.json with safetensors); name its --runtime, or give tiny:llama to try things out"
+    )
+
+
+def find_runtime(directory: str, family: str, *, runtime: str | None, options: RuntimeOptions, world: World) -> Runtime:
+    """Load a model.
+
+    Args:
+        directory: as the user typed it, or ``tiny:...``.
+        family: ``dec``, ``enc`` or ``enc-dec``.
+        runtime: name of the runtime; None: what the directory holds decides.
+        options: for whichever runtime it is.
+        world: the ranks of the run; `world.local_rank` chooses the GPU.
+
+    Raises:
+        UsageError: as `choose_runtime`; or the model is of another family, or cannot do what is asked.
+        MeasurementError: the runtime's package is not installed, or the model does not load.
+    """
+    loaded: Runtime = _module(choose_runtime(directory, runtime)).load(directory, family, options, world)
+    return loaded
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(RUNTIMES[name])
+
+
+def _require_directory(directory: str) -> None:
+    if not Path(directory).is_dir():
+        kind = "a file" if Path(directory).exists() else "nothing there"
+        raise UsageError(f"--engine_dir must be a directory with a model, got {shown(directory)} ({kind})")

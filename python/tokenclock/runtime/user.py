@@ -1,0 +1,78 @@
+"""A call of the user's own as a runtime: what `run_benchmark(plan, runtime=...)` times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tokenclock.plan_benchmark import BenchmarkCase
+from tokenclock.runtime.protocol import Family, IterationOutcome, Limits, ModelFacts, OnStep, Ranks
+
+__all__ = ["UserRuntime"]
+
+Call: TypeAlias = Callable[[Any, OnStep | None], Any]
+
+
+class UserRuntime:
+    """Wraps a callable. It must return when the output is there: a call on a GPU has to wait for it.
+
+    Args:
+        call: `call(inputs, on_step)`, one iteration. It may return nothing, the tokens generated per row (whole
+            numbers, shape (batch_size,)), or an `IterationOutcome`.
+        prepare: `prepare(case, seed)`, what `call` is given as its inputs; None: the case itself.
+        family: ``dec``, ``enc`` or ``enc-dec``; must be the plan's.
+        streams: `call` calls `on_step()` once for each generation step, as soon as its tokens are there.
+        cuda_stream: the stream that `call` works on, for CUDA events: an int, or a stream object of PyTorch or
+            cuda-python; None: host time only.
+        ranks: what several ranks do.
+        name: of the model, for file names and reports.
+        model: more facts of it; replaces `name`.
+        limits: cases outside are skipped.
+
+    Example::
+
+        runtime = UserRuntime(lambda case, on_step: my_generate(case.batch_size, case.input_len, case.output_len))
+        result = run_benchmark(BenchmarkPlan(batch_sizes=(1, 8), lengths=((60, 20),)), runtime=runtime)
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        *,
+        prepare: Callable[[BenchmarkCase, int], Any] | None = None,
+        family: Family = "dec",
+        streams: bool = False,
+        cuda_stream: Any = None,
+        ranks: Ranks = "replica",
+        name: str = "own",
+        model: ModelFacts | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.name = "user"
+        self.ranks: Ranks = ranks
+        self.model = model or ModelFacts(name=name, family=family)
+        self.limits = limits or Limits()
+        self.streams = streams and family != "enc"
+        self.cuda_stream = None if cuda_stream is None else int(getattr(cuda_stream, "cuda_stream", cuda_stream))
+        self._call = call
+        self._prepare = prepare
+        self._inputs: Any = None
+
+    def prepare(self, case: BenchmarkCase, seed: int) -> None:
+        self._inputs = case if self._prepare is None else self._prepare(case, seed)
+
+    def run(self, on_step: OnStep | None) -> IterationOutcome:
+        returned = self._call(self._inputs, on_step)
+        if returned is None:
+            return IterationOutcome()
+        if isinstance(returned, IterationOutcome):
+            return returned
+        return IterationOutcome(osl=np.asarray(returned, np.int32).reshape(-1))
+
+    def release(self) -> None:
+        self._inputs = None
+
+    def close(self) -> None:
+        return None
