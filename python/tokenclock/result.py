@@ -55,7 +55,7 @@ class Result:
         model: of an offline run: what the runtime says of the model, its limits, and how long loading took.
         ranks: world size, what several ranks do, host, local rank and clock of each; None for a load test of one process.
         loop: of an offline run: what the loop itself costs, in ns.
-        gpu: memory, power and clocks of the GPUs; None where they were not sampled.
+        gpu: GPUs during the run (of a load test `serving.gpu_watch`: of this host); None when it was not asked for.
     """
 
     schema_version: str
@@ -173,8 +173,8 @@ def build_result(
     incomplete: bool = False,
     server: Mapping[str, Any] | None = None,
     probes: Mapping[str, Any] | None = None,
-    gpu: Mapping[str, Any] | None = None,
     ranks: Mapping[str, Any] | None = None,
+    gpu: Mapping[str, Any] | None = None,
 ) -> Result:
     """Put a run together.
 
@@ -190,8 +190,8 @@ def build_result(
         incomplete: the run was interrupted.
         server: ``commands``, ``spec_decode``, ``energy``, ``time_breakdown``; None when the server was not asked.
         probes: ``metrics.probes.summarise_probes``.
-        gpu: ``serving.gpu_watch.GpuWatch.found``.
         ranks: where several ranks were one client: host, clock and quality of each; None for one process.
+        gpu: ``serving.gpu_watch.GpuWatch.found``.
     """
     local = created.astimezone()
     spans = summary.durations
@@ -225,8 +225,8 @@ def build_result(
         faces={"serving": serving_face(summary, facts, local, extra_values(facts, probes, server))},
         server=server,
         probes=probes,
-        gpu=gpu,
         ranks=ranks,
+        gpu=gpu,
     )
 
 

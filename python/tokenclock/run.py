@@ -99,7 +99,12 @@ def run_serving(
         observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload))
         whole = True
 
-        def finish(parts: list[RankPart], findings: Findings, probe_columns: dict[str, Any] | None, gpu: Any) -> Result:
+        def finish(
+            parts: list[RankPart],
+            findings: Findings,
+            probe_columns: dict[str, Any] | None,
+            gpu: dict[str, Any] | None = None,
+        ) -> Result:
             """On rank 0: one result of all ranks, in its files."""
             nonlocal whole
             records = records_of_all(parts, workload)
@@ -149,7 +154,7 @@ def _measure(
 ) -> tuple[Records, Findings, dict[str, Any] | None, dict[str, Any] | None]:
     """The load, with what is asked of the server before and after it and the probes beside it."""
     around, probes = Around(plan, ranks.say, asks=ranks.is_first), observer.probes
-    gpus = GpuWatch(plan, addresses, ranks.say, asked=plan.server.gpu_telemetry and ranks.is_first)
+    gpus = GpuWatch(plan, addresses, ranks.say, asks=ranks.is_first)
     try:
         gpus.start()
         around.before()
@@ -337,8 +342,8 @@ def _conclude(
         incomplete=incomplete,
         server=side.server,
         probes=side.probes,
-        gpu=side.gpu,
         ranks=ranks_block(parts, facts),
+        gpu=side.gpu,
     )
 
 

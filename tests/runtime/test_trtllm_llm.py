@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -278,11 +277,17 @@ def test_doubts_name_the_option() -> None:
     ]
 
 
-def test_follow_runs_the_worker_module(install_trtllm: InstallTrtllm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_follow_runs_the_worker_module_once_what_is_asked_can_be_done(
+    install_trtllm: InstallTrtllm, checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install_trtllm("1.2.1")
     from tensorrt_llm._played import play_common
 
     called: list[int] = []
     monkeypatch.setattr(play_common, "serve", lambda: called.append(1))
-    trtllm_llm.follow(SimpleNamespace(rank=1, size=2))
+    second = OneProcess(rank=1, size=2, local_rank=1)
+    with pytest.raises(UsageError, match="must be the 2 ranks"):
+        trtllm_llm.follow(checkpoint, "dec", dataclasses.replace(OPTIONS, tp=4), second)
+    assert called == []
+    trtllm_llm.follow(checkpoint, "dec", OPTIONS, second)
     assert called == [1]

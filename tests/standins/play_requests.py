@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import itertools
 import threading
 import time
@@ -107,7 +108,8 @@ def open_request(cls: type, completion: type, prompt: list[int], params: Any, *,
         request._loop = asyncio.get_running_loop()
     except RuntimeError:
         request._loop = None
-    request._chunks = 0
+    request._made, request._told = 0, 0  # tokens that the engine made, and those it has sent word of
+    request._chunks = collections.deque()  # how many tokens each message brings
     request._grow = lambda iteration, interval: _grow(request, iteration, interval)
     return request
 
@@ -123,9 +125,8 @@ def _grow(request: Any, iteration: int, interval: int) -> bool:
     if request._first_iter is None:
         request._first_iter = iteration
         timing.first_token_time = now()
-    for output in request.outputs:
-        output.token_ids.append(1000 + len(output.token_ids))
-    n = len(request.outputs[0].token_ids)
+    request._made += 1
+    n = request._made
     done = n >= _n_tokens(request._params)
     if done:
         timing.last_token_time = now()
@@ -139,19 +140,31 @@ def _grow(request: Any, iteration: int, interval: int) -> bool:
                     iter=iteration,
                     last_iter=iteration,
                 )
-        request.finished = True
-        request._done.set()
-    if done or n % interval == 0:
-        request._chunks += 1
+    if done or (request._streaming and n % interval == 0):
+        request._chunks.append((n - request._told, done))
+        request._told = n
+        if done:
+            request._done.set()
         if request._loop is not None:
             request._loop.call_soon_threadsafe(request._news.set)
     return done
+
+
+def _take(request: Any) -> None:
+    """Read one message: only now do its tokens appear in the outputs, however long it lay."""
+    n_tokens, request.finished = request._chunks.popleft()
+    for output in request.outputs:
+        before = len(output.token_ids)
+        output.token_ids += range(1000 + before, 1000 + before + n_tokens)
+        output._before, output._seen = before, len(output.token_ids)
 
 
 @plays("RequestOutput.result")
 def result(request: Any, timeout: float | None) -> Any:
     if not request._done.wait(timeout):
         raise TimeoutError("no result yet")
+    while request._chunks:
+        _take(request)
     return request
 
 
@@ -159,6 +172,8 @@ def result(request: Any, timeout: float | None) -> Any:
 async def aresult(request: Any) -> Any:
     while not request.finished:
         request._news.clear()
+        while request._chunks:
+            _take(request)
         if not request.finished:
             await request._news.wait()
     return request
@@ -169,14 +184,13 @@ async def anext_(request: Any) -> Any:
     """The same object each time: what is new in it is for `token_ids_diff` to say."""
     if not request._streaming:
         raise RuntimeError("streaming=False was asked for")
-    while request._chunks == 0:
-        if request.finished:
-            raise StopAsyncIteration
+    if request.finished:
+        raise StopAsyncIteration
+    while not request._chunks:
         request._news.clear()
-        await request._news.wait()
-    request._chunks -= 1
-    for output in request.outputs:
-        output._before, output._seen = output._seen, len(output.token_ids)
+        if not request._chunks:
+            await request._news.wait()
+    _take(request)
     return request
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from tokenclock.offline.gpu import GpuWatch, gpu_of
 from tokenclock.offline.overhead import Overhead, measure_overhead
 from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
 from tokenclock.offline.watcher import Opening, Watcher
-from tokenclock.parallel import World, connect
+from tokenclock.parallel import OneProcess, World, connect
 from tokenclock.parallel.clock_offset import measure_offsets
 from tokenclock.parallel.launch import detect
 from tokenclock.parallel.notes import notes_of_others
@@ -35,7 +35,7 @@ from tokenclock.report import iteration_columns_file, json_file
 from tokenclock.report.columns_file import columns_path
 from tokenclock.result import Result
 from tokenclock.result_benchmark import build_benchmark_result
-from tokenclock.runtime.find import choose_runtime, find_runtime
+from tokenclock.runtime.find import choose_runtime, find_runtime, follower_of
 from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Runtime
 
@@ -96,18 +96,26 @@ def _place_on_host(runtime: Runtime | None, name: str) -> int | None:
 def _run_in_world(
     plan: BenchmarkPlan, runtime: Runtime | None, watcher: Watcher, say: Say, ends_process: bool, gpu: GpuWatch
 ) -> Result:
-    started, world = datetime.now(timezone.utc), connect()
+    started = datetime.now(timezone.utc)
+    world = ranks = connect()
 
     def voice(line: str) -> None:
         if world.rank == 0:
             say(f"tokenclock benchmark: {line}")
 
-    _require_one_plan(plan, world)
+    _require_one_plan(plan, ranks)
+    followers: list[dict[str, Any]] = []
+    if runtime is None and ranks.size > 1 and (follow := follower_of(str(plan.engine_dir), plan.model.runtime)):
+        followers = ranks.gather_all({"host": ranks.host, "local_rank": ranks.local_rank})[1:]
+        if ranks.rank:
+            follow(str(plan.engine_dir), plan.family, options_of(plan), ranks)
+            raise SystemExit(0)
+        world = OneProcess(local_rank=ranks.local_rank)  # nobody else has a word in what follows
     _prepare_files(plan, world)
-    loaded, load_ns = _load(plan, world) if runtime is None else (runtime, None)
+    loaded, load_ns = _load(plan, world, ranks) if runtime is None else (runtime, None)
     gpu.mark_loaded()
     try:
-        return _Run(plan, loaded, load_ns, world, gpu, watcher, voice, started).result(ends_process)
+        return _Run(plan, loaded, load_ns, world, gpu, watcher, voice, started, followers).result(ends_process)
     finally:
         if runtime is None:
             loaded.close()
@@ -163,8 +171,8 @@ def _prepare_files(plan: BenchmarkPlan, world: World) -> None:
         ) from error
 
 
-def _load(plan: BenchmarkPlan, world: World) -> tuple[Runtime, int]:
-    """The runtime, and how long loading it took; what goes wrong on one rank is an error of all."""
+def _load(plan: BenchmarkPlan, world: World, ranks: World) -> tuple[Runtime, int]:
+    """The runtime, and how long loading it took; what goes wrong on one rank is an error of all in `world`."""
     assert plan.engine_dir is not None
     begun_ns = now_ns()
     found: list[Runtime] = []
@@ -172,7 +180,7 @@ def _load(plan: BenchmarkPlan, world: World) -> tuple[Runtime, int]:
         with together(world, lockstep=True):
             found.append(
                 find_runtime(
-                    plan.engine_dir, plan.family, runtime=plan.model.runtime, options=options_of(plan), world=world
+                    plan.engine_dir, plan.family, runtime=plan.model.runtime, options=options_of(plan), world=ranks
                 )
             )
     except CaseRefused as error:
@@ -195,6 +203,7 @@ class _Run:
         watcher: Watcher,
         say: Say,
         started: datetime,
+        followers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._plan, self._runtime, self._load_ns, self._world = plan, runtime, load_ns, world
         self._gpu, self._watcher, self._started = gpu, watcher, started
@@ -214,7 +223,7 @@ class _Run:
                 "clock_offset_ns": offset.offset_ns,
                 "clock_uncertainty_ns": offset.uncertainty_ns,
             }
-        )
+        ) + [dict(follower) for follower in followers]
 
     def result(self, ends_process: bool) -> Result:
         """Run the sweep, write the files, return the result."""
@@ -306,7 +315,7 @@ class _Run:
     def _result_of(
         self, sweep: Sweep, overhead: Overhead, gpus: list[dict[str, Any] | None] | None, *, ended: bool = True
     ) -> Result:
-        plan, world = self._plan, self._world
+        plan = self._plan
         incomplete = sweep.interrupted or not ended
         quality = assess_benchmark(
             sweep.findings,
@@ -329,7 +338,12 @@ class _Run:
                 "limits": dataclasses.asdict(self._runtime.limits),
                 "load_ns": self._load_ns,
             },
-            ranks={"world_size": self._world_size, "n": world.size, "kind": self._runtime.ranks, "of": self._ranks},
+            ranks={
+                "world_size": self._world_size,
+                "n": len(self._ranks),
+                "kind": self._runtime.ranks,
+                "of": self._ranks,
+            },
             loop=dataclasses.asdict(overhead),
             environment=environment.collect(_PACKAGES),
             notes=self._notes,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TypeAlias
 
 from tokenclock.errors import UsageError
 from tokenclock.parallel import World
@@ -12,7 +14,7 @@ from tokenclock.plan_checks import shown
 from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Runtime
 
-__all__ = ["RUNTIMES", "TINY_PREFIX", "choose_runtime", "find_runtime"]
+__all__ = ["RUNTIMES", "TINY_PREFIX", "choose_runtime", "find_runtime", "follower_of"]
 
 # name -> module with load(directory, family, options, world) and recognises(directory), in the order they are asked
 RUNTIMES: dict[str, str] = {
@@ -22,6 +24,8 @@ RUNTIMES: dict[str, str] = {
     "transformers": "tokenclock.runtime.transformers",
     "null": "tokenclock.runtime.null",
 }
+Follow: TypeAlias = Callable[[str, str, RuntimeOptions, World], None]
+
 TINY_PREFIX = "tiny:"
 """``tiny:llama``, ``tiny:bert``, ``tiny:t5``: models made from a seed, wherever a directory may stand."""
 
@@ -70,6 +74,18 @@ def find_runtime(directory: str, family: str, *, runtime: str | None, options: R
     """
     loaded: Runtime = _module(choose_runtime(directory, runtime)).load(directory, family, options, world)
     return loaded
+
+
+def follower_of(directory: str, runtime: str | None) -> Follow | None:
+    """What ranks other than 0 do in place of `load` for a runtime led by rank 0; None where each rank loads a part.
+
+    It takes what `load` takes and works for rank 0 until rank 0 is done; the rank takes no further part in the run.
+
+    Raises:
+        UsageError: as `choose_runtime`.
+    """
+    found: Follow | None = getattr(_module(choose_runtime(directory, runtime)), "follow", None)
+    return found
 
 
 def _module(name: str) -> ModuleType:

@@ -44,7 +44,7 @@ def load(directory: str, family: str, options: RuntimeOptions, world: World) -> 
             f"--runtime {NAME} needs TensorRT-LLM 1.2 or earlier, found {version}, which has no engines any more: "
             "give the checkpoint's directory to --runtime trtllm-llm, or install tensorrt-llm<1.3"
         )
-    details = {"tensorrt_llm": version}
+    details = {"device": "cuda", "tensorrt_llm": version}
     if family == "enc":
         from tokenclock.runtime.trtllm_encoder import EncoderEngine
 

@@ -18,7 +18,7 @@ __all__ = ["GpuWatch", "is_this_host"]
 class GpuWatch:
     """Call `start`, then `begin` and `end` around the load, then `stop`. Does nothing unless asked for; never raises.
 
-    Every GPU of the host is watched, with the memory of everybody on it: which of them the server uses is not known
+    Of several ranks the first one watches. Every GPU of its host is watched, with the memory of everybody on it: which of them the server uses is not known
     here.
     """
 
@@ -28,12 +28,12 @@ class GpuWatch:
         addresses: Sequence[tuple[str, int]],
         say: Callable[[str], None],
         *,
-        asked: bool | None = None,
+        asks: bool = True,
         monitor: GpuMemoryMonitor | None = None,
     ) -> None:
         """asked: in place of the plan's word: of several ranks, the first alone watches."""
         self._monitor = None
-        if plan.server.gpu_telemetry if asked is None else asked:
+        if plan.server.gpu_telemetry and asks:
             self._monitor = monitor or GpuMemoryMonitor(devices="all", pids="all")
         self._is_here = plan.transport.unix_socket is not None or is_this_host(addresses[0][0])
         self._say = say
