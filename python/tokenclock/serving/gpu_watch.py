@@ -31,7 +31,6 @@ class GpuWatch:
         asks: bool = True,
         monitor: GpuMemoryMonitor | None = None,
     ) -> None:
-        """asked: in place of the plan's word: of several ranks, the first alone watches."""
         self._monitor = None
         if plan.server.gpu_telemetry and asks:
             self._monitor = monitor or GpuMemoryMonitor(devices="all", pids="all")
