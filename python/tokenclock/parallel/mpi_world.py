@@ -243,7 +243,9 @@ class MpiWorld:
                 self.farewells[rank] = Farewell(rank, self.hosts[rank], 1, "was lost: its process or its host is gone")
             self._heard_first_s = self._heard_first_s or time.monotonic()
 
-    def _do(self, post: Callable[..., Any], *args: Any, nap: bool = True, peer: int | None = None, **kwargs: Any) -> None:
+    def _do(
+        self, post: Callable[..., Any], *args: Any, nap: bool = True, peer: int | None = None, **kwargs: Any
+    ) -> None:
         """Post a request and wait until it is done.
 
         Raises:
