@@ -123,7 +123,7 @@ def run_serving(
             parts = ranks.from_logs(place) if place is not None else []
             if any(part.facts["n_seen"] for part in parts):
                 say("tokenclock serving: ended from outside; keeping what the event logs hold")
-                finish(parts, Findings(), None)
+                finish(parts, Findings(), None, None)
 
         with ranks.guarded(finish_from_logs, needed=path is not None) as done:
             own_records, findings, probe_columns, gpu = _measure(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tokenclock import units
 from tokenclock.iteration_records import TIMED, IterationRecords
 from tokenclock.metrics.drift import Drift, drift
-from tokenclock.metrics.run_intervals import mean_interval, median_interval
+from tokenclock.metrics.repeat_intervals import mean_interval, median_interval
 from tokenclock.metrics.summary import Distribution, distribution
 from tokenclock.records import MISSING_NS
 

@@ -200,9 +200,7 @@ def run_load(
     return _to_records(client, requests, facts, epoch_ns, count_tokens).scrubbed(plan.endpoint.secrets)
 
 
-def _drive(
-    client: LoadClient, feeder: _Feeder, observer: Observer, start_at: Callable[[], int]
-) -> tuple[int, bool]:
+def _drive(client: LoadClient, feeder: _Feeder, observer: Observer, start_at: Callable[[], int]) -> tuple[int, bool]:
     """Run to the end or to Ctrl-C; returns the epoch and whether it was Ctrl-C."""
     interrupted = False
     feeder.feed(time.monotonic() + _AHEAD_S)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tokenclock.metrics.run_intervals import mean_interval, median_interval
+from tokenclock.metrics.repeat_intervals import mean_interval, median_interval
 
 
 def test_the_median_of_few_values_has_no_interval() -> None:
