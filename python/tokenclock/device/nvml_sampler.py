@@ -184,9 +184,7 @@ class Sampler:
     ) -> dict[str, Any]:
         return {
             "devices": [
-                meter.figures(window)
-                for meter, window in zip(self._meters, windows, strict=True)
-                if window is not None
+                meter.figures(window) for meter, window in zip(self._meters, windows, strict=True) if window is not None
             ],
             "host_peak_rss_bytes": None if host is None else host.peak_rss_bytes,
             "duration_s": (self._t_last_ns - t_start_ns) / 1e9,
