@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from tokenclock import environment
-from tokenclock._core import LoadClient
 from tokenclock.event_log import EventLog
 from tokenclock.findings import SideResults, side_results
 from tokenclock.interrupts import deferred_interrupts
@@ -26,11 +25,13 @@ from tokenclock.records import Records
 from tokenclock.result import Result, build_result
 from tokenclock.result_files import save_result_files
 from tokenclock.serving.around import Around
-from tokenclock.serving.client import LoadRequests, Observer, run_load
+from tokenclock.serving.client import FinalEvents, LoadRequests, Observer, run_load
+from tokenclock.serving.endpoint import Prompt
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.server import ServerModels, ask_models
 from tokenclock.serving.transport import reach
+from tokenclock.units import NS_PER_S
 from tokenclock.workload.arrivals import mean_rate
 from tokenclock.workload.build import build_workload, needs_vocabulary
 from tokenclock.workload.realised import Workload
@@ -137,15 +138,25 @@ def _realise(plan: ServingPlan) -> Workload:
 
 def _prepare_server(plan: ServingPlan, workload: Workload, addresses: list[tuple[str, int]], deadline_s: float) -> bool:
     """Test request and warm-ups. True when the server reports usage, so that no text must be kept to count tokens."""
-    n_spares = int(plan.load.test_input) + plan.load.num_warmups
-    spares = workload.spare_prompts(n_spares) if n_spares else []
+    spares = _spares(plan, workload)
     has_usage = False
     if plan.load.test_input:
         records = send_test_request(plan, spares.pop(0), addresses, deadline_s)
         has_usage = bool(records.columns["osl_source"][0] == 1)
-    if spares:
+    if spares and plan.load.ramp_up_s == 0:
         send_warmups(plan, spares, addresses)
     return has_usage
+
+
+def _spares(plan: ServingPlan, workload: Workload) -> list[tuple[Prompt, int]]:
+    """Prompts and lengths of the test request and the warm-ups, in this order."""
+    n_spares = int(plan.load.test_input) + plan.load.num_warmups
+    return workload.spare_prompts(n_spares) if n_spares else []
+
+
+def _handed_over(plan: ServingPlan, workload: Workload) -> list[tuple[Prompt, int]]:
+    """The warm-ups that take the first turns of a ramp's slots, and leave them to the measured requests."""
+    return _spares(plan, workload)[int(plan.load.test_input) :] if plan.load.ramp_up_s > 0 else []
 
 
 def _load(
@@ -173,6 +184,7 @@ def _load(
         keep_final_event=output.save_result and output.save_columns and len(workload) <= _FINAL_EVENTS_UP_TO,
         count_tokens=count_tokens,
         observer=observer,
+        warm_ups=_handed_over(plan, workload),
     )
 
 
@@ -236,7 +248,7 @@ class _Watcher(Observer):
         if self._on_progress is not None:
             self._on_progress(progress)
 
-    def on_final(self, client: LoadClient, *, ended: bool) -> None:
+    def on_final(self, client: FinalEvents, *, ended: bool) -> None:
         if self._log is not None and (ended or self._log.due()):
             self._log.write(client.take_final(), client.columns())
 
@@ -260,6 +272,7 @@ def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
         max_failure_share=output.max_failure_share,
         shared_prefix=workload.shared_prefix,
         label=output.label,
+        slots_open_ns=round(load.ramp_up_s * NS_PER_S),
         ramp_up=None if load.ramp_up is None else dataclasses.astuple(load.ramp_up),
     )
 

@@ -31,7 +31,8 @@ def send_lag_ns(records: Records, facts: RunFacts) -> Array:
     """How late requests were sent.
 
     Open loop and burst: ``t_sent - t_scheduled``. Closed loop: how long a slot stood empty, from the end of one
-    request to the sending of the next; with C slots the (C + j)-th sending answers the j-th ending.
+    request to the sending of the next; with C slots the (C + j)-th sending answers the j-th ending, once all slots have
+    opened.
     """
     sent = records.columns["t_sent_ns"]
     was_sent = records.present("t_sent_ns")
@@ -41,7 +42,8 @@ def send_lag_ns(records: Records, facts: RunFacts) -> Array:
     ended = was_sent & records.present("t_done_ns")
     later = np.sort(sent[was_sent])[facts.max_concurrency :]
     endings = np.sort(records.columns["t_done_ns"][ended])[: len(later)]
-    return np.asarray(np.maximum(later[: len(endings)] - endings, 0))
+    later = later[: len(endings)]
+    return np.asarray(np.maximum(later - endings, 0)[later >= facts.slots_open_ns])
 
 
 @dataclass(frozen=True)
