@@ -2,6 +2,9 @@
 
 #include <pthread.h>
 #include <sched.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -45,6 +48,7 @@ void LoadWorker::stop() noexcept {
 void LoadWorker::run(std::int64_t t_epoch_ns) {
   t_epoch_ns_ = t_epoch_ns;
 #ifdef __linux__
+  ::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);  // by default the kernel may wake this thread 50 us late
   if (!options_.cpus.empty()) {
     cpu_set_t set;
     CPU_ZERO(&set);

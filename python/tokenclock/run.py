@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from tokenclock import environment
+from tokenclock.calibration_store import kept_calibration
 from tokenclock.event_log import EventLog
 from tokenclock.findings import SideResults, side_results
 from tokenclock.interrupts import deferred_interrupts
+from tokenclock.metrics.client_cost import event_rate
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.summary import summarise
 from tokenclock.output_place import prepare_output
@@ -285,14 +287,14 @@ def _conclude(
     incomplete: bool,
     side: SideResults,
 ) -> Result:
-    facts = _facts(plan, workload)
+    facts, environment_facts = _facts(plan, workload), environment.collect()
     summary = summarise(records, facts)
     return build_result(
         summary,
         assess(records, facts, summary, incomplete=incomplete),
         facts,
         plan=plan.to_dict(),
-        environment=environment.collect(),
+        environment=environment_facts,
         workload={
             "sha256": workload.sha256,
             "dataset": workload.dataset,
@@ -301,12 +303,22 @@ def _conclude(
             "prompt_tokens": workload.asked_and_got(),
             "lora": workload.lora_counts(),
         },
-        client=records.client,
+        client=_with_ceiling(records, environment_facts),
         created=started,
         incomplete=incomplete,
         server=side.server,
         probes=side.probes,
     )
+
+
+def _with_ceiling(records: Records, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """The client's counters; where this machine was calibrated, also how close to its ceiling the run came."""
+    calibration, rate = kept_calibration(machine), event_rate(records)
+    ceiling = None if calibration is None else calibration.ceiling_events_per_s
+    if calibration is None or ceiling is None or rate is None:
+        return records.client
+    found = {"events_per_s": rate, "ceiling_events_per_s": ceiling, "share_of_ceiling": rate / ceiling}
+    return {**records.client, "calibration": {**found, "calibrated": calibration.created}}
 
 
 def _first_failure(records: Records) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tokenclock.cache_place import cache_dir
 from tokenclock.errors import MeasurementError
 from tokenclock.serving import real_server
 
@@ -27,7 +28,7 @@ def test_the_cache_is_where_the_environment_says(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", "/c")
-    assert real_server.cache_dir() == expected
+    assert cache_dir() == expected
 
 
 def test_missing_wheels_are_named_with_the_command_that_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,17 @@ from tokenclock import units
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.records import Records
 
-__all__ = ["AskedGot", "CpuUse", "RateKept", "asked_got", "cpu_use", "rate_kept", "read_lag_ns", "send_lag_ns"]
+__all__ = [
+    "AskedGot",
+    "CpuUse",
+    "RateKept",
+    "asked_got",
+    "cpu_use",
+    "event_rate",
+    "rate_kept",
+    "read_lag_ns",
+    "send_lag_ns",
+]
 
 Array = npt.NDArray[Any]
 
@@ -94,6 +104,18 @@ def cpu_use(records: Records) -> CpuUse:
         max((cpu / w["wall_ns"] for cpu, w in zip(spent, workers, strict=True)), default=None),
         sum(spent) / n_events if spent and n_events else None,
     )
+
+
+def event_rate(records: Records) -> float | None:
+    """Token events per second of the busiest whole second; of the whole run where that is under two; None below two."""
+    if records.n_events < 2:
+        return None
+    since_first_ns = records.t_token_ns - records.t_token_ns.min()
+    span_ns = int(since_first_ns.max())
+    if span_ns < 2 * units.NS_PER_S:
+        return units.per_s(records.n_events - 1, span_ns) if span_ns > 0 else None
+    per_second = np.bincount((since_first_ns // units.NS_PER_S).astype(np.int64))
+    return float(per_second[: span_ns // units.NS_PER_S].max())
 
 
 @dataclass(frozen=True)

