@@ -53,11 +53,12 @@ class Workload:
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        *(Workload(f"steps-{n}", n, n, 128) for n in (1, 16, 64, 256)),
+        *(Workload(f"steps-{n}", n, max(n, 32), 128) for n in (1, 16, 64, 256)),
         Workload("steps-1024", 1024, 1024, 256),
         Workload("steps-4096", 4096, 4096, 64, ttft_ms=400, itl_ms=100),
-        Workload("scale-256", 256, 256, 1950, ttft_ms=1000, itl_ms=2.56),
-        Workload("scale-10000", 10_000, 10_000, 50, mode="independent", ttft_ms=2000, itl_ms=100),
+        # 100 000 events/s both; long enough that opening ten thousand connections does not count
+        Workload("scale-256", 256, 256, 5860, mode="independent", ttft_ms=1000, itl_ms=2.56),
+        Workload("scale-10000", 10_000, 10_000, 150, mode="independent", ttft_ms=3000, itl_ms=100),
         Workload("flood-1", 32, 1024, 256, mode="flood", ttft_ms=0, itl_ms=0),
         Workload("flood-16", 32, 2048, 512, mode="flood", ttft_ms=0, itl_ms=0, events_per_send=16),
     )

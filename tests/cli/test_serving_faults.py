@@ -207,3 +207,33 @@ def test_a_small_disk_that_runs_full(tmp_path: Path) -> None:
     assert done.stderr.count("event log stopped after part") == 1
     assert "No space left on device" in done.stderr
     assert "Successful requests:                     300" in done.stdout
+
+
+def test_a_client_that_was_stopped_is_right_all_the_same_and_its_read_lag_says_how_wrong_it_would_have_been(
+    tmp_path: Path,
+) -> None:
+    with PacedServer(ttft_ms=2000, itl_ms=600) as server:
+        arguments = [*saved(tmp_path), "--random-output-len", "3", "--max-concurrency", "8"]
+        child = subprocess.Popen(command(server.url, *arguments, n=8), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while server.truth().n_requests < 8:
+            time.sleep(0.05)
+        arrived_ns = int(server.truth().t_arrival_ns.max())
+        os.kill(child.pid, signal.SIGSTOP)  # over the first tokens, and not as far as the second ones
+        time.sleep(max(0.0, (arrived_ns - time.perf_counter_ns()) / 1e9 + 2.3))
+        os.kill(child.pid, signal.SIGCONT)
+        _, err = child.communicate(timeout=60)
+        truth = server.stop()
+    assert child.returncode == 0, err
+    records = records_of(tmp_path)
+    assert records.ok.all()
+    if records.client["stamp_source"] != "kernel":
+        pytest.skip("this kernel or sandbox stamps nothing")
+    assert records.response_ids is not None
+    number = [int(text.removeprefix("paced-")) for text in records.response_ids]
+    ttft_ns = records.columns["t_first_token_ns"] - records.columns["t_sent_ns"]
+    first = records.token_offsets[:-1]
+    read_lag_ns = (records.t_read_ns - records.t_token_ns)[first]
+    assert (np.abs(ttft_ns - truth.ttft_ns[number]) < 20_000_000).all()
+    assert (read_lag_ns > 100_000_000).all()
+    by_reading_ns = records.t_read_ns[first] - records.columns["t_sent_ns"]
+    assert (np.abs(by_reading_ns - truth.ttft_ns[number] - read_lag_ns) < 20_000_000).all()

@@ -154,6 +154,7 @@ class LoadWorker {
   int n_alike_closes_ = 0;               // how many of them in a row had that many
   std::int64_t n_given_up_ = 0;          // connections not used again for what was learnt
   std::int64_t waited_ns_ = 0;
+  std::int64_t t_last_send_ns_ = 0;
   std::int32_t next_connection_id_;
   std::vector<std::unique_ptr<LoadConnection>> connections_;
   std::vector<LoadConnection*> active_;   // with a request under way
