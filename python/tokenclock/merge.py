@@ -112,9 +112,7 @@ def _one_after_the_other(parts: Sequence[Records]) -> Records:
         t_read_ns=np.concatenate([part.t_read_ns for part in parts]),
         texts=_joined([part.texts for part in parts], parts, ""),
         errors={
-            start + row: text
-            for start, part in zip(starts, parts, strict=False)
-            for row, text in part.errors.items()
+            start + row: text for start, part in zip(starts, parts, strict=False) for row, text in part.errors.items()
         },
         response_ids=_joined([part.response_ids for part in parts], parts, ""),
         final_events=_joined([part.final_events for part in parts], parts, b""),

@@ -97,8 +97,7 @@ def test_a_rank_whose_clock_counts_from_another_start(server: PacedServer, tmp_p
         pytest.skip("time namespaces are not permitted here (unshare --time needs root)")
     script = tmp_path / "rank"
     script.write_text(
-        "#!/bin/sh\n"
-        f'[ "$OMPI_COMM_WORLD_RANK" = 1 ] && exec {unshare} --time --monotonic 5000 --fork "$@"\nexec "$@"\n'
+        f'#!/bin/sh\n[ "$OMPI_COMM_WORLD_RANK" = 1 ] && exec {unshare} --time --monotonic 5000 --fork "$@"\nexec "$@"\n'
     )
     script.chmod(0o755)
     path = tmp_path / "r.json"
