@@ -55,7 +55,7 @@ class Result:
         model: of an offline run: what the runtime says of the model, its limits, and how long loading took.
         ranks: world size, what several ranks do, host, local rank and clock of each; None for one client's load test.
         loop: of an offline run: what the loop itself costs, in ns.
-        gpu: GPUs during the run (of a load test `serving.gpu_watch`: of this host); None when it was not asked for.
+        gpu: GPUs during the run (of a load test: of this host, by `serving.gpu_watch`); None when not asked for.
     """
 
     schema_version: str

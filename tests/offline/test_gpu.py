@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,17 +57,8 @@ class Monitor:
 
 @pytest.fixture
 def sampler(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    module, cuda = ModuleType("sampler"), ModuleType("cuda")
-    module.GpuMemoryMonitor = Monitor  # type: ignore[attr-defined]
-    cuda.visible_index = lambda local_rank: local_rank % 2  # type: ignore[attr-defined]
-    found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util,
-        "find_spec",
-        lambda name, package=None: object() if name == gpu._SAMPLER else found(name, package),
-    )
-    monkeypatch.setitem(sys.modules, gpu._SAMPLER, module)
-    monkeypatch.setitem(sys.modules, gpu._FACTS, cuda)
+    monkeypatch.setattr(gpu, "GpuMemoryMonitor", Monitor)
+    monkeypatch.setattr(gpu, "visible_index", lambda local_rank: local_rank % 2)
     monkeypatch.setattr(Monitor, "told", [])
     return Monitor.told
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from tokenclock import _core
+from tokenclock._core import CudaError, CudaEventPool, cuda_problem
 from tokenclock.records import MISSING_NS
 
 __all__ = ["DeviceTimer", "device_timer"]
@@ -22,7 +20,7 @@ class DeviceTimer:
         max_steps: further steps are not recorded.
     """
 
-    def __init__(self, pool: Any, stream: int, max_steps: int) -> None:
+    def __init__(self, pool: CudaEventPool, stream: int, max_steps: int) -> None:
         self._pool, self._stream, self._max_steps = pool, stream, max_steps
         self._n_steps = 0
 
@@ -62,11 +60,11 @@ def device_timer(cuda_stream: int | None, n_steps: int) -> tuple[DeviceTimer | N
     """
     if cuda_stream is None:
         return None, None
-    pool = getattr(_core, "CudaEventPool", None)
-    if pool is None:
-        return None, "this version has no CUDA events: host time only"
+    if problem := cuda_problem():
+        return None, f"no device time: {problem}"
     max_steps = n_steps + _SPARE_STEPS
     try:
-        return DeviceTimer(pool((max_steps + 3) // 2, cuda_stream), cuda_stream, max_steps), None
-    except (RuntimeError, ValueError) as error:
+        pool = CudaEventPool((max_steps + 3) // 2, cuda_stream)
+        return DeviceTimer(pool, cuda_stream, max_steps), None
+    except (CudaError, ValueError) as error:
         return None, f"no device time: {' '.join(str(error).split())}"

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.util
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from tokenclock.device.cuda import device_facts, visible_index
+from tokenclock.device.gpu_memory import GpuMemoryMonitor
 from tokenclock.runtime.protocol import Runtime
 
 __all__ = ["GpuWatch", "gpu_of", "peak_bytes"]
-
-_SAMPLER = "tokenclock.device.gpu_memory"
-_FACTS = "tokenclock.device.cuda"
 
 
 def gpu_of(runtime: Runtime, local_rank: int) -> dict[str, Any] | None:
@@ -23,15 +20,11 @@ def gpu_of(runtime: Runtime, local_rank: int) -> dict[str, Any] | None:
     None where the runtime works on a CPU: it says so in ``model.details["device"]``, or names no CUDA stream.
     """
     device = str(runtime.model.details.get("device") or ("cpu" if runtime.cuda_stream is None else "cuda"))
-    if device.startswith("cpu") or importlib.util.find_spec(_FACTS) is None:
+    if device.startswith("cpu"):
         return None
-    index = _cuda().visible_index(local_rank)
-    facts = None if index is None else _cuda().device_facts(index)
+    index = visible_index(local_rank)
+    facts = None if index is None else device_facts(index)
     return None if facts is None else dataclasses.asdict(facts)
-
-
-def _cuda() -> Any:
-    return importlib.import_module(_FACTS)
 
 
 def peak_bytes(ranks: Sequence[Mapping[str, Any]]) -> int | None:
@@ -53,20 +46,17 @@ class GpuWatch:
 
     def __init__(self, interval_ms: float, local_rank: int | None = None) -> None:
         self._interval_ms, self._local_rank = interval_ms, local_rank
-        self._monitor: Any = None
+        self._monitor: GpuMemoryMonitor | None = None
         self.unavailable: str | None = "not sampled"
 
     def __enter__(self) -> GpuWatch:
         if self._interval_ms == 0:
             self.unavailable = "switched off"
-        elif importlib.util.find_spec(_SAMPLER) is None:
-            self.unavailable = "this version has no sampler"
-        else:
-            index = None if self._local_rank is None else _cuda().visible_index(self._local_rank)
-            devices = None if index is None else [index]
-            monitor = importlib.import_module(_SAMPLER).GpuMemoryMonitor(self._interval_ms, devices=devices)
-            monitor.start()
-            self._monitor, self.unavailable = monitor, monitor.unavailable
+            return self
+        index = None if self._local_rank is None else visible_index(self._local_rank)
+        self._monitor = GpuMemoryMonitor(self._interval_ms, devices=None if index is None else [index])
+        self._monitor.start()
+        self.unavailable = self._monitor.unavailable
         return self
 
     def __exit__(
@@ -86,9 +76,9 @@ class GpuWatch:
 
     def end(self) -> dict[str, Any] | None:
         """The case is over: its figures, JSON-ready."""
-        return None if self._monitor is None else dict(self._monitor.end().to_dict())
+        return None if self._monitor is None else self._monitor.end().to_dict()
 
     def stop(self) -> dict[str, Any] | None:
         """The run is over: its figures, JSON-ready. Afterwards there are none."""
         monitor, self._monitor = self._monitor, None
-        return None if monitor is None else dict(monitor.stop().to_dict())
+        return None if monitor is None else monitor.stop().to_dict()
