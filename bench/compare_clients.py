@@ -53,7 +53,9 @@ class Workload:
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        *(Workload(f"steps-{n}", n, max(n, 32), 128) for n in (1, 16, 64, 256)),
+        Workload("steps-1", 1, 20, 16),
+        Workload("steps-16", 16, 160, 16),
+        *(Workload(f"steps-{n}", n, n, 128) for n in (64, 256)),
         Workload("steps-1024", 1024, 1024, 256),
         Workload("steps-4096", 4096, 4096, 64, ttft_ms=400, itl_ms=100),
         # 100 000 events/s both; long enough that opening ten thousand connections does not count

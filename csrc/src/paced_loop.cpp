@@ -22,7 +22,7 @@ constexpr int kSendsBetweenLooks = 64;  // emissions before newly arrived reques
 constexpr std::size_t kMaxDrainedBytes = 64 * 1024 * 1024;
 constexpr std::int64_t kSpinWindowNs = 100'000'000;
 constexpr std::int64_t kSpinPerWindowNs = kSpinWindowNs / 10;  // at most a tenth of a core is spent waiting awake
-constexpr std::int64_t kTimeToWarmUpNs = 80'000;  // before an emission that nothing of the kind came shortly before
+constexpr std::int64_t kTimeToWarmUpNs = 45'000;  // before an emission that nothing of the kind came shortly before
 constexpr std::int64_t kGridMemoryNs = 10'000'000'000;
 constexpr std::int64_t kOldestStampNs = 10'000'000'000;  // a stamp further back than this is none of this read's
 
