@@ -92,7 +92,7 @@ bench: $(VENV)/.installed $(VENV)/.extra-test
 bench-smoke: $(VENV)/.installed $(VENV)/.extra-test
 	$(PY) -m pytest bench --benchmark-disable $(ARGS)
 
-CXX_FILES = $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h')
+CXX_FILES = $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h' 'bench/*.cpp')
 PY_PLACES = python tests bench docs
 
 lint: $(VENV)/.installed $(VENV)/.extra-dev

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -101,7 +102,8 @@ def _run_in_world(
 
     def voice(line: str) -> None:
         if world.rank == 0:
-            say(f"tokenclock benchmark: {line}")
+            with contextlib.suppress(*([OSError] if ranks.size > 1 else [])):  # a launcher may have stopped listening
+                say(f"tokenclock benchmark: {line}")
 
     _require_one_plan(plan, ranks)
     followers: list[dict[str, Any]] = []
@@ -261,18 +263,23 @@ class _Run:
                     lambda sweep: self._write_result(sweep, overhead),
                 )
             )
+            if sweep.interrupted and len(self._ranks) > 1 and world.rank == 0:
+                outlive(lambda: self._save_in_time(sweep, overhead))
             gpus, notes = world.gather(self._gpu.stop()), world.gather(self._notes)
             if notes is not None:
                 for line in notes_of_others(notes, [str(rank["host"]) for rank in self._ranks]):
                     self._say(line)
                 result = self._result_of(sweep, overhead, gpus)
-                if sweep.interrupted and world.size > 1:  # the launcher may be about to kill this process
-                    outlive(lambda: self._write_files(result, sweep, log))
-                else:
-                    self._write_files(result, sweep, log)
+                self._write_files(result, sweep, log)
         if world.size == 1:
             return result
         return Result.from_dict(world.broadcast(result.to_dict() if world.rank == 0 else {}))
+
+    def _save_in_time(self, sweep: Sweep, overhead: Overhead) -> int:
+        """The files, as far as they can be had at once: the launcher may be about to kill this process. What it leaves
+        alive writes them again, with the figures of the GPUs. Runs in a copy of rank 0."""
+        self._say_aloud = lambda _line: None
+        return self._write_files(self._result_of(sweep, overhead, None), sweep, None)
 
     def _say(self, line: str) -> None:
         self._notes.append(line)
@@ -362,6 +369,7 @@ class _Run:
         self._written(path, lambda: json_file.write(self._result_of(sweep, overhead, None, ended=False), path))
 
     def _write_files(self, result: Result, sweep: Sweep, log: IterationLog | None) -> int:
+        """All files of the run; returns an exit code. Without `log` the event log is left as it is."""
         path, whole = self._plan.output.json, True
         if log is not None:
             log.finish(incomplete=result.incomplete)

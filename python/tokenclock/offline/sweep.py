@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 from collections.abc import Callable, Mapping
@@ -234,6 +235,10 @@ def _note(
         around.say(f"{case_label(case)}: latencies (ms): {_raw(numbers)}")
     if around.log is not None:
         around.log.case_ended(entry)
+    if sweep.interrupted and around.world.size > 1:  # the launcher may have stopped listening, and time is short
+        with contextlib.suppress(OSError):
+            around.watcher.case_ended(entry, values)
+        return
     around.watcher.case_ended(entry, values)
     around.case_over(sweep)
 
