@@ -85,7 +85,8 @@ def test_a_result_saved_by_schema_1_0_still_loads() -> None:
     path = GOLDEN / "serving_result_1_0.json"
     result = Result.load(path)
     saved = json.loads(path.read_text())["tokenclock"]
-    assert result.to_dict() == {**saved, "server": None, "probes": None}  # keys that 1.1 added
+    later = {"server": None, "probes": None, "confidence": None, "steady": None}  # keys that 1.1 and 1.2 added
+    assert result.to_dict() == {**saved, **later}
     assert result.latencies["ttft"]["mean"] == 15 * MS
     assert result.quality.verdict == "INVALID"
     jsonschema.validate(result.to_dict(), SCHEMA)

@@ -18,12 +18,13 @@ from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.serving_extras import extra_values
 from tokenclock.metrics.serving_face import serving_face
-from tokenclock.metrics.summary import Distribution, RunSummary, percentile_label
+from tokenclock.metrics.summary import RunSummary
 from tokenclock.quality import Quality
+from tokenclock.result_sections import latency_section
 
 __all__ = ["SCHEMA_VERSION", "Result", "build_result"]
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """Raised in the first number when a reader of old files would be misled, in the second when keys are added."""
 
 
@@ -51,6 +52,8 @@ class Result:
         faces: face -> values as an imitated tool names and rounds them, with that tool's percentile rule.
         server: what was asked of the server around the run and what its own counters say; None in files of schema 1.0.
         probes: the one-token requests beside the load; None when none were asked.
+        confidence: 95 % intervals of the whole run's numbers; None in files of schema 1.1.
+        steady: the window in which the load was what was asked for, its numbers and their intervals; None likewise.
     """
 
     schema_version: str
@@ -72,6 +75,8 @@ class Result:
     faces: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] | None = None
     probes: Mapping[str, Any] | None = None
+    confidence: Mapping[str, Any] | None = None
+    steady: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for entry in fields(self):
@@ -163,6 +168,8 @@ def build_result(
     incomplete: bool = False,
     server: Mapping[str, Any] | None = None,
     probes: Mapping[str, Any] | None = None,
+    confidence: Mapping[str, Any] | None = None,
+    steady: Mapping[str, Any] | None = None,
 ) -> Result:
     """Put a run together.
 
@@ -178,6 +185,7 @@ def build_result(
         incomplete: the run was interrupted.
         server: ``commands``, ``spec_decode``, ``energy``, ``time_breakdown``; None when the server was not asked.
         probes: ``metrics.probes.summarise_probes``.
+        confidence, steady: ``result_sections.certainty_sections`` of the same records.
     """
     local = created.astimezone()
     spans = summary.durations
@@ -201,7 +209,7 @@ def build_result(
         },
         tokens=asdict(summary.tokens),
         durations=asdict(spans),
-        latencies={tag: _latency(found) for tag, found in summary.distributions.items()},
+        latencies={tag: latency_section(found) for tag, found in summary.distributions.items()},
         throughput={"unit": "1/s", **asdict(summary.rates), "wall": asdict(summary.wall_rates)},
         goodput=None
         if summary.goodput is None
@@ -211,27 +219,9 @@ def build_result(
         faces={"serving": serving_face(summary, facts, local, extra_values(facts, probes, server))},
         server=server,
         probes=probes,
+        confidence=confidence,
+        steady=steady,
     )
-
-
-def _latency(found: Distribution) -> dict[str, Any]:
-    definition = DEFINITIONS[found.tag]
-    return {
-        "title": definition.title,
-        "unit": definition.unit,
-        "better": definition.better,
-        "formula": definition.formula,
-        "n": found.n,
-        "n_missing": found.n_missing,
-        "mean": found.mean,
-        "std": found.std,
-        "min": found.minimum,
-        "max": found.maximum,
-        "percentiles": {
-            rule: {percentile_label(p): value for p, value in by_percentile.items()}
-            for rule, by_percentile in found.percentiles.items()
-        },
-    }
 
 
 def _frozen(value: Any) -> Any:

@@ -25,6 +25,7 @@ from tokenclock.quality import assess
 from tokenclock.records import Records
 from tokenclock.result import Result, build_result
 from tokenclock.result_files import save_result_files
+from tokenclock.result_sections import certainty_sections
 from tokenclock.serving.around import Around
 from tokenclock.serving.client import LoadRequests, Observer, run_load
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
@@ -293,6 +294,7 @@ def _conclude(
         incomplete=incomplete,
         server=side.server,
         probes=side.probes,
+        **certainty_sections(records, facts, summary, seed=plan.load.seed),
     )
 
 

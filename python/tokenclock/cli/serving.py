@@ -112,6 +112,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             label=args.label,
             metadata=_each_once("--metadata", args.metadata),
             console=args.console,
+            intervals=args.intervals,
             progress=not args.disable_tqdm,
             strict=args.strict,
             max_failure_share=args.max_failure_share,
@@ -192,14 +193,15 @@ def main(argv: Sequence[str]) -> int:
             "tokenclock serving: --save-request-time-breakdown without --save-result prints medians and writes no file",
             file=sys.stderr,
         )
-    from tokenclock.report import quality_block, serving_table
+    from tokenclock.report import interval_block, quality_block, serving_table, steady_block
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
     with progress_bar(plan.load.num_prompts, enabled=plan.output.progress) as on_progress:
         result = run_serving(plan, on_progress=on_progress, ends_process=True)
     table = serving_table.render(result, full=plan.output.console == "full")
-    show("tokenclock serving", table, quality_block.render(result))
+    blocks = [steady_block.render(result), *([interval_block.render(result)] if plan.output.intervals else [])]
+    show("tokenclock serving", table, *blocks, quality_block.render(result))
     return exit_code(plan, result)
 
 

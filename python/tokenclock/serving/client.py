@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenclock._core import LoadClient
+from tokenclock.host_load import host_load
 from tokenclock.plan import ServingPlan
 from tokenclock.records import MISSING_NS, OSL_SOURCE_NAMES, REQUEST_COLUMNS, Records, empty_columns
 from tokenclock.serving.descriptors import allow_connections
@@ -156,8 +157,8 @@ def run_load(
 
     Returns:
         Records without the plan's secrets in its errors. `client` holds the native counters, `wall_ns`,
-        `process_cpu_ns` and `interrupted` (True after Ctrl-C: what was in flight is `cancelled`, what was never sent
-        `not_sent`).
+        `process_cpu_ns`, `host` (shares of all cores' time) and `interrupted` (True after Ctrl-C: what was in flight is
+        `cancelled`, what was never sent `not_sent`).
 
     Raises:
         MeasurementError: the host name is unknown.
@@ -181,12 +182,13 @@ def run_load(
         keep_final_event=keep_final_event,
         cpus=list(cpus),
     )
-    cpu_before_ns = _process_cpu_ns()
+    cpu_before_ns, host_before = _process_cpu_ns(), host_load()
     epoch_ns, interrupted = _drive(client, _Feeder(client, body_builder(plan), requests), observer or Observer())
     wall_ns = time.perf_counter_ns() - epoch_ns
     facts = client.facts() | {
         "wall_ns": wall_ns,
         "process_cpu_ns": _process_cpu_ns() - cpu_before_ns,
+        "host": host_before.until(host_load()),
         "interrupted": interrupted,
         "closed_loop": closed_loop,
     }
