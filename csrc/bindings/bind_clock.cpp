@@ -62,7 +62,8 @@ void bind_clock(py::module_& module) {
       "  anchor_offset_ns (int): how far the wall clock (CLOCK_REALTIME) stands ahead of now_ns(). Add it to an\n"
       "    instant of now_ns() to get ns since 1970.\n"
       "  anchor_uncertainty_ns (int): anchor_offset_ns is wrong by this much at most.");
-  py::class_<ClockSource>(module, "ClockSource", "A pair of clocks, monotonic and wall, as the load client reads them.");
+  py::class_<ClockSource>(module, "ClockSource",
+                          "A pair of clocks, monotonic and wall, as the load client reads them.");
   py::class_<SteppedClock, ClockSource>(
       module, "SteppedClock", "This machine's clocks, the wall clock stepped at will: for tests, nothing is set.")
       .def(py::init<>())

@@ -36,17 +36,14 @@ DurationDraw draw(const std::string& distribution, std::int64_t mean_ns, std::in
           mean_ns, std_ns};
 }
 
-std::unique_ptr<PacedServer> make_server(const std::string& host, std::uint16_t port, const std::string& mode,
-                                         std::int64_t ttft_ns, std::int64_t ttft_std_ns,
-                                         const std::string& ttft_distribution, std::int64_t itl_ns,
-                                         std::int64_t itl_std_ns, const std::string& itl_distribution,
-                                         std::uint64_t seed, std::int32_t tokens_per_event,
-                                         std::int32_t events_per_send, std::int32_t default_output_tokens,
-                                         std::int32_t vocab_size, std::vector<std::string> served_models,
-                                         std::string api_key, bool report_iterations, const std::vector<Fault>& faults,
-                                         std::int64_t spin_ns, std::int64_t max_requests, std::int64_t max_sends,
-                                         std::string unix_socket, std::shared_ptr<TlsContext> tls, double output_share,
-                                         double cached_share) {
+std::unique_ptr<PacedServer> make_server(
+    const std::string& host, std::uint16_t port, const std::string& mode, std::int64_t ttft_ns,
+    std::int64_t ttft_std_ns, const std::string& ttft_distribution, std::int64_t itl_ns, std::int64_t itl_std_ns,
+    const std::string& itl_distribution, std::uint64_t seed, std::int32_t tokens_per_event,
+    std::int32_t events_per_send, std::int32_t default_output_tokens, std::int32_t vocab_size,
+    std::vector<std::string> served_models, std::string api_key, bool report_iterations,
+    const std::vector<Fault>& faults, std::int64_t spin_ns, std::int64_t max_requests, std::int64_t max_sends,
+    std::string unix_socket, std::shared_ptr<TlsContext> tls, double output_share, double cached_share) {
   PacedOptions options;
   options.host = host;
   options.port = port;

@@ -123,10 +123,12 @@ def test_the_order_of_samples_within_their_times_does_not_matter() -> None:
 def test_a_rate_is_as_sure_as_its_windows_are_alike() -> None:
     even = rate_interval(100.0, np.ones(3000), spread_over(BLOCKS, 3000), BLOCKS)
     assert (even.low, even.high) == (pytest.approx(100), pytest.approx(100))
-    # windows of 50 and 150 in turn: sd 50.85 of 100, over sqrt(30), times t of 29 degrees
+    # windows of 50 and 150 in turn: a standard deviation of 50.9, over sqrt(30), times about two
     t_ns = np.concatenate([np.full(50 if i % 2 else 150, i * S + S // 2) for i in range(30)])
     uneven = rate_interval(100.0, np.ones(len(t_ns)), t_ns, BLOCKS)
-    assert uneven.high == pytest.approx(100 + 2.0452 * 50.855 / np.sqrt(30), rel=1e-3)
+    assert (uneven.low, uneven.high) == (pytest.approx(81.5, abs=2), pytest.approx(118.5, abs=2))
+    assert uneven != rate_interval(100.0, np.ones(len(t_ns)), t_ns, BLOCKS, seed=1)
+    assert uneven == rate_interval(100.0, np.ones(len(t_ns)), t_ns, BLOCKS, seed=0)
 
 
 def test_a_rate_without_windows_has_no_interval() -> None:

@@ -21,6 +21,7 @@ from tokenclock.metrics.summary import summarise
 __all__ = ["Coverage", "of_server", "of_stream"]
 
 PERCENTILES = (50.0, 90.0, 99.0)
+_TRUTH_REQUESTS = 200_000  # of the run whose percentiles are taken for the truth
 
 
 @dataclass
@@ -39,7 +40,13 @@ class Coverage:
 
     @property
     def share(self) -> float:
+        """Of the intervals given, those that held the truth."""
         return self.n_held / self.n_given if self.n_given else math.nan
+
+    @property
+    def share_wrong(self) -> float:
+        """Of all runs, those that gave an interval without the truth in it."""
+        return (self.n_given - self.n_held) / self.n_runs
 
     def __str__(self) -> str:
         return f"{self.share:.1%} of {self.n_given} (given in {self.n_given / self.n_runs:.0%})"
@@ -63,7 +70,7 @@ def of_server(n_runs: int, n_requests: int, slots: int, *, seed: int = 0) -> Map
     """Of TTFT, TPOT, E2EL and pooled ITL on a server whose stalls hit all streams, by a run's own intervals."""
     found: dict[str, Coverage] = defaultdict(Coverage)
     facts = RunFacts(max_concurrency=slots)
-    long = stalling_server(np.random.default_rng([seed, n_runs]), 200 * slots * 50, slots)
+    long = stalling_server(np.random.default_rng([seed, n_runs]), _TRUTH_REQUESTS, slots)
     columns = {"ttft": latency.ttft_ns(long), "tpot": latency.tpot_ns(long), "e2el": latency.e2el_ns(long)}
     columns["itl"] = latency.itl_ns(long)[0]
     truth = {tag: (column.mean(), np.percentile(column, PERCENTILES)) for tag, column in columns.items()}

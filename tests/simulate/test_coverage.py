@@ -21,6 +21,8 @@ def check(found: Mapping[str, Coverage], names: list[str]) -> None:
     print()
     for name, coverage in found.items():
         print(f"  {name:10} {coverage}{'' if name in names else '   (not judged)'}")
+    for name, coverage in found.items():
+        assert coverage.share_wrong <= 1 - LOWEST, name
     for name in names:
         assert found[name].n_given >= 0.7 * N_RUNS, name
         assert LOWEST <= found[name].share <= HIGHEST, name
@@ -34,7 +36,7 @@ def test_streams(n: int, correlation: float) -> None:
 @pytest.mark.parametrize(("n_requests", "slots"), [(1000, 8), (1000, 16), (3000, 16), (4000, 64)])
 def test_servers_whose_stalls_hit_all_streams(n_requests: int, slots: int) -> None:
     found = of_server(N_RUNS, n_requests, slots)
-    # a p99 that is seldom given is not judged: what is given then are the runs that look better than they are
-    names = [name for name in found if "mean" not in name and found[name].n_given >= 0.7 * N_RUNS]
-    assert {f"{tag} p{p}" for tag in ("ttft", "itl", "tpot", "e2el") for p in (50, 90)} <= set(names)
+    # what is seldom given is given by the runs that look better than they are: that it be seldom wrong is all to ask
+    names = [name for name in found if found[name].n_given >= 0.7 * N_RUNS]
+    assert {f"{tag} {what}" for tag in ("ttft", "itl", "tpot", "e2el") for what in ("mean", "p50", "p90")} <= set(names)
     check(found, names)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.summary import Distribution, RunSummary, samples_needed
-from tokenclock.quality_checks.figure import Figure
+from tokenclock.quality_checks.figure import Figure, Value
 from tokenclock.verdict import SampleMark
 
 __all__ = ["sample_figures", "sample_marks"]
@@ -30,5 +30,7 @@ def sample_figures(marks: Sequence[SampleMark], facts: RunFacts) -> Iterator[Fig
     """How many marks there are, where the user named the percentiles; worded by the one that needs most."""
     if facts.percentiles_named:
         worst = max(marks, key=lambda mark: mark.needed, default=None)
-        details = {} if worst is None else {"worst": f"P{worst.percentile:g} {worst.metric.upper()}", "n": worst.n}
-        yield Figure("samples", len(marks), {**details, "needed": worst.needed if worst else None})
+        details: dict[str, Value] = {}
+        if worst is not None:
+            details = {"worst": f"P{worst.percentile:g} {worst.metric.upper()}", "n": worst.n, "needed": worst.needed}
+        yield Figure("samples", len(marks), details)

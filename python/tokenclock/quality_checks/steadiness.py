@@ -13,7 +13,7 @@ from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.silence import longest_silence
 from tokenclock.metrics.steadiness import changes
 from tokenclock.metrics.steady_state import steady_window
-from tokenclock.quality_checks.figure import Figure
+from tokenclock.quality_checks.figure import Figure, Value
 from tokenclock.records import Records
 
 __all__ = ["steadiness_figures"]
@@ -51,5 +51,10 @@ def _drift(records: Records, facts: RunFacts, t_start_ns: int, t_end_ns: int) ->
     if not beyond:
         return Figure("drift", 0.0 if found else None, {"n_blocks": blocks.n})
     size, tag, change = max(beyond, key=lambda entry: entry[0])
-    details = {"metric": _TITLES[tag], "kind": change.kind, "change": change.share, "n_blocks": blocks.n}
+    details: dict[str, Value] = {
+        "metric": _TITLES[tag],
+        "kind": change.kind,
+        "change": change.share,
+        "n_blocks": blocks.n,
+    }
     return Figure("drift", size, details)
