@@ -30,7 +30,7 @@ def test_bounds_of_each_shown_number(make_result: Any) -> None:
     assert lines[1] == "Counted by:                   independent requests"
     labels = [line.partition(":")[0] for line in lines[3:12]]
     assert labels[:6] == [
-        "Mean TTFT (ms)", "P50 TTFT (ms)", "P75 TTFT (ms)", "P90 TTFT (ms)", "P99 TTFT (ms)", "Mean ITL (ms)",
+        "TTFT mean (ms)", "TTFT p50 (ms)", "TTFT p75 (ms)", "TTFT p90 (ms)", "TTFT p99 (ms)", "ITL mean (ms)",
     ]  # fmt: skip
     found = result.confidence["latencies"]["ttft"]["mean"]
     assert lines[3].endswith(f" {found['low'] / MS:.2f} to {found['high'] / MS:.2f}")
@@ -41,9 +41,9 @@ def test_bounds_of_each_shown_number(make_result: Any) -> None:
 def test_what_has_no_interval_says_why_once(make_result: Any) -> None:
     facts = RunFacts(max_concurrency=2, percentile_metrics=("ttft", "tpot"))
     text = interval_block.render(make_result([{"sent": i, "tokens": [9 * MS, 19 * MS]} for i in range(4)], facts))
-    assert "P99 TTFT (ms):                           n/a\n" in text
+    assert "TTFT p99 (ms):                           n/a\n" in text
     said = " ".join(line.strip() for line in text.splitlines())
-    assert "n/a: Mean TTFT, P50 TTFT, P90 TTFT, P99 TTFT, Mean TPOT" in said
+    assert "n/a: TTFT mean, TTFT p50, TTFT p90, TTFT p99, TPOT mean" in said
     assert said.count("needs 10") == 1
 
 

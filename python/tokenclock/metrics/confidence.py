@@ -6,8 +6,7 @@ and what is uncertain is judged by how the windows differ, not by how many sampl
 * Percentiles: the share of samples beyond a percentile is a ratio of block counts. Its variance over that of
   independent samples is the design effect; N over it is the *effective N*, less what a t quantile of n_blocks - 1
   degrees of freedom asks for (Korn and Graubard, 1998). The bounds are the order statistics that so many independent
-  samples would give (Hutson, 1999), taken from all samples. Neighbouring blocks that agree count as less than two; and
-  as the spread of a short tail is uncertain itself, the design effect of the tail twice as long counts if larger.
+  samples would give (Hutson, 1999), taken from all samples. Neighbouring blocks that agree count as less than two.
 * Means: ratio of block sums. A few stalls make block sums lopsided, so the critical values are not Student's t but
   those of 2000 studentised bootstrap samples of the blocks (Hall, 1988). What is resampled are sums per block, by one
   matrix product, so the cost does not depend on the number of samples. Rates likewise, from amounts per block.
@@ -141,27 +140,43 @@ def _variance_of_sum(residuals: Array) -> float:
 
 
 def _percentile_interval(ordered: Array, percentile: float, beyond: _Beyond | None) -> Interval:
-    p, n_effective = percentile / 100, float(len(ordered))
+    p, n = percentile / 100, float(len(ordered))
     if not 0 < p < 1:
         return Interval(None, None, None, "an extreme has no interval")
+    inner = outer = n
     if beyond is not None:
-        tail = beyond.per_block(percentile)
-        n_blocks, n_places = len(beyond.counts), int((tail > 0).sum())
-        effect = max(1.0, beyond.design_effect(tail))
-        if abs(percentile - 50) >= 25:
-            twice = 2 * percentile - 100 if percentile > 50 else 2 * percentile
-            effect = max(effect, beyond.design_effect(beyond.per_block(twice)))
-        n_effective = n_effective / effect * (_Z / t_quantile(_TAIL, n_blocks - 1)) ** 2
+        inner, outer = (n / effect for effect in _design_effects(beyond, percentile))
+        n_places = int((beyond.per_block(percentile) > 0).sum())
         if n_places < MIN_PLACES:
-            reason = f"samples beyond it came in {n_places} of {n_blocks} windows of time, needs {MIN_PLACES}"
-            return Interval(None, None, n_effective, reason)
-    needed = math.ceil(math.log((1 - LEVEL) / 2) / math.log(max(p, 1 - p)))
-    bounds = rank_bounds(n_effective, p, LEVEL)
-    if bounds is None:
-        reason = f"worth {n_effective:.0f} independent samples, needs {needed}"
-        return Interval(None, None, n_effective, reason)
-    low, high = (_at(ordered, share) for share in bounds)
-    return Interval(low, high, n_effective)
+            reason = f"samples beyond it came in {n_places} of {len(beyond.counts)} windows of time, needs {MIN_PLACES}"
+            return Interval(None, None, outer, reason)
+    bounds = rank_bounds(inner, p, LEVEL), rank_bounds(outer, p, LEVEL)
+    if bounds[0] is None or bounds[1] is None:
+        needed = math.ceil(math.log((1 - LEVEL) / 2) / math.log(max(p, 1 - p)))
+        return Interval(None, None, outer, f"worth {outer:.0f} independent samples, needs {needed}")
+    towards_extreme = bounds[1][1] if percentile > 50 else bounds[1][0]
+    low, high = sorted((towards_extreme, bounds[0][0] if percentile > 50 else bounds[0][1]))
+    return Interval(_at(ordered, low), _at(ordered, high), outer)
+
+
+def _design_effects(beyond: _Beyond, percentile: float) -> tuple[float, float]:
+    """What the samples of a tail share with each other, for the bound within and for that towards the extreme.
+
+    The spread of a short tail is uncertain itself, so that of the tail twice as long counts where it is larger. And the
+    true percentile may lie further out, among samples that share more: for the bound on that side the tail half as
+    long counts too. (A run with few stalls has its percentile below them, where requests seem independent.) Both
+    include what a t quantile asks for beyond a normal one.
+    """
+    effects = [1.0, beyond.design_effect(beyond.per_block(percentile))]
+    further = []
+    if abs(percentile - 50) >= 25:
+        longer, shorter = 2 * percentile, percentile / 2
+        if percentile > 50:
+            longer, shorter = 2 * percentile - 100, percentile / 2 + 50
+        effects.append(beyond.design_effect(beyond.per_block(longer)))
+        further.append(beyond.design_effect(beyond.per_block(shorter)))
+    few_blocks = (t_quantile(_TAIL, len(beyond.counts) - 1) / _Z) ** 2
+    return few_blocks * max(effects), few_blocks * max(*effects, *further)
 
 
 def _at(ordered: Array, share: float) -> float:

@@ -12,10 +12,10 @@ from tokenclock.result import Result
 __all__ = ["render"]
 
 _RATES = (
-    ("Request throughput (req/s):", "request_throughput"),
-    ("Output throughput (tok/s):", "output_throughput"),
-    ("Total throughput (tok/s):", "total_throughput"),
-    ("User throughput (tok/s):", "user_throughput"),
+    ("Requests per second:", "request_throughput"),
+    ("Output tokens per second:", "output_throughput"),
+    ("All tokens per second:", "total_throughput"),
+    ("Tokens per second and user:", "user_throughput"),
 )
 
 
@@ -39,10 +39,10 @@ def _rows(result: Result, confidence: Mapping[str, Any]) -> Iterator[str]:
         found = confidence["latencies"][tag]
         if not found["n"]:
             continue
-        rows = [("Mean", found["mean"])]
-        rows += [(f"P{p}", found["percentiles"][p]) for p in _shown(result)]
+        rows = [("mean", found["mean"])]
+        rows += [(f"p{p}", found["percentiles"][p]) for p in _shown(result)]
         for label, interval in rows:
-            name = f"{label} {tag.upper()}"
+            name = f"{tag.upper()} {label}"
             yield own_row(f"{name} (ms):", _bounds(interval, fixed_ms))
             if interval["reason"]:
                 lacking.setdefault(interval["reason"], []).append(name)
@@ -51,7 +51,7 @@ def _rows(result: Result, confidence: Mapping[str, Any]) -> Iterator[str]:
         if interval is not None:
             yield own_row(label, _bounds(interval, fixed))
             if interval["reason"]:
-                lacking.setdefault(interval["reason"], []).append(label.partition(" (")[0])
+                lacking.setdefault(interval["reason"], []).append(label.rstrip(":"))
     for reason, names in lacking.items():
         yield from wrapped(f"{NOT_MEASURED}: {', '.join(names)}: {reason}", "", "  ")
 

@@ -84,7 +84,7 @@ def _client_rows(result: Result) -> Iterator[str]:
         yield own_row("Machine busy / stolen from it:", host)
     if cpu.get("n_involuntary_switches") is not None:
         starved = f"{cpu['n_involuntary_switches']} / {percent(_value(quality, 'starved'))}"
-        yield own_row("Switches forced / work without core:", starved)
+        yield own_row("Forced switches / starved:", starved)
     if rate["asked"] is not None:
         yield own_row("Rate asked/drawn/sent (req/s):", spread(fixed(rate[k]) for k in ("asked", "scheduled", "sent")))
     under_way = _details(quality, "concurrency")

@@ -1,4 +1,7 @@
-"""The block that holds the steady part of a run beside the whole of it."""
+"""The block that holds the steady part of a run beside the whole of it.
+
+Its labels are not those of the classic table: scripts look for these, and must find them once.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +37,13 @@ def _rows(result: Result, steady: Mapping[str, Any]) -> Iterator[str]:
         both = (result.latencies[tag], steady["latencies"][tag])
         if not both[0]["n"]:
             continue
-        yield own_row(f"Mean {tag.upper()} (ms):", spread(fixed_ms(found["mean"]) for found in both))
-        for label, key in (("Median", "50"), ("P99", "99")):
-            values = (fixed_ms(found["percentiles"]["rank"][key]) for found in both)
-            yield own_row(f"{label} {tag.upper()} (ms):", spread(values))
+        yield own_row(f"{tag.upper()} mean (ms):", spread(fixed_ms(found["mean"]) for found in both))
+        for p in ("50", "99"):
+            values = (fixed_ms(found["percentiles"]["rank"][p]) for found in both)
+            yield own_row(f"{tag.upper()} p{p} (ms):", spread(values))
     for label, key in (
-        ("Request throughput (req/s):", "request_throughput"),
-        ("Output throughput (tok/s):", "output_throughput"),
+        ("Requests per second:", "request_throughput"),
+        ("Output tokens per second:", "output_throughput"),
     ):
         yield own_row(label, spread(fixed(found[key]) for found in (result.throughput, steady["throughput"])))
     yield own_row("Percentile rule here:", "rank")
