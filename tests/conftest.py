@@ -14,6 +14,7 @@ from tokenclock.metrics.summary import summarise
 from tokenclock.quality import assess
 from tokenclock.records import STATUS_NAMES, Records, empty_columns
 from tokenclock.result import Result, build_result
+from tokenclock.result_sections import certainty_sections
 
 MakeRecords = Callable[..., Records]
 MakeResult = Callable[..., Result]
@@ -84,6 +85,7 @@ def result_of(records: Records, facts: RunFacts, *, incomplete: bool = False, **
         client=records.client,
         created=datetime(2025, 3, 4, 5, 6, 7, tzinfo=timezone.utc),
         incomplete=incomplete,
+        **certainty_sections(records, facts, summary),
         **side,
     )
 

@@ -85,7 +85,7 @@ def test_a_result_saved_by_schema_1_0_still_loads() -> None:
     path = GOLDEN / "serving_result_1_0.json"
     result = Result.load(path)
     saved = json.loads(path.read_text())["tokenclock"]
-    later = dict.fromkeys(("server", "probes", "model", "ranks", "loop", "gpu")) | {"cases": []}
+    later = dict.fromkeys(("server", "probes", "model", "ranks", "loop", "gpu", "confidence", "steady")) | {"cases": []}
     assert result.to_dict() == {**saved, **later}  # keys that 1.1 and 1.2 added
     assert result.latencies["ttft"]["mean"] == 15 * MS
     assert result.quality.verdict == "INVALID"

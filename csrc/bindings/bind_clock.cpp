@@ -1,3 +1,5 @@
+#include <atomic>
+
 #include "bindings.h"
 #include "tokenclock/clock.h"
 
@@ -6,6 +8,19 @@ namespace tokenclock {
 namespace py = pybind11;
 
 namespace {
+
+// The machine's clocks, but this process takes the wall clock to stand where it was told.
+class SteppedClock final : public ClockSource {
+ public:
+  [[nodiscard]] std::int64_t monotonic_ns() const noexcept override { return system_clock_source().monotonic_ns(); }
+  [[nodiscard]] std::int64_t realtime_ns() const noexcept override {
+    return system_clock_source().realtime_ns() + ahead_ns_.load(std::memory_order_relaxed);
+  }
+  void step(std::int64_t by_ns) noexcept { ahead_ns_.fetch_add(by_ns, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::int64_t> ahead_ns_{0};
+};
 
 // Mean cost of one of n reads in a tight loop: what a stamp is compared with.
 double clock_read_ns(std::int64_t n) {
@@ -47,6 +62,12 @@ void bind_clock(py::module_& module) {
       "  anchor_offset_ns (int): how far the wall clock (CLOCK_REALTIME) stands ahead of now_ns(). Add it to an\n"
       "    instant of now_ns() to get ns since 1970.\n"
       "  anchor_uncertainty_ns (int): anchor_offset_ns is wrong by this much at most.");
+  py::class_<ClockSource>(module, "ClockSource",
+                          "A pair of clocks, monotonic and wall, as the load client reads them.");
+  py::class_<SteppedClock, ClockSource>(
+      module, "SteppedClock", "This machine's clocks, the wall clock stepped at will: for tests, nothing is set.")
+      .def(py::init<>())
+      .def("step", &SteppedClock::step, py::arg("by_ns"), "From now on the wall clock stands by_ns further ahead.");
   module.def_submodule("bench", "Loops timed inside the core, for the microbenchmarks of bench/.")
       .def("clock_read_ns", &clock_read_ns, py::arg("n"), "Mean cost in ns of one clock read, over n reads in a row.");
 }

@@ -211,7 +211,8 @@ std::unique_ptr<LoadClient> make_client(const std::vector<std::pair<std::string,
                                         std::int64_t no_progress_timeout_ns, std::int64_t connect_timeout_ns,
                                         std::size_t max_connecting, bool keep_text, std::size_t text_limit_bytes,
                                         bool keep_final_event, std::size_t event_capacity, std::vector<int> cpus,
-                                        std::shared_ptr<TlsContext> tls, std::int64_t ramp_up_ns) {
+                                        std::shared_ptr<TlsContext> tls, std::int64_t ramp_up_ns,
+                                        const ClockSource* wall_clock) {
   LoadOptions options;
   for (const auto& [ip, port] : addresses) options.addresses.push_back(parse_address(ip, port));
   options.request_head = request_head;
@@ -230,12 +231,14 @@ std::unique_ptr<LoadClient> make_client(const std::vector<std::pair<std::string,
   options.cpus = std::move(cpus);
   options.tls = std::move(tls);
   options.ramp_up_ns = ramp_up_ns;
+  options.clock_source = wall_clock;
   return std::make_unique<LoadClient>(std::move(options), n_rows);
 }
 
 }  // namespace
 
 void bind_load_client(py::module_& module) {
+  constexpr std::size_t kWallClockPosition = 22;  // among the arguments of __init__, self being the first
   py::class_<LoadClient>(module, "LoadClient",
                          "Sends prepared requests on schedule over many connections, stamps every token event,\n"
                          "and hands back columns. Runs in threads of its own without the GIL.")
@@ -246,7 +249,8 @@ void bind_load_client(py::module_& module) {
            py::arg("connect_timeout_ns") = 30'000'000'000, py::arg("max_connecting") = 256,
            py::arg("keep_text") = false, py::arg("text_limit_bytes") = std::size_t{64} << 20,
            py::arg("keep_final_event") = false, py::arg("event_capacity") = 0, py::arg("cpus") = std::vector<int>{},
-           py::arg("tls") = py::none(), py::arg("ramp_up_ns") = 0)
+           py::arg("tls") = py::none(), py::arg("ramp_up_ns") = 0, py::arg("wall_clock") = py::none(),
+           py::keep_alive<1, kWallClockPosition>())
       .def(
           "submit",
           [](LoadClient& self, const py::bytes& arena, const py::array_t<std::int64_t, py::array::c_style>& offsets,

@@ -36,16 +36,14 @@ DurationDraw draw(const std::string& distribution, std::int64_t mean_ns, std::in
           mean_ns, std_ns};
 }
 
-std::unique_ptr<PacedServer> make_server(const std::string& host, std::uint16_t port, const std::string& mode,
-                                         std::int64_t ttft_ns, std::int64_t ttft_std_ns,
-                                         const std::string& ttft_distribution, std::int64_t itl_ns,
-                                         std::int64_t itl_std_ns, const std::string& itl_distribution,
-                                         std::uint64_t seed, std::int32_t tokens_per_event,
-                                         std::int32_t events_per_send, std::int32_t default_output_tokens,
-                                         std::int32_t vocab_size, std::vector<std::string> served_models,
-                                         std::string api_key, bool report_iterations, const std::vector<Fault>& faults,
-                                         std::int64_t spin_ns, std::int64_t max_requests, std::int64_t max_sends,
-                                         std::string unix_socket, std::shared_ptr<TlsContext> tls) {
+std::unique_ptr<PacedServer> make_server(
+    const std::string& host, std::uint16_t port, const std::string& mode, std::int64_t ttft_ns,
+    std::int64_t ttft_std_ns, const std::string& ttft_distribution, std::int64_t itl_ns, std::int64_t itl_std_ns,
+    const std::string& itl_distribution, std::uint64_t seed, std::int32_t tokens_per_event,
+    std::int32_t events_per_send, std::int32_t default_output_tokens, std::int32_t vocab_size,
+    std::vector<std::string> served_models, std::string api_key, bool report_iterations,
+    const std::vector<Fault>& faults, std::int64_t spin_ns, std::int64_t max_requests, std::int64_t max_sends,
+    std::string unix_socket, std::shared_ptr<TlsContext> tls, double output_share, double cached_share) {
   PacedOptions options;
   options.host = host;
   options.port = port;
@@ -62,6 +60,8 @@ std::unique_ptr<PacedServer> make_server(const std::string& host, std::uint16_t 
   options.served_models = std::move(served_models);
   options.api_key = std::move(api_key);
   options.report_iterations = report_iterations;
+  options.output_share = output_share;
+  options.cached_share = cached_share;
   for (const auto& [kind, argument, share] : faults) {
     options.faults.push_back({by_name<FaultKind>("fault", kind,
                                                  {{"status", FaultKind::status},
@@ -152,7 +152,8 @@ void bind_paced_server(py::module_& module) {
              py::arg("vocab_size") = defaults.vocab_size, py::arg("served_models") = std::vector<std::string>(),
              py::arg("api_key") = "", py::arg("report_iterations") = false, py::arg("faults") = std::vector<Fault>(),
              py::arg("spin_ns") = defaults.spin_ns, py::arg("max_requests") = defaults.max_requests,
-             py::arg("max_sends") = defaults.max_sends, py::arg("unix_socket") = "", py::arg("tls") = py::none());
+             py::arg("max_sends") = defaults.max_sends, py::arg("unix_socket") = "", py::arg("tls") = py::none(),
+             py::arg("output_share") = defaults.output_share, py::arg("cached_share") = defaults.cached_share);
   server.def_property_readonly("port", &PacedServer::port, "The port it listens on; 0 for a Unix socket.");
   server.def_property_readonly("is_running", &PacedServer::is_running, "Whether its thread serves.");
   server.def("start", &PacedServer::start, "Start to answer, in a native thread. Once.");

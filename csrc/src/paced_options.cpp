@@ -37,6 +37,10 @@ void check_options(const PacedOptions& options) {
   check_count("events_per_send", options.events_per_send, 1, 4096);
   check_count("default_output_tokens", options.default_output_tokens, 1, 1'000'000);
   check_count("vocab_size", options.vocab_size, 1, 100'000'000);
+  require(std::isfinite(options.output_share) && options.output_share > 0 && options.output_share <= 1,
+          "output_share must be above 0 and at most 1, got " + std::to_string(options.output_share));
+  require(std::isfinite(options.cached_share) && options.cached_share >= 0 && options.cached_share <= 1,
+          "cached_share must be 0 to 1, got " + std::to_string(options.cached_share));
   check_count("spin_ns", options.spin_ns, 0, 10'000'000);
   check_count("max_requests", options.max_requests, 1, 1LL << 30);
   check_count("max_sends", options.max_sends, 1, 1LL << 34);

@@ -181,7 +181,9 @@ void ReplyText::append_words(std::string& out, std::int32_t first_token, std::in
 }
 
 void ReplyText::append_finish(std::string& out, bool last) const {
-  out += last ? R"("finish_reason":"length")" : R"("finish_reason":null)";
+  out += !last            ? R"("finish_reason":null)"
+         : facts_.stopped ? R"("finish_reason":"stop")"
+                          : R"("finish_reason":"length")";
   if (last && facts_.tokens_per_iteration > 0) {
     out += R"(,"avg_decoded_tokens_per_iter":)";
     append_number(out, facts_.tokens_per_iteration);
@@ -195,6 +197,11 @@ void ReplyText::append_usage(std::string& out, std::int32_t n_tokens) const {
   append_number(out, std::int64_t{n_tokens});
   out += R"(,"total_tokens":)";
   append_number(out, std::int64_t{facts_.prompt_tokens} + n_tokens);
+  if (facts_.cached_tokens >= 0) {
+    out += R"(,"prompt_tokens_details":{"cached_tokens":)";
+    append_number(out, std::int64_t{facts_.cached_tokens});
+    out += '}';
+  }
   out += '}';
 }
 

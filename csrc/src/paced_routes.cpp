@@ -1,5 +1,6 @@
 // What each endpoint of the paced server answers.
 #include <algorithm>
+#include <cmath>
 
 #include "tokenclock/event_json.h"
 #include "tokenclock/paced_loop.h"
@@ -10,6 +11,10 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::string_view kJson = "application/json";
+
+std::int32_t share_of(std::int32_t n, double share, std::int32_t at_least) noexcept {
+  return std::max(at_least, static_cast<std::int32_t>(std::lround(n * share)));
+}
 
 }  // namespace
 
@@ -98,7 +103,8 @@ void PacedLoop::generation(const HttpRequestParser& request, bool chat, const Ar
     append_unescaped(asked.model, name);
     return refuse(reply, 404, "the model `" + name + "` does not exist");
   }
-  reply.n_tokens = asked.max_tokens > 0 ? asked.max_tokens : options_.default_output_tokens;
+  const std::int32_t n_asked = asked.max_tokens > 0 ? asked.max_tokens : options_.default_output_tokens;
+  reply.n_tokens = share_of(n_asked, options_.output_share, 1);
   truth_.set_request(reply.row, asked.prompt_tokens, reply.n_tokens);
   counters_.n_prompt_tokens.fetch_add(asked.prompt_tokens, kRelaxed);
 
@@ -129,6 +135,8 @@ void PacedLoop::generation(const HttpRequestParser& request, bool chat, const Ar
   facts.continuous_usage = asked.continuous_usage;
   facts.token_ids = asked.return_token_ids;
   facts.comments = comments;
+  facts.stopped = reply.n_tokens < n_asked;
+  if (options_.cached_share > 0) facts.cached_tokens = share_of(asked.prompt_tokens, options_.cached_share, 0);
   if (options_.report_iterations) {
     const std::int32_t per_step = options_.tokens_per_event * options_.events_per_send;
     const std::int32_t n_steps = (reply.n_tokens + per_step - 1) / per_step;

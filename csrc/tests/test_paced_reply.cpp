@@ -113,6 +113,15 @@ int main() {
   CHECK_EQ(read_event(read.events[1]).completion_tokens, 3);
   CHECK(read.body.find(": paced comment") != std::string::npos);
 
+  // an answer that ended early, to a prompt half of which was cached
+  ReplyText::Facts early = facts(false);
+  early.include_usage = early.stopped = true;
+  early.cached_tokens = 2;
+  const Read stopped = stream_of(ReplyText(early));
+  CHECK(read_event(stopped.events[1]).finish_reason == FinishReason::stop);
+  CHECK_EQ(read_event(stopped.events[2]).cached_tokens, 2);
+  CHECK_EQ(read_event(stopped.events[2]).prompt_tokens, 5);
+
   // words go round after ten thousand, and stay of one width
   std::string far;
   ReplyText(facts(false)).append_content(far, 29'999, 2);

@@ -14,6 +14,12 @@ def build_info() -> dict[str, Any]: ...
 def now_ns() -> int: ...
 def clock_facts() -> dict[str, Any]: ...
 
+class ClockSource: ...  # made by its kinds only
+
+class SteppedClock(ClockSource):
+    def __init__(self) -> None: ...
+    def step(self, by_ns: int) -> None: ...
+
 # --- token recorder ---
 @final
 class TokenRow:  # made by TokenRecorder.row() only
@@ -171,6 +177,8 @@ class NativePacedServer:
         max_sends: int = 134_217_728,
         unix_socket: str = "",
         tls: TlsContext | None = None,
+        output_share: float = 1.0,
+        cached_share: float = 0.0,
     ) -> None: ...
     @property
     def port(self) -> int: ...
@@ -207,6 +215,7 @@ class LoadClient:
         cpus: list[int] = ...,
         tls: TlsContext | None = None,
         ramp_up_ns: int = 0,
+        wall_clock: ClockSource | None = None,
     ) -> None: ...
     def submit(
         self,

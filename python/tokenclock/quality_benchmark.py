@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from tokenclock.metrics.offline_case import CaseNumbers
 from tokenclock.metrics.summary import samples_needed
-from tokenclock.quality import INVALID, OK, WARN, Check, Quality, SampleMark, Threshold, Value
+from tokenclock.quality import INVALID, OK, WARN, Check, Quality, SampleMark, Threshold
+from tokenclock.quality_checks.figure import Value
 
 __all__ = ["BENCHMARK_THRESHOLDS", "TREND_P", "CaseFindings", "assess_benchmark", "case_warnings"]
 

@@ -18,8 +18,9 @@ from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.serving_extras import extra_values
 from tokenclock.metrics.serving_face import serving_face
-from tokenclock.metrics.summary import Distribution, RunSummary, percentile_label
+from tokenclock.metrics.summary import RunSummary
 from tokenclock.quality import Quality
+from tokenclock.result_sections import latency_section
 
 __all__ = ["SCHEMA_VERSION", "Result", "build_result"]
 
@@ -51,6 +52,8 @@ class Result:
         faces: face -> values as an imitated tool names and rounds them, with that tool's percentile rule.
         server: what was asked of the server around the run and what its own counters say; None in files of schema 1.0.
         probes: the one-token requests beside the load; None when none were asked.
+        confidence: 95 % intervals of the whole run's numbers; None in files of schema 1.1.
+        steady: the window in which the load was what was asked for, its numbers and their intervals; None likewise.
         cases: of an offline run: one entry per case of the plan, see ``result_benchmark.case_entry``.
         model: of an offline run: what the runtime says of the model, its limits, and how long loading took.
         ranks: world size, what several ranks do, host, local rank and clock of each; None for one client's load test.
@@ -77,6 +80,8 @@ class Result:
     faces: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] | None = None
     probes: Mapping[str, Any] | None = None
+    confidence: Mapping[str, Any] | None = None
+    steady: Mapping[str, Any] | None = None
     cases: Sequence[Mapping[str, Any]] = ()
     model: Mapping[str, Any] | None = None
     ranks: Mapping[str, Any] | None = None
@@ -173,6 +178,8 @@ def build_result(
     incomplete: bool = False,
     server: Mapping[str, Any] | None = None,
     probes: Mapping[str, Any] | None = None,
+    confidence: Mapping[str, Any] | None = None,
+    steady: Mapping[str, Any] | None = None,
     ranks: Mapping[str, Any] | None = None,
     gpu: Mapping[str, Any] | None = None,
 ) -> Result:
@@ -190,6 +197,7 @@ def build_result(
         incomplete: the run was interrupted.
         server: ``commands``, ``spec_decode``, ``energy``, ``time_breakdown``; None when the server was not asked.
         probes: ``metrics.probes.summarise_probes``.
+        confidence, steady: ``result_sections.certainty_sections`` of the same records.
         ranks: where several ranks were one client: host, clock and quality of each; None for one process.
         gpu: ``serving.gpu_watch.GpuWatch.found``.
     """
@@ -215,7 +223,7 @@ def build_result(
         },
         tokens=asdict(summary.tokens),
         durations=asdict(spans),
-        latencies={tag: _latency(found) for tag, found in summary.distributions.items()},
+        latencies={tag: latency_section(found) for tag, found in summary.distributions.items()},
         throughput={"unit": "1/s", **asdict(summary.rates), "wall": asdict(summary.wall_rates)},
         goodput=None
         if summary.goodput is None
@@ -225,29 +233,11 @@ def build_result(
         faces={"serving": serving_face(summary, facts, local, extra_values(facts, probes, server))},
         server=server,
         probes=probes,
+        confidence=confidence,
+        steady=steady,
         ranks=ranks,
         gpu=gpu,
     )
-
-
-def _latency(found: Distribution) -> dict[str, Any]:
-    definition = DEFINITIONS[found.tag]
-    return {
-        "title": definition.title,
-        "unit": definition.unit,
-        "better": definition.better,
-        "formula": definition.formula,
-        "n": found.n,
-        "n_missing": found.n_missing,
-        "mean": found.mean,
-        "std": found.std,
-        "min": found.minimum,
-        "max": found.maximum,
-        "percentiles": {
-            rule: {percentile_label(p): value for p, value in by_percentile.items()}
-            for rule, by_percentile in found.percentiles.items()
-        },
-    }
 
 
 def _frozen(value: Any) -> Any:

@@ -28,6 +28,7 @@ from tokenclock.quality import assess
 from tokenclock.records import Records
 from tokenclock.result import Result, build_result
 from tokenclock.result_files import save_result_files
+from tokenclock.result_sections import certainty_sections
 from tokenclock.serving.around import Around, Findings
 from tokenclock.serving.client import FinalEvents, LoadRequests, Observer, run_load
 from tokenclock.serving.endpoint import Prompt
@@ -359,6 +360,7 @@ def _conclude(
         probes=side.probes,
         ranks=ranks_block(parts, facts),
         gpu=side.gpu,
+        **certainty_sections(records, facts, summary, seed=plan.load.seed),
     )
 
 

@@ -77,6 +77,16 @@ def test_a_healthy_run(server: PacedServer) -> None:
     assert "\x1b" not in run.stdout + run.stderr
 
 
+def test_each_classic_row_is_found_once_whatever_is_shown(server: PacedServer) -> None:
+    run = serving(server.url, "--intervals", "--console", "full", "--percentile-metrics", "ttft,tpot,itl,e2el", n=40)
+    assert run.returncode == 0, run.stderr
+    table, _, rest = run.stdout.partition("= Steady state =")
+    assert "95 % intervals, whole run" in rest
+    labels = {line.partition(":")[0].strip() for line in table.splitlines() if ":" in line}
+    assert "Mean TTFT (ms)" in labels
+    assert [line for line in rest.splitlines() if line.partition(":")[0].strip() in labels - {"Failed requests"}] == []
+
+
 def test_the_tutorials_loop(server: PacedServer, tmp_path: Path) -> None:
     for concurrency in (1, 4):
         run = tokenclock(

@@ -46,13 +46,17 @@ def test_a_clean_open_loop_run_word_for_word(make_result: Any) -> None:
         "Client CPU, of one core:                 5.00 %\n"
         "Client CPU per token event (us):         166.7\n"
         "Rate asked/drawn/sent (req/s): 100.00 / 100.00 / 100.00\n"
+        "Longest silence of the server (ms):      10.0\n"
+        "Steadiness:                          no drift seen\n"
         "Input tokens as asked:     100.00 % (server usage)\n"
         "Output tokens as asked:    100.00 % (server usage)\n"
         "Cached prompt tokens:                    0.00 %\n"
         "Failed requests:                         0 of 100\n"
         "Samples TTFT/TPOT/ITL:             100 / 100 / 200\n"
         "Percentile rule above:                   linear\n"
+        "TTFT from sending p50/p99 (ms):        9.97 / 9.97\n"
         "TTFT from schedule p50/p99 (ms):     10.00 / 10.00\n"
+        "E2EL from sending p50/p99 (ms):      29.97 / 29.97\n"
         "E2EL from schedule p50/p99 (ms):     30.00 / 30.00\n"
         "----------------- Verdict: VALID -----------------\n"
         "==================================================\n"
@@ -83,6 +87,31 @@ def test_a_bad_run_says_why_and_what_to_do(make_result: Any) -> None:
     assert "x 10.0% of requests failed\n  -> hold --model, --endpoint and OPENAI_API_KEY\n" in verdict
     assert verdict.index("x ") < verdict.index("\n! ")
     assert max(len(line) for line in text.splitlines()) <= 51
+
+
+def test_what_the_client_was_given_and_how_the_load_held(make_result: Any) -> None:
+    worker = {**WORKER, "busy_ns": 100 * MS, "involuntary_switches": 7}
+    host = {"busy_share": 0.5, "steal_share": 0.25}
+    client = {**CLIENT, "workers": [worker], "process_cpu_ns": S // 4, "host": host}
+    requests = [good(i, sent=i * 30 * MS, tokens=[i * 30 * MS + 10 * MS, (i + 1) * 30 * MS]) for i in range(50)]
+    lines = quality_block.render(make_result(requests, RunFacts(max_concurrency=1), client=client)).splitlines()
+    assert "Client loop busy / process CPU:  10.00 % / 25.00 %" in lines
+    assert "Machine busy / stolen from it:   50.00 % / 25.00 %" in lines
+    assert "Forced switches / starved:               7 / 5.00 %" in lines
+    assert "Requests under way asked/mean:           1 / 1.00" in lines
+    assert not [line for line in lines if "from sending" in line]
+    assert "x the hypervisor gave 25.0% of this machine's time" in lines
+
+
+def test_latency_from_sending_stands_beside_latency_from_the_schedule(make_result: Any) -> None:
+    late = [good(i, t_scheduled_ns=max(0, i * 10 - 40) * MS) for i in range(100)]
+    lines = quality_block.render(make_result(late, RunFacts(request_rate=100.0), client=CLIENT)).splitlines()
+    at = lines.index("TTFT from sending p50/p99 (ms):        9.97 / 9.97")
+    assert lines[at + 1] == "TTFT from schedule p50/p99 (ms):     50.00 / 50.00"
+    whole = [{"sent": i, "t_scheduled_ns": i, "last": 9 * MS + i, "osl": 4} for i in range(3)]
+    text = quality_block.render(make_result(whole, RunFacts(request_rate=1.0, streaming=False), client=CLIENT))
+    assert "TTFT from" not in text
+    assert "E2EL from sending p50/p99 (ms):" in text
 
 
 def test_user_stamps_are_named_and_have_no_read_lag(make_result: Any) -> None:

@@ -61,6 +61,8 @@ struct PacedOptions {
   std::vector<std::string> served_models;  // empty: any name is accepted
   std::string api_key;                     // empty: nobody asks for one
   bool report_iterations = false;
+  double output_share = 1;  // of the tokens asked for; below 1 an answer ends early, as at an end-of-text token
+  double cached_share = 0;  // of the prompt tokens, reported as cached; 0: usage does not speak of a cache
   std::vector<FaultRule> faults;
   std::int64_t spin_ns = 150'000;         // last stretch before an emission that is waited for awake
   std::int64_t max_requests = 1LL << 22;  // rows the truth has room for; more are served but not logged

@@ -45,6 +45,8 @@ class ReplyText {
     bool continuous_usage = false;
     bool token_ids = false;
     bool comments = false;
+    bool stopped = false;             // the finish reason is "stop", not "length"
+    std::int32_t cached_tokens = -1;  // of the prompt; -1: not reported
     double tokens_per_iteration = 0;  // > 0: reported in the last choice
   };
 

@@ -127,6 +127,14 @@ def build_parser() -> CommandParser:
         "--report-iterations", action="store_true", help="avg_decoded_tokens_per_iter in the last choice"
     )
     answers.add_argument(
+        "--output-share", type=number, default=1.0, metavar="X",
+        help="answers end after this share of the tokens asked for, as at an end-of-text token (default: 1)",
+    )  # fmt: skip
+    answers.add_argument(
+        "--cached-share", type=number, default=0.0, metavar="X",
+        help="usage reports this share of the prompt as cached (default: 0, usage does not speak of a cache)",
+    )  # fmt: skip
+    answers.add_argument(
         "--fault", type=fault, action="append", default=[], metavar="KIND[=ARG][:SHARE]",
         help="for a share of the requests (default: 1), chosen by the seed: status=503; cut, stall, error-event, "
         "garbage (after half of the tokens); comments; close-idle=N (a connection ends after N replies). Repeatable",
@@ -210,6 +218,8 @@ def _native_server(args: argparse.Namespace) -> NativePacedServer:
             max_sends=_within(args.max_sends, 1, 1 << 34, "--max-sends"),
             unix_socket=os.path.abspath(args.unix_socket) if args.unix_socket else "",
             tls=_tls(args),
+            output_share=args.output_share,
+            cached_share=args.cached_share,
         )
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -113,6 +113,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             label=args.label,
             metadata=_each_once("--metadata", args.metadata),
             console=args.console,
+            intervals=args.intervals,
             progress=not args.disable_tqdm,
             strict=args.strict,
             max_failure_share=args.max_failure_share,
@@ -188,7 +189,7 @@ def main(argv: Sequence[str]) -> int:
     world = connect()
     if world.rank == 0:
         _say_idle_flags(args, plan)
-    from tokenclock.report import gpu_section, quality_block, serving_table
+    from tokenclock.report import gpu_section, interval_block, quality_block, serving_table, steady_block
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
@@ -199,7 +200,8 @@ def main(argv: Sequence[str]) -> int:
         return 0
     table = serving_table.render(result, full=plan.output.console == "full")
     gpus = [] if result.gpu is None else [gpu_section.render(result.gpu)]
-    show("tokenclock serving", table, *gpus, quality_block.render(result))
+    blocks = [steady_block.render(result), *([interval_block.render(result)] if plan.output.intervals else []), *gpus]
+    show("tokenclock serving", table, *blocks, quality_block.render(result))
     return exit_code(plan, result)
 
 

@@ -312,6 +312,7 @@ def _add_output(parser: CommandParser) -> None:
         metavar="KIND",
         help="classic: the rows of the documented tool; full: also std, min, max (default: classic)",
     )
+    add("--intervals", action="store_true", help="print 95 %% intervals too (the JSON always has them)")
     add("--disable-tqdm", action="store_true", help="no progress bar (there is none when piped)")
     add("--strict", action="store_true", help="exit 3 unless the quality of the measurement is VALID")
     add(

@@ -89,20 +89,41 @@ def _rate(instants: Array) -> float | None:
 
 @dataclass(frozen=True)
 class CpuUse:
-    """CPU that receiving cost: the busiest thread's share of a core, and ns of all threads per token event."""
+    """What receiving cost, and what it was denied; None where the client does not say.
+
+    Args:
+        share_of_core: CPU time of the busiest receiving thread / wall time.
+        ns_per_event: CPU time of all receiving threads per token event.
+        loop_busy_share: share of wall time that the busiest thread spent outside its wait for events.
+        starved_share: share of wall time in which a thread had work but no core: busy, and no CPU time counted.
+        process_share_of_core: CPU time of the whole process / wall time; 1 = one core.
+        n_involuntary_switches: how often the kernel took a core from a receiving thread.
+    """
 
     share_of_core: float | None
     ns_per_event: float | None
+    loop_busy_share: float | None = None
+    starved_share: float | None = None
+    process_share_of_core: float | None = None
+    n_involuntary_switches: int | None = None
 
 
 def cpu_use(records: Records) -> CpuUse:
-    """From the counters of the receiving threads; None where the client gave none or no event came."""
-    workers = [w for w in records.client.get("workers", []) if w.get("wall_ns", 0) > 0]
+    """From the counters of the receiving threads and of the process."""
+    client = records.client
+    workers = [w for w in client.get("workers", []) if w.get("wall_ns", 0) > 0]
     spent = [w["cpu_user_ns"] + w["cpu_system_ns"] for w in workers]
-    n_events = records.client.get("n_events", records.n_events)
+    n_events = client.get("n_events", records.n_events)
+    timed = [(w["busy_ns"], cpu, w["wall_ns"]) for w, cpu in zip(workers, spent, strict=True) if "busy_ns" in w]
+    switches = [w["involuntary_switches"] for w in workers if "involuntary_switches" in w]
+    wall_ns = client.get("wall_ns") or 0
     return CpuUse(
         max((cpu / w["wall_ns"] for cpu, w in zip(spent, workers, strict=True)), default=None),
         sum(spent) / n_events if spent and n_events else None,
+        max((busy / wall for busy, _, wall in timed), default=None),
+        max((max(0.0, (busy - cpu) / wall) for busy, cpu, wall in timed), default=None),
+        client["process_cpu_ns"] / wall_ns if wall_ns > 0 and "process_cpu_ns" in client else None,
+        sum(switches) if switches else None,
     )
 
 

@@ -14,8 +14,10 @@ __all__ = [
     "e2el_ns",
     "itl_ns",
     "itl_per_token_is_known",
+    "median_e2el_ns",
     "response_e2el_ns",
     "response_ttft_ns",
+    "timed_itl_ns",
     "tls_handshake_ns",
     "tokens_of_events",
     "tpot_after_first_event_ns",
@@ -42,6 +44,13 @@ def ttft_ns(records: Records) -> Array:
 def e2el_ns(records: Records) -> Array:
     """Last token event - sent (without streaming: last byte of the reply), one value per row."""
     return _difference(records, "t_last_token_ns", "t_sent_ns")
+
+
+def median_e2el_ns(records: Records) -> float | None:
+    """The run's scale of time: half of the ok requests live no longer; None when none has an end."""
+    values = e2el_ns(records)
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else None
 
 
 def response_ttft_ns(records: Records) -> Array:
@@ -95,13 +104,19 @@ def itl_ns(records: Records) -> tuple[Array, Array]:
     Returns:
         gaps: int64 (k,) in ns; tokens: int32 (k,), what the later event of each gap carried.
     """
+    gaps, tokens, _ = timed_itl_ns(records)
+    return gaps, tokens
+
+
+def timed_itl_ns(records: Records) -> tuple[Array, Array, Array]:
+    """As `itl_ns`, and int64 (k,) the instant of each gap's later event."""
     if records.n_events == 0:
-        return np.zeros(0, np.int64), np.zeros(0, np.int32)
+        return np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64)
     later = np.repeat(records.ok, np.diff(records.token_offsets))
     starts = records.token_offsets[:-1]
     later[starts[starts < records.n_events]] = False  # no gap ends at the first event of a row
     later = later[1:]
-    return np.diff(records.t_token_ns)[later], records.n_tokens[1:][later]
+    return np.diff(records.t_token_ns)[later], records.n_tokens[1:][later], records.t_token_ns[1:][later]
 
 
 def tokens_of_events(records: Records) -> Array:

@@ -76,12 +76,40 @@ def _client_rows(result: Result) -> Iterator[str]:
             yield _lag_row(label, _details(quality, tag))
     yield own_row("Client CPU, of one core:", percent(_value(quality, "cpu")))
     yield own_row("Client CPU per token event (us):", fixed_us(cpu["ns_per_event"], 1))
+    shares = spread(percent(cpu.get(key)) for key in ("loop_busy_share", "process_share_of_core"))
+    if shares != NOT_MEASURED:
+        yield own_row("Client loop busy / process CPU:", shares)
+    host = spread(percent(value) for value in (cpu.get("system_share"), _value(quality, "steal")))
+    if host != NOT_MEASURED:
+        yield own_row("Machine busy / stolen from it:", host)
+    if cpu.get("n_involuntary_switches") is not None:
+        starved = f"{cpu['n_involuntary_switches']} / {percent(_value(quality, 'starved'))}"
+        yield own_row("Forced switches / starved:", starved)
     calibration = result.client.get("calibration")
     if calibration is not None:
         ceiling = f"{percent(calibration['share_of_ceiling'])} of {calibration['ceiling_events_per_s']:.0f} events/s"
         yield own_row("Of this machine's ceiling:", ceiling)
     if rate["asked"] is not None:
         yield own_row("Rate asked/drawn/sent (req/s):", spread(fixed(rate[k]) for k in ("asked", "scheduled", "sent")))
+    under_way = _details(quality, "concurrency")
+    if under_way:
+        mean = under_way["reached"] if under_way["mean"] is None else under_way["mean"]
+        yield own_row("Requests under way asked/mean:", spread([str(under_way["asked"]), fixed(mean)]))
+    silence = _details(quality, "silence")
+    if silence:
+        yield own_row("Longest silence of the server (ms):", fixed_ms(silence["longest_ns"], 1))
+    if quality.check("steady") is not None:
+        yield own_row("Steadiness:", _steadiness(quality))
+
+
+def _steadiness(quality: Quality) -> str:
+    drift = quality.check("drift")
+    if _value(quality, "steady"):
+        return "no steady part"
+    if drift is None or drift.value is None:
+        return "too short to test"
+    details = drift.details
+    return f"{details['kind']} of {details['metric']} {details['change']:+.0%}" if drift.value else "no drift seen"
 
 
 def _length_rows(quality: Quality) -> Iterator[str]:
@@ -119,14 +147,22 @@ def _sample_rows(result: Result) -> Iterator[str]:
 
 
 def _latency_rows(result: Result) -> Iterator[str]:
-    """What the classic table has no row for: latency from the schedule, and per token of multi-token events."""
-    for tag, label in (
-        ("response_ttft", "TTFT from schedule p50/p99 (ms):"),
-        ("response_e2el", "E2EL from schedule p50/p99 (ms):"),
-        ("itl_per_token", "ITL per token p50/p99 (ms):"),
-    ):
+    """What the classic table has no row for: latency from the schedule, and per token of multi-token events.
+
+    From sending is what the server did; from the schedule is what a user saw who did not wait for anybody's answer.
+    """
+    rows = [("itl_per_token", "ITL per token p50/p99 (ms):")]
+    if result.requests["loop"] != "closed":
+        rows = [
+            ("ttft", "TTFT from sending p50/p99 (ms):"),
+            ("response_ttft", "TTFT from schedule p50/p99 (ms):"),
+            ("e2el", "E2EL from sending p50/p99 (ms):"),
+            ("response_e2el", "E2EL from schedule p50/p99 (ms):"),
+            *rows,
+        ]
+    for tag, label in rows:
         found = result.latencies.get(tag)
-        if found is not None:
+        if found is not None and (result.requests["streaming"] or "ttft" not in tag):
             ranks = found["percentiles"]["rank"]
             yield own_row(label, spread(fixed_ms(ranks[p]) for p in ("50", "99")))
     events = result.quality.check("event_tokens")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenclock._core import LoadClient
+from tokenclock.host_load import host_load
 from tokenclock.plan import ServingPlan
 from tokenclock.records import MISSING_NS, OSL_SOURCE_NAMES, REQUEST_COLUMNS, Records, empty_columns
 from tokenclock.serving.cores import cores_of_workers
@@ -195,8 +196,8 @@ def run_load(
 
     Returns:
         Records without the plan's secrets in its errors. `client` holds the native counters, `wall_ns`,
-        `process_cpu_ns` and `interrupted` (True after Ctrl-C: what was in flight is `cancelled`, what was never sent
-        `not_sent`).
+        `process_cpu_ns`, `host` (shares of all cores' time) and `interrupted` (True after Ctrl-C: what was in flight is
+        `cancelled`, what was never sent `not_sent`).
 
     Raises:
         MeasurementError: the host name is unknown.
@@ -222,7 +223,7 @@ def run_load(
         cpus=list(cpus or cores_of_workers(plan.load.workers)),
         ramp_up_ns=int(plan.load.ramp_up_s * NS_PER_S) if closed_loop else 0,
     )
-    cpu_before_ns = _process_cpu_ns()
+    cpu_before_ns, host_before = _process_cpu_ns(), host_load()
     final = MeasuredPart(client, len(warm_ups)) if warm_ups else client
     feeder = _Feeder(client, body_builder(plan), requests)
     epoch_ns, interrupted = _drive(client, feeder, observer or Observer(), final, start_at or (lambda: 0))
@@ -230,6 +231,7 @@ def run_load(
     facts = client.facts() | {
         "wall_ns": wall_ns,
         "process_cpu_ns": _process_cpu_ns() - cpu_before_ns,
+        "host": host_before.until(host_load()),
         "interrupted": interrupted,
         "closed_loop": closed_loop,
     }

@@ -42,6 +42,8 @@ class PacedServer:
         served_model: the only model name accepted; None: any.
         api_key: asked for where given.
         report_iterations: the last choice carries avg_decoded_tokens_per_iter.
+        output_share: answers end after this share of the tokens asked for, above 0 to 1.
+        cached_share: usage reports this share of the prompt as cached, 0 to 1; 0 does not speak of a cache.
         faults: as the command's --fault, such as ["cut:0.1", "status=503:0.05"].
         spin_us: waited awake before each send.
         host, port: port 0 picks a free one.
@@ -74,6 +76,8 @@ class PacedServer:
         served_model: str | None = None,
         api_key: str = "",
         report_iterations: bool = False,
+        output_share: float = 1.0,
+        cached_share: float = 0.0,
         faults: Sequence[str] = (),
         spin_us: float = 150.0,
         host: str = "127.0.0.1",
@@ -107,6 +111,8 @@ class PacedServer:
             "events-per-send": events_per_send,
             "default-output-tokens": default_output_tokens,
             "vocab-size": vocab_size,
+            "output-share": output_share,
+            "cached-share": cached_share,
             "spin-us": spin_us,
             "truth": self._truth_path,
         }

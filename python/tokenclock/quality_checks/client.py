@@ -1,0 +1,61 @@
+"""Whether this program kept up: lags, CPU that it used and CPU that it was not given, load asked against load made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tokenclock.metrics import client_cost, in_flight
+from tokenclock.metrics.facts import RunFacts
+from tokenclock.metrics.summary import distribution
+from tokenclock.quality_checks.figure import Figure, Value, spread_ns
+from tokenclock.records import Records
+
+__all__ = ["client_figures"]
+
+
+def client_figures(records: Records, facts: RunFacts) -> Iterator[Figure]:
+    """Send lag or idle slots, CPU, starvation, steal, rate and concurrency kept."""
+    yield _lag(records, facts)
+    cpu = client_cost.cpu_use(records)
+    counters: dict[str, Any] = records.client.get("host", {})
+    details: dict[str, Value] = {
+        "ns_per_event": cpu.ns_per_event,
+        "loop_busy_share": cpu.loop_busy_share,
+        "process_share_of_core": cpu.process_share_of_core,
+        "system_share": counters.get("busy_share"),
+        "n_involuntary_switches": cpu.n_involuntary_switches,
+    }
+    yield Figure("cpu", cpu.share_of_core, details)
+    if cpu.starved_share is not None:
+        yield Figure("starved", cpu.starved_share, {"n_involuntary_switches": cpu.n_involuntary_switches})
+    if counters.get("steal_share") is not None:
+        yield Figure("steal", counters["steal_share"])
+    rate = client_cost.rate_kept(records, facts)
+    yield Figure("rate", rate.deviation, {"asked": rate.asked, "scheduled": rate.scheduled, "sent": rate.sent})
+    if facts.loop == "closed" and facts.max_concurrency is not None:
+        kept = in_flight.concurrency_kept(records, facts.max_concurrency)
+        yield Figure("concurrency", kept.shortfall, {"asked": kept.asked, "reached": kept.reached, "mean": kept.mean})
+
+
+def _lag(records: Records, facts: RunFacts) -> Figure:
+    lag = distribution("send_lag", client_cost.send_lag_ns(records, facts))
+    # in a burst all requests are due at once: how long sending them takes is shown, but it is no fault
+    judged = None if facts.loop == "burst" else lag.percentile(99)
+    tag = "slot_idle" if facts.loop == "closed" else "send_lag"
+    return Figure(tag, judged, {"n": lag.n, **spread_ns(lag)}, remedy=_lag_remedy(records, facts, tag))
+
+
+def _lag_remedy(records: Records, facts: RunFacts, tag: str) -> str:
+    """What made requests late, as far as the records tell: the limit of requests in flight, or new connections."""
+    limit = facts.max_concurrency
+    if facts.loop == "open" and limit is not None and int(records.client.get("max_in_flight", 0)) >= limit:
+        return f"raise --max-concurrency, at whose {limit} requests in flight later ones had to wait, or lower the rate"
+    n_sent, n_new = (int(records.present(name).sum()) for name in ("t_sent_ns", "t_connect_ns"))
+    if 2 * n_new > n_sent > (limit or 0):
+        usual = "or raise --workers" if tag == "slot_idle" else "or lower the rate"
+        return (
+            f"stop other work on this machine, {usual}; {n_new} of {n_sent} requests opened a connection: "
+            "let both sides keep them (--connection reuse)"
+        )
+    return ""

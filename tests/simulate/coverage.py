@@ -1,0 +1,84 @@
+"""How often an interval holds the truth, over many simulated runs."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from tests.simulate.processes import MS, correlated_stream, stalling_server
+
+from tokenclock.metrics import latency
+from tokenclock.metrics.blocks import Blocks
+from tokenclock.metrics.confidence import Interval, metric_intervals
+from tokenclock.metrics.facts import RunFacts
+from tokenclock.metrics.run_intervals import whole_run_intervals
+from tokenclock.metrics.summary import summarise
+
+__all__ = ["Coverage", "of_server", "of_stream"]
+
+PERCENTILES = (50.0, 90.0, 99.0)
+_TRUTH_REQUESTS = 200_000  # of the run whose percentiles are taken for the truth
+
+
+@dataclass
+class Coverage:
+    """Runs, runs that gave an interval, and of those the ones in which it held the truth."""
+
+    n_runs: int = 0
+    n_given: int = 0
+    n_held: int = 0
+
+    def add(self, interval: Interval, truth: float) -> None:
+        self.n_runs += 1
+        if interval.low is not None and interval.high is not None:
+            self.n_given += 1
+            self.n_held += interval.low <= truth <= interval.high
+
+    @property
+    def share(self) -> float:
+        """Of the intervals given, those that held the truth."""
+        return self.n_held / self.n_given if self.n_given else math.nan
+
+    @property
+    def share_wrong(self) -> float:
+        """Of all runs, those that gave an interval without the truth in it."""
+        return (self.n_given - self.n_held) / self.n_runs
+
+    def __str__(self) -> str:
+        return f"{self.share:.1%} of {self.n_given} (given in {self.n_given / self.n_runs:.0%})"
+
+
+def of_stream(n_runs: int, n: int, correlation: float, *, seed: int = 0) -> Mapping[str, Coverage]:
+    """Of percentiles of an autocorrelated stream, in 30 blocks."""
+    found: dict[str, Coverage] = defaultdict(Coverage)
+    truth = {p: 100 * MS * math.exp(0.5 * NormalDist().inv_cdf(p / 100)) for p in PERCENTILES}
+    for run in range(n_runs):
+        values, t_ns = correlated_stream(np.random.default_rng([seed, run]), n, correlation)
+        blocks = Blocks(0, float(t_ns[-1]) / 30, 30)
+        intervals = metric_intervals(values, t_ns, blocks, PERCENTILES)
+        found["mean"].add(intervals.mean, 100 * MS * math.exp(0.125))
+        for p in PERCENTILES:
+            found[f"p{p:g}"].add(intervals.percentiles[p], truth[p])
+    return found
+
+
+def of_server(n_runs: int, n_requests: int, slots: int, *, seed: int = 0) -> Mapping[str, Coverage]:
+    """Of TTFT, TPOT, E2EL and pooled ITL on a server whose stalls hit all streams, by a run's own intervals."""
+    found: dict[str, Coverage] = defaultdict(Coverage)
+    facts = RunFacts(max_concurrency=slots)
+    long = stalling_server(np.random.default_rng([seed, n_runs]), _TRUTH_REQUESTS, slots)
+    columns = {"ttft": latency.ttft_ns(long), "tpot": latency.tpot_ns(long), "e2el": latency.e2el_ns(long)}
+    columns["itl"] = latency.itl_ns(long)[0]
+    truth = {tag: (column.mean(), np.percentile(column, PERCENTILES)) for tag, column in columns.items()}
+    for run in range(n_runs):
+        records = stalling_server(np.random.default_rng([seed, run]), n_requests, slots)
+        intervals = whole_run_intervals(records, facts, summarise(records, facts)).metrics
+        for tag, (mean, quantiles) in truth.items():
+            found[f"{tag} mean"].add(intervals[tag].mean, mean)
+            for p, quantile in zip(PERCENTILES, quantiles, strict=True):
+                found[f"{tag} p{p:g}"].add(intervals[tag].percentiles[p], float(quantile))
+    return found
