@@ -13,6 +13,7 @@ from tokenclock.metrics.summary import summarise
 from tokenclock.quality import assess
 from tokenclock.records import Records, empty_columns
 from tokenclock.report import columns_file
+from tokenclock.result_sections import certainty_sections
 
 N_REQUESTS, N_EVENTS = 1280, 1024
 FACTS = RunFacts(request_rate=100.0, num_prompts=N_REQUESTS, slos_ms={"ttft": 30, "tpot": 21})
@@ -49,6 +50,12 @@ def records(request: pytest.FixtureRequest) -> Records:
 
 def test_summarise_and_assess(benchmark: Any, records: Records) -> None:
     benchmark.pedantic(lambda: assess(records, FACTS, summarise(records, FACTS)), rounds=5, warmup_rounds=1)
+    benchmark.extra_info["n_events"] = records.n_events
+
+
+def test_intervals(benchmark: Any, records: Records) -> None:
+    summary = summarise(records, FACTS)
+    benchmark.pedantic(lambda: certainty_sections(records, FACTS, summary), rounds=3, warmup_rounds=1)
     benchmark.extra_info["n_events"] = records.n_events
 
 

@@ -69,6 +69,11 @@ def test_a_clean_run_is_valid(make_records: Any) -> None:
         ("isl", {"isl_server": 103}, {}, WARN),
         ("isl", {"isl_server": 98}, {}, OK),
         ("osl", {"osl_requested": 4}, {}, WARN),
+        ("starved", {}, {"workers": [{**WORKER, "busy_ns": 5 * S}]}, WARN),
+        ("starved", {}, {"workers": [{**WORKER, "busy_ns": 9 * S}]}, INVALID),
+        ("steal", {}, {"host": {"busy_share": 0.5, "steal_share": 0.03}}, WARN),
+        ("steal", {}, {"host": {"busy_share": 0.5, "steal_share": 0.21}}, INVALID),
+        ("steal", {}, {"host": {"busy_share": 1.0, "steal_share": 0.01}}, OK),
         ("osl_source", {"osl_source": 3}, {}, WARN),
         ("event_tokens", {"osl": 5, "osl_requested": 5}, {}, WARN),
         ("event_tokens", {"osl": 4, "osl_requested": 4}, {}, OK),  # the end token may have no event
@@ -137,7 +142,7 @@ def test_failures_invalidate_past_the_allowed_share(make_records: Any) -> None:
     strict = judge(make_records, requests)
     assert strict.verdict == "INVALID"
     finding = strict.findings[0]
-    assert (finding.tag, finding.value, finding.reason) == ("failures", 0.1, "10.0% of requests failed")
+    assert (finding.tag, finding.value, finding.reason) == ("failures", 0.1, "10.0% of requests failed (above 0.0%)")
     assert "--endpoint" in finding.remedy
     lenient = judge(make_records, requests, RunFacts(request_rate=10.0, max_failure_share=0.1))
     assert lenient.verdict == "VALID with warnings"
@@ -149,6 +154,12 @@ def test_all_failed_is_invalid_whatever_is_allowed(make_records: Any) -> None:
     assert quality.findings[0].reason == "no request succeeded: nothing was measured"
     assert "--base-url" in quality.findings[0].remedy
     assert quality.check("stamps") is None
+
+
+def test_every_reason_names_its_limit_unless_that_is_none_at_all() -> None:
+    for tag, limit in THRESHOLDS.items():
+        assert "{limit}" in limit.says or limit.warn == 0, tag
+        assert limit.remedy, tag
 
 
 def test_an_empty_run_is_invalid(make_records: Any) -> None:

@@ -175,7 +175,7 @@ def test_one_failure_in_a_hundred() -> None:
     assert 0 < result.requests["failed"] <= 12
     check = finding(result, "failures")
     assert check.status == INVALID
-    assert check.reason.endswith("of requests failed")
+    assert check.reason.endswith("of requests failed (above 0.0%)")
     assert "lower --max-concurrency" in check.remedy
 
 

@@ -115,7 +115,9 @@ THRESHOLDS: dict[str, Threshold] = {
         "{value} of answers came without usage and their tokens were not counted by the server",
         "enable usage in streams on the server, or name --tokenizer",
     ),
-    "failures": Threshold(0, None, "{value} of requests failed", "see the failures by kind above and the server's log"),
+    "failures": Threshold(
+        0, None, "{value} of requests failed (above {limit})", "see the failures by kind above and the server's log"
+    ),
     "cached": Threshold(
         0.01,
         0.05,
@@ -171,8 +173,8 @@ THRESHOLDS: dict[str, Threshold] = {
     "event_tokens": Threshold(
         0.01,
         None,
-        "in {value} of answers the server counts more tokens than it sent events, and does not say which events hold "
-        "several: ITL is the gap between events there, not between tokens",
+        "in {value} of answers (above {limit}) the server counts more tokens than it sent events, and does not say "
+        "which events hold several: ITL is the gap between events there, not between tokens",
         "judge by TPOT, or let the server report usage in every event",
     ),
     "unrecognised": Threshold(

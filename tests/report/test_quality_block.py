@@ -84,7 +84,7 @@ def test_a_bad_run_says_why_and_what_to_do(make_result: Any) -> None:
     assert "Requests within every limit:             0.00 %\n" in text
     assert " Verdict: INVALID " in text
     verdict = text[text.index("Verdict") :]
-    assert "x 10.0% of requests failed\n  -> hold --model, --endpoint and OPENAI_API_KEY\n" in verdict
+    assert "x 10.0% of requests failed (above 0.0%)\n  -> hold --model, --endpoint and OPENAI_API_KEY\n" in verdict
     assert verdict.index("x ") < verdict.index("\n! ")
     assert max(len(line) for line in text.splitlines()) <= 51
 

@@ -23,15 +23,16 @@ def check(found: Mapping[str, Coverage], names: list[str]) -> None:
     for name, coverage in found.items():
         print(f"  {name:10} {coverage}{'' if name in names else '   (not judged)'}")
     for name, coverage in found.items():
-        assert coverage.share_wrong <= 1 - LOWEST, name
-    for name in names:
-        assert found[name].n_given >= 0.7 * N_RUNS, name
-        assert (LOWEST_OF_MEANS if "mean" in name else LOWEST) <= found[name].share <= HIGHEST, name
+        lowest = LOWEST_OF_MEANS if "mean" in name else LOWEST
+        assert coverage.share_wrong <= 1 - lowest, name
+        assert name not in names or lowest <= coverage.share <= HIGHEST, name
 
 
 @pytest.mark.parametrize(("n", "correlation"), [(1000, 0.0), (1000, 0.5), (2000, 0.8), (5000, 0.9)])
 def test_streams(n: int, correlation: float) -> None:
-    check(of_stream(N_RUNS, n, correlation), ["mean", "p50", "p90", "p99"])
+    found = of_stream(N_RUNS, n, correlation)
+    assert min(coverage.n_given for coverage in found.values()) >= 0.7 * N_RUNS
+    check(found, list(found))
 
 
 @pytest.mark.parametrize(("n_requests", "slots"), [(1000, 8), (1000, 16), (3000, 16), (4000, 64)])
