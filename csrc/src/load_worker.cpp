@@ -146,7 +146,7 @@ std::int64_t LoadWorker::wait_ns(std::int64_t t_now_ns) const {
 
 void LoadWorker::dispatch() {
   PreparedRequest request;
-  while (n_connecting_ < options_.max_connecting) {
+  while (active_.size() < max_in_flight_ && n_connecting_ < options_.max_connecting) {
     const std::int64_t t_now_ns = since_start_ns();
     if (active_.size() >= open_slots(t_now_ns) || !queue_.try_pop(t_now_ns, request)) return;
     start(std::move(request));

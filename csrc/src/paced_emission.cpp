@@ -79,7 +79,7 @@ std::int64_t PacedLoop::send_logged(PacedConnection& connection, std::int32_t n_
                                     std::int64_t t_due_ns) {
   const std::int32_t row = connection.replies.front().row;
   const std::string_view wire = to_wire(connection, scratch_);  // what encrypting costs is over before the stamp
-  const std::int64_t t_send_ns = now_ns();
+  const std::int64_t t_send_ns = t_last_send_ns_ = now_ns();
   write_wire(connection, wire);
   truth_.add_send(row, t_send_ns, t_due_ns, n_tokens, n_events);
   if (n_tokens > 0) counters_.n_tokens.fetch_add(n_tokens, kRelaxed);

@@ -22,7 +22,7 @@ constexpr int kSendsBetweenLooks = 64;  // emissions before newly arrived reques
 constexpr std::size_t kMaxDrainedBytes = 64 * 1024 * 1024;
 constexpr std::int64_t kSpinWindowNs = 100'000'000;
 constexpr std::int64_t kSpinPerWindowNs = kSpinWindowNs / 10;  // at most a tenth of a core is spent waiting awake
-constexpr std::int64_t kTimeToWarmUpNs = 45'000;  // before an emission that nothing of the kind came shortly before
+constexpr std::int64_t kColdAfterNs = 1'000'000;               // without a send
 constexpr std::int64_t kGridMemoryNs = 10'000'000'000;
 constexpr std::int64_t kOldestStampNs = 10'000'000'000;  // a stamp further back than this is none of this read's
 
@@ -101,9 +101,12 @@ bool PacedLoop::wait_awake_until_due() {
   if (due_.empty()) return false;
   const std::int64_t t_due_ns = due_.top().t_ns;
   const std::int64_t t_start_ns = now_ns();
-  if (t_due_ns <= t_start_ns) return true;
-  if (t_due_ns - t_start_ns > options_.spin_ns || spun_in_window_ns_ >= kSpinPerWindowNs) return false;
-  if (t_due_ns - t_start_ns > kTimeToWarmUpNs) warm_send_path();
+  const bool is_due = t_due_ns <= t_start_ns;
+  if (!is_due && (t_due_ns - t_start_ns > options_.spin_ns || spun_in_window_ns_ >= kSpinPerWindowNs)) return false;
+  // also where there is no time left for it: a send may be late, but what follows its stamp must take the same each
+  // time
+  if (t_start_ns - t_last_send_ns_ > kColdAfterNs) warm_send_path();
+  if (is_due) return true;
   std::int64_t t_now_ns = now_ns();
   while (t_now_ns < t_due_ns) t_now_ns = now_ns();
   spun_in_window_ns_ += t_now_ns - t_start_ns;

@@ -212,7 +212,7 @@ def test_a_small_disk_that_runs_full(tmp_path: Path) -> None:
 def test_a_client_that_was_stopped_is_right_all_the_same_and_its_read_lag_says_how_wrong_it_would_have_been(
     tmp_path: Path,
 ) -> None:
-    with PacedServer(ttft_ms=2000, itl_ms=600) as server:
+    with PacedServer(mode="independent", ttft_ms=2000, itl_ms=600) as server:
         arguments = [*saved(tmp_path), "--random-output-len", "3", "--max-concurrency", "8"]
         child = subprocess.Popen(command(server.url, *arguments, n=8), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         while server.truth().n_requests < 8:

@@ -34,6 +34,30 @@ def test_closed_loop_a_slot_free_at_50_and_sent_at_53_stood_empty_for_3(make_rec
     assert client_cost.send_lag_ns(records, RunFacts(max_concurrency=8)).tolist() == []
 
 
+def test_while_slots_are_still_opening_none_of_them_stands_empty(make_records: Any) -> None:
+    records = make_records(
+        [
+            {"sent": 0, "tokens": [50]},
+            {"sent": 53, "tokens": [60]},  # the first slot's next one, before the second slot opens at 80
+            {"sent": 80, "tokens": [90]},
+            {"sent": 85, "tokens": [99]},
+            {"sent": 94, "tokens": [101]},
+        ]
+    )
+    # with two slots the third and later sendings would answer the endings at 50, 60 and 90
+    assert client_cost.send_lag_ns(records, RunFacts(max_concurrency=2)).tolist() == [30, 25, 4]
+    assert client_cost.send_lag_ns(records, RunFacts(max_concurrency=2, slots_open_ns=90)).tolist() == [4]
+
+
+def test_the_rate_of_events_is_that_of_the_busiest_whole_second(make_records: Any) -> None:
+    # 2 in the first second after the first event, 3 in the second, then a part of one, which is not counted
+    tokens = [5 * S, 5 * S + 1, 6 * S, 6 * S + 1, 6 * S + 2, 7 * S, *(7 * S + i for i in range(1, 9))]
+    assert client_cost.event_rate(make_records([{"sent": 0, "tokens": tokens}])) == 3
+    assert client_cost.event_rate(make_records([{"sent": 0, "tokens": [0, S // 2, S]}])) == 2
+    assert client_cost.event_rate(make_records([{"sent": 0, "tokens": [7]}])) is None
+    assert client_cost.event_rate(make_records([{"sent": 0, "tokens": [7, 7]}])) is None
+
+
 def test_rate_asked_drawn_and_sent(make_records: Any) -> None:
     records = make_records(
         [{"t_scheduled_ns": i * S, "sent": i * S + i * S // 10, "tokens": [20 * S]} for i in range(5)]

@@ -11,7 +11,7 @@ from tests.servers.scripted import Request, ScriptedServer, completion_events, j
 from tokenclock.errors import MeasurementError
 from tokenclock.plan import EndpointPlan, LoadPlan, ServingPlan
 from tokenclock.serving.endpoint import Endpoint
-from tokenclock.serving.preflight import send_test_request, send_warmups, wait_until_up
+from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
 from tokenclock.serving.server import ask_models
 
 
@@ -99,6 +99,18 @@ def test_nobody_there() -> None:
     plan = plan_for(f"http://127.0.0.1:{free_port()}")
     with pytest.raises(MeasurementError, match=r"no server at .*Connection refused.*--base-url"):
         send_test_request(plan, ([1], 1), Endpoint.parse(plan.endpoint.base_url).resolve())
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("connect: Cannot assign requested address", "no local port is left for http://h:1/v1/completions"),
+        ("connect: Too many open files", "say `ulimit -n 65536`, or lower --max-concurrency"),
+    ],
+)
+def test_what_this_machine_ran_out_of_is_no_fault_of_the_server(make_records: Any, said: str, remedy: str) -> None:
+    records = make_records([{"status": "connect_error", "error": said}])
+    assert remedy in explain_failure(plan_for("http://h:1"), records, 0)
 
 
 def test_waits_for_a_server_that_comes_up_late() -> None:

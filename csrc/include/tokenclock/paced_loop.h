@@ -120,6 +120,7 @@ class PacedLoop {
   bool accepting_ = true;
   bool stamps_in_doubt_ = false;       // the wall clock was stepped since the poller last returned
   std::size_t first_unconfirmed_ = 0;  // rows from here on came in since the anchor before
+  std::int64_t t_last_send_ns_ = 0;
   std::int64_t t_spin_window_ns_ = 0;
   std::int64_t spun_in_window_ns_ = 0;
   std::vector<char> input_;
