@@ -54,6 +54,7 @@ def stalling_server(rng: np.random.Generator, n_requests: int, slots: int, *, os
     columns = empty_columns(len(order))
     columns["status"][:] = 0
     columns["osl"][:] = n_tokens
+    columns["isl_requested"][:] = 32
     columns["t_sent_ns"][:] = t_step_ns[starts.ravel()[order]].astype(np.int64)
     columns["t_first_token_ns"][:] = t_token[offsets[:-1]]
     columns["t_last_token_ns"][:] = columns["t_done_ns"][:] = t_token[offsets[1:] - 1]
