@@ -70,7 +70,7 @@ dev: $(VENV)/.installed $(VENV)/.extra-dev $(VENV)/.extra-demo
 
 # --- the two commands of the README ------------------------------------------------------------------------------------
 ifeq ($(DEMO),light)
-demo: $(VENV)/.installed
+demo: $(VENV)/.installed $(VENV)/.extra-offline
 	@$(VENV)/bin/tokenclock demo --light $(ARGS)
 else
 demo: $(VENV)/.installed $(VENV)/.extra-demo
