@@ -87,7 +87,8 @@ void spread_source(const Socket& socket, const Address& address, std::int32_t or
   from.sin_addr.s_addr = htonl(loopback + 1 + static_cast<std::uint32_t>(source));
   const int on = 1;  // the port is chosen when the other end is known: one port serves many of those
   if (::setsockopt(socket.fd(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) != 0) return;
-  static_cast<void>(::bind(socket.fd(), reinterpret_cast<const sockaddr*>(&from), sizeof from));  // else as without
+  const int bound = ::bind(socket.fd(), reinterpret_cast<const sockaddr*>(&from), sizeof from);
+  static_cast<void>(bound);  // where it is refused, the connection is made as without
 #else
   static_cast<void>(socket), static_cast<void>(address), static_cast<void>(ordinal);
 #endif
