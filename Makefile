@@ -72,7 +72,7 @@ dev: $(VENV)/.installed $(VENV)/.extra-dev $(VENV)/.extra-demo
 
 # --- the two commands of the README ------------------------------------------------------------------------------------
 ifeq ($(DEMO),light)
-demo: $(VENV)/.installed
+demo: $(VENV)/.installed $(VENV)/.extra-offline
 	@$(VENV)/bin/tokenclock demo --light $(ARGS)
 else
 demo: $(VENV)/.installed $(VENV)/.extra-demo
@@ -94,7 +94,7 @@ bench: $(VENV)/.installed $(VENV)/.extra-test
 bench-smoke: $(VENV)/.installed $(VENV)/.extra-test
 	$(PY) -m pytest bench --benchmark-disable $(ARGS)
 
-CXX_FILES = $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h')
+CXX_FILES = $(shell git ls-files 'csrc/*.cpp' 'csrc/*.h' 'bench/*.cpp')
 PY_PLACES = python tests bench docs
 
 lint: $(VENV)/.installed $(VENV)/.extra-dev

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from tokenclock.metrics.definitions import DEFINITIONS
-from tokenclock.quality import THRESHOLDS
+from tokenclock.metrics.definitions import DEFINITIONS, Definition
+from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
+from tokenclock.quality import THRESHOLDS, Threshold
+from tokenclock.quality_benchmark import BENCHMARK_THRESHOLDS
 
 PAGE = Path(__file__).parent / "metrics.md"
 
 
-def definitions_table() -> str:
+def definitions_table(definitions: Mapping[str, Definition]) -> str:
     """One row per metric."""
     rows = ["| key | name | stored in | one value per | how |", "|---|---|---|---|---|"]
-    rows += [f"| `{d.tag}` | {d.title} | {d.unit} | {d.per} | {d.formula} |" for d in DEFINITIONS.values()]
+    rows += [f"| `{d.tag}` | {d.title} | {d.unit} | {d.per} | {d.formula} |" for d in definitions.values()]
     return "\n".join(rows)
 
 
@@ -27,10 +30,10 @@ def _limit(value: float | None, shown: str) -> str:
     return f"{value:.0%}" if "%" in shown else f"{value:g}"
 
 
-def thresholds_table() -> str:
+def thresholds_table(thresholds: Mapping[str, Threshold]) -> str:
     """One row per check of the quality block."""
     rows = ["| check | warns | invalidates | remedy |", "|---|---|---|---|"]
-    for tag, t in THRESHOLDS.items():
+    for tag, t in thresholds.items():
         limits = [_limit(value, t.shown) for value in (t.warn, t.invalid)]
         beyond = [limit if limit == "never" else f"{t.worse} {limit}" for limit in limits]
         rows.append(f"| `{tag}` | {beyond[0]} | {beyond[1]} | {t.remedy} |")
@@ -39,7 +42,13 @@ def thresholds_table() -> str:
 
 def render(page: str) -> str:
     """The page with the text between its markers made anew."""
-    for name, table in (("definitions", definitions_table()), ("thresholds", thresholds_table())):
+    tables = {
+        "definitions": definitions_table(DEFINITIONS),
+        "thresholds": thresholds_table(THRESHOLDS),
+        "offline definitions": definitions_table(OFFLINE_DEFINITIONS),
+        "offline thresholds": thresholds_table(BENCHMARK_THRESHOLDS),
+    }
+    for name, table in tables.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
         page, n = re.subn(pattern, lambda m, table=table: f"{m[1]}{table}\n{m[2]}", page, flags=re.DOTALL)
         assert n == 1, f"docs/metrics.md has no place for {name}"

@@ -1,6 +1,6 @@
 """Times a call of your own: wrap it, and run a plan on it. Here the "model" only waits; put yours in its place.
 
-    python examples/own_model.py
+python examples/own_model.py
 """
 
 import time
@@ -19,5 +19,7 @@ plan = BenchmarkPlan(batch_sizes=(1, 8), lengths=((60, 20),), loop=LoopPlan(dura
 result = run_benchmark(plan, runtime=UserRuntime(generate, streams=True))
 for case in result.cases:
     latency, ttft = case["latencies"]["latency"], case["latencies"]["ttft"]
-    print(f"{case['label']}: median {latency['median'] / 1e6:.2f} ms of {case['n']} runs, "
-          f"95 % interval {latency['median_interval_95']}, TTFT {ttft['median'] / 1e6:.2f} ms")
+    print(
+        f"{case['label']}: median {latency['median'] / 1e6:.2f} ms of {case['n']} runs, "
+        f"95 % interval {latency['median_interval_95']}, TTFT {ttft['median'] / 1e6:.2f} ms"
+    )

@@ -232,3 +232,28 @@ def test_the_remedy_for_empty_slots_speaks_of_connections_only_where_they_were_n
         assert check is not None
         assert check.remedy.startswith("stop other work on this machine, or raise --workers")
         assert ("--connection reuse" not in check.remedy) == kept
+
+
+def test_ranks_are_judged_where_there_are_several(make_records: Any) -> None:
+    assert judge(make_records, run_of()).check("ranks") is None
+    shared = {"n_ranks": 4, "ranks_lost": [], "rank_clock_uncertainty_ns": 30_000}
+    quality = judge(make_records, run_of(), **shared)
+    assert quality.verdict == "VALID"
+    lost = judge(make_records, run_of(), **shared | {"ranks_lost": [2]})
+    check = lost.check("ranks")
+    assert check is not None
+    assert (lost.verdict, check.value, check.threshold) == ("INVALID", 1, 0)
+    assert check.reason == "rank 2 of 4 was lost: what was yet to be sent there is missing"
+    assert "mpirun" in check.remedy
+    several = judge(make_records, run_of(), **shared | {"ranks_lost": [2, 3]}).check("ranks")
+    assert several is not None
+    assert several.reason.startswith("ranks 2, 3 were lost")
+
+
+def test_clocks_that_are_known_badly_are_said(make_records: Any) -> None:
+    shared = {"n_ranks": 2, "ranks_lost": [], "rank_clock_uncertainty_ns": 3 * MS}
+    check = judge(make_records, run_of(), **shared).check("rank_clocks")
+    assert check is not None
+    assert check.status == WARN
+    assert "3000 us" in check.reason
+    assert "1000 us" in check.reason

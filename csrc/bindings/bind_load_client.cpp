@@ -102,6 +102,8 @@ py::dict facts_of(const LoadClient& client) {
   std::size_t n_lost = 0;
   std::int64_t n_connections = 0;
   std::int64_t n_resent = 0;
+  std::int64_t n_seen_closed = 0;
+  std::int32_t replies_per_connection = 0;
   std::int64_t n_clock_steps = 0;
   std::int64_t uncertainty_ns = 0;
   std::int64_t max_in_flight = 0;
@@ -125,6 +127,8 @@ py::dict facts_of(const LoadClient& client) {
     sum.n_texts_dropped += counts.n_texts_dropped;
     n_connections += facts.n_connections;
     n_resent += facts.n_resent;
+    n_seen_closed += facts.n_seen_closed;
+    replies_per_connection = std::max(replies_per_connection, facts.replies_per_connection);
     n_clock_steps = std::max(n_clock_steps, facts.n_clock_steps);
     uncertainty_ns = std::max(uncertainty_ns, facts.anchor_uncertainty_ns);
     max_in_flight += facts.max_in_flight;
@@ -150,6 +154,8 @@ py::dict facts_of(const LoadClient& client) {
   out["anchor_uncertainty_ns"] = uncertainty_ns;
   out["n_connections"] = n_connections;
   out["n_resent"] = n_resent;
+  out["n_seen_closed"] = n_seen_closed;
+  out["replies_per_connection"] = replies_per_connection;
   out["n_unrecognised"] = sum.n_unrecognised;
   out["n_unrecognised_dropped"] = sum.n_unrecognised_dropped;
   out["n_texts_dropped"] = sum.n_texts_dropped;
@@ -205,7 +211,7 @@ std::unique_ptr<LoadClient> make_client(const std::vector<std::pair<std::string,
                                         std::int64_t no_progress_timeout_ns, std::int64_t connect_timeout_ns,
                                         std::size_t max_connecting, bool keep_text, std::size_t text_limit_bytes,
                                         bool keep_final_event, std::size_t event_capacity, std::vector<int> cpus,
-                                        std::shared_ptr<TlsContext> tls) {
+                                        std::shared_ptr<TlsContext> tls, std::int64_t ramp_up_ns) {
   LoadOptions options;
   for (const auto& [ip, port] : addresses) options.addresses.push_back(parse_address(ip, port));
   options.request_head = request_head;
@@ -223,6 +229,7 @@ std::unique_ptr<LoadClient> make_client(const std::vector<std::pair<std::string,
   options.text_limit_bytes = text_limit_bytes;
   options.cpus = std::move(cpus);
   options.tls = std::move(tls);
+  options.ramp_up_ns = ramp_up_ns;
   return std::make_unique<LoadClient>(std::move(options), n_rows);
 }
 
@@ -239,7 +246,7 @@ void bind_load_client(py::module_& module) {
            py::arg("connect_timeout_ns") = 30'000'000'000, py::arg("max_connecting") = 256,
            py::arg("keep_text") = false, py::arg("text_limit_bytes") = std::size_t{64} << 20,
            py::arg("keep_final_event") = false, py::arg("event_capacity") = 0, py::arg("cpus") = std::vector<int>{},
-           py::arg("tls") = py::none())
+           py::arg("tls") = py::none(), py::arg("ramp_up_ns") = 0)
       .def(
           "submit",
           [](LoadClient& self, const py::bytes& arena, const py::array_t<std::int64_t, py::array::c_style>& offsets,

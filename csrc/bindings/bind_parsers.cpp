@@ -5,6 +5,7 @@
 
 #include "bindings.h"
 #include "tokenclock/event_json.h"
+#include "tokenclock/event_reader.h"
 #include "tokenclock/http_parser.h"
 #include "tokenclock/sse_parser.h"
 
@@ -78,9 +79,7 @@ const char* name_of(EventKind kind) {
   return "";
 }
 
-py::dict read_event_as_dict(const py::bytes& data) {
-  const std::string_view view = data;
-  const EventMeaning meaning = read_event(view);
+py::dict as_dict(const EventMeaning& meaning) {
   py::dict out;
   out["kind"] = name_of(meaning.kind);
   out["has_text"] = meaning.has_text;
@@ -99,6 +98,15 @@ py::dict read_event_as_dict(const py::bytes& data) {
   return out;
 }
 
+py::dict read_event_as_dict(const py::bytes& data) { return as_dict(read_event(std::string_view(data))); }
+
+py::list read_events_as_dicts(const py::list& events) {
+  EventReader reader;
+  py::list out;
+  for (const py::handle event : events) out.append(as_dict(reader.read(view_of(event))));
+  return out;
+}
+
 py::bytes unescape(const py::bytes& raw) {
   std::string out;
   append_unescaped(std::string_view(raw), out);
@@ -112,6 +120,7 @@ std::size_t receive_once(std::string_view reply, std::size_t read_bytes, bool me
   sse.reset();
   std::size_t n_events = 0;
   std::size_t n_tokens = 0;
+  EventReader reader;
   std::size_t n = std::min(reply.find("\r\n\r\n"), reply.size() - 4) + 4;  // the header block comes alone
   for (std::size_t at = 0; at < reply.size(); at += n, n = read_bytes) {
     std::string_view input = reply.substr(at, n);
@@ -124,7 +133,7 @@ std::size_t receive_once(std::string_view reply, std::size_t read_bytes, bool me
       SseEvent event;
       while (sse.next(body, event)) {
         ++n_events;
-        if (meaning) n_tokens += read_event(event.data).kind == EventKind::token;
+        if (meaning) n_tokens += reader.read(event.data).kind == EventKind::token;
       }
     }
   }
@@ -163,6 +172,8 @@ void bind_parsers(py::module_& module) {
            "What one event, or one whole reply, means: a dict with the fields of `EventMeaning`. `kind` is\n"
            "'token', 'empty', 'done', 'error' or 'unrecognised'; counts are -1 when absent; `id`, `text` and\n"
            "`reasoning` are still escaped as in JSON.")
+      .def("read_events", &read_events_as_dicts, py::arg("events"),
+           "The same for each event (bytes) of one stream, by the reader that learns what the stream's events share.")
       .def("unescape", &unescape, py::arg("raw"),
            "The UTF-8 form of the inside of a JSON string; lone surrogates become U+FFFD.")
       .def("bench_receive", &bench_receive, py::arg("reply"), py::arg("n"), py::arg("read_bytes") = 65536,

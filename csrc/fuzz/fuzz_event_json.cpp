@@ -1,9 +1,10 @@
 // Events' JSON: strings come out as UTF-8 and come back when written again, the last of two equal keys wins, blanks
-// around mean nothing, half an object means nothing.
+// around mean nothing, half an object means nothing. A reader that learns patterns says the same of every event.
 #include <cmath>
 
 #include "fuzz.h"
 #include "tokenclock/event_json.h"
+#include "tokenclock/event_reader.h"
 
 using tokenclock::EventKind;
 using tokenclock::EventMeaning;
@@ -91,6 +92,26 @@ void check_written_again(const EventMeaning& got, fuzz::Dice& dice) {
   FUZZ_CHECK(unescaped(second.id) == unescaped(got.id));
 }
 
+// Events that follow one another in a stream: the same again, with other text, with any byte changed, cut short.
+void check_pattern(std::string_view input, const EventMeaning& got, fuzz::Dice& dice) {
+  tokenclock::EventReader reader;
+  const std::string_view varying = got.text.empty() ? got.reasoning : got.text;
+  const std::size_t begin = varying.empty() ? 0 : static_cast<std::size_t>(varying.data() - input.data());
+  const std::string front(input.substr(0, begin));
+  const std::string back(input.substr(begin + varying.size()));
+  std::string changed(input);
+  if (!changed.empty()) changed[dice.below(changed.size())] = static_cast<char>(dice.below(256));
+  const std::string piece(input.substr(0, dice.below(input.size() + 1)));
+  for (const std::string& event : {std::string(input), std::string(input), front + "x" + back, front + piece + back,
+                                   front + back, front + "\\u00e9\\n" + back, changed, std::string(input), piece,
+                                   front + "\xc3\xa9" + back + " ", front + "y" + back}) {
+    fuzz::GuardedMemory memory(event.size());
+    const std::string_view copy = memory.keep(event);
+    const EventMeaning& learnt = reader.read(copy);
+    FUZZ_CHECK(same(learnt, read_event(copy)) && learnt.error == read_event(copy).error);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -99,6 +120,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)unescaped(input);  // any bytes may come in
   const EventMeaning got = read_event(input);
   check_values(got, input);
+  check_pattern(input, got, dice);
   const std::string padded = " \r\n" + std::string(input) + "\t ";
   FUZZ_CHECK(same(read_event(padded), got));
   if (got.kind == EventKind::unrecognised || got.kind == EventKind::done) return 0;

@@ -193,9 +193,12 @@ HttpResponseParser::Step HttpResponseParser::next(std::string_view& input) {
         input = {};
         return Step::body;
       case State::chunk_size:
+      case State::chunk_end:
+        if (input.empty()) return Step::need_more;
+        if (!take_plain_frame(input)) read_chunk_frame(input);
+        break;
       case State::chunk_extension:
       case State::chunk_size_lf:
-      case State::chunk_end:
       case State::chunk_end_lf:
         if (input.empty()) return Step::need_more;
         read_chunk_frame(input);
@@ -276,6 +279,32 @@ bool HttpResponseParser::take_head(std::string_view block) {
     keep_alive_ = false;
   }
   step_ = Step::headers;
+  return true;
+}
+
+// The same bytes as nearly every server writes them, and whole in the input. False: nothing was taken.
+bool HttpResponseParser::take_plain_frame(std::string_view& input) {
+  const char* at = input.data();
+  const char* const end = at + input.size();
+  if (state_ == State::chunk_end) {
+    if (end - at < 2 || at[0] != '\r' || at[1] != '\n') return false;
+    input.remove_prefix(2);
+    state_ = State::chunk_size;
+    return true;
+  }
+  if (n_size_digits_ != 0) return false;  // it began in an earlier input
+  constexpr int most_digits = 8;
+  std::uint64_t size = 0;
+  int n_digits = 0;
+  for (int digit = 0; at != end && n_digits <= most_digits && (digit = hex_value(*at)) >= 0; ++at, ++n_digits) {
+    size = (size << 4) | static_cast<std::uint64_t>(digit);
+  }
+  if (n_digits == 0 || n_digits > most_digits || end - at < 2 || at[0] != '\r' || at[1] != '\n') return false;
+  input.remove_prefix(static_cast<std::size_t>(at + 2 - input.data()));
+  remaining_ = size;
+  state_ = size > 0 ? State::chunk_data : State::trailers;
+  counted_bytes_ = 0;
+  trailer_line_empty_ = true;
   return true;
 }
 

@@ -13,10 +13,19 @@
 
 namespace tokenclock {
 
+namespace {
+
+constexpr std::int64_t kColdAfterNs = 1'000'000;  // without a send
+constexpr int kSureAfter = 3;                     // closes alike, before it is believed that there will be more
+constexpr std::int64_t kTryAgainEvery = 256;      // replies after which a connection is used again all the same
+
+}  // namespace
+
 void LoadWorker::connect(LoadConnection& connection) {
   const auto row = static_cast<std::size_t>(connection.request.row);
   const Address& address = options_.addresses[connection.address_index];
-  connection.reused = false;
+  connection.reused = connection.peer_closed = false;
+  connection.n_replies = 0;
   connection.id = next_connection_id_;
   next_connection_id_ += static_cast<std::int32_t>(options_.n_workers);
   connection.t_connect_ns = connection.t_progress_ns = since_start_ns();
@@ -25,6 +34,7 @@ void LoadWorker::connect(LoadConnection& connection) {
   int error = connection.socket.is_open() ? 0 : errno;
   if (error == 0) {
     if (options_.kernel_stamps) enable_receive_stamps(connection.socket.fd());
+    spread_source(connection.socket, address, connection.id);
     error = begin_connect(connection.socket, address);
   }
   --connection.addresses_left;
@@ -103,8 +113,10 @@ void LoadWorker::send_request(LoadConnection& connection) {
   connection.state = LoadConnection::State::sending;
   if (recording_.columns.resent[row] == 0) bump(progress_.n_sent);
   if (connection.tls != nullptr) encrypt_next(connection);  // its cost is none of the request's time
+  // what cold caches add between the stamp and the wire would count as the server's time
+  if (since_start_ns() - t_last_send_ns_ > kColdAfterNs) warm_send_path();
   connection.t_sent_ns = connection.t_progress_ns = since_start_ns();
-  recording_.columns.t_sent_ns[row] = connection.t_sent_ns;
+  recording_.columns.t_sent_ns[row] = t_last_send_ns_ = connection.t_sent_ns;
   continue_send(connection);
 }
 
@@ -195,18 +207,41 @@ void LoadWorker::read(LoadConnection& connection) {
   }
   const bool whole =
       progress == ReplyReader::Progress::complete && connection.state == LoadConnection::State::receiving && !ended;
-  end_request(connection, connection.reader.status(), whole && connection.reader.reusable(), arrival);
+  ++connection.n_replies;
+  const bool reuse = whole && connection.reader.reusable() && outlives_reply(connection);
+  end_request(connection, connection.reader.status(), reuse, arrival);
   if (options_.closed_loop) dispatch();
 }
 
+// Whether the next request may go over this connection: the server has not closed it, nor is known to be about to.
+bool LoadWorker::outlives_reply(const LoadConnection& connection) {
+  std::int32_t& limit = facts_.replies_per_connection;
+  if (connection.n_replies > limit) limit = 0;  // what was learnt holds no longer
+  if (limit > 0 && connection.n_replies == limit && ++n_given_up_ % kTryAgainEvery != 0) return false;
+  if (connection.peer_closed) ++facts_.n_seen_closed;
+  return !connection.peer_closed;
+}
+
+// Some servers close after so many replies, whatever their headers say (llama.cpp after each stream). Where the close
+// comes when the next request is on its way already, looking at the socket does not help: the number is learnt.
+void LoadWorker::note_closed_on_reuse(const LoadConnection& connection) {
+  n_alike_closes_ = connection.n_replies == n_replies_at_close_ ? n_alike_closes_ + 1 : 1;
+  n_replies_at_close_ = connection.n_replies;
+  if (n_alike_closes_ >= kSureAfter) facts_.replies_per_connection = n_replies_at_close_;
+}
+
 void LoadWorker::lost(LoadConnection& connection, const std::string& reason) {
-  if (connection.state == LoadConnection::State::idle) return retire(connection);
+  if (connection.state == LoadConnection::State::idle) {
+    ++facts_.n_seen_closed;
+    return retire(connection);
+  }
   if (connection.state == LoadConnection::State::handshaking) return fail_handshake(connection, reason);
   if (connection.reused && !connection.reader.any_byte() &&
       recording_.columns.resent[static_cast<std::size_t>(connection.request.row)] == 0) {
     // Closed by the server between two requests: not this request's fault. Once more, on a new connection.
     recording_.columns.resent[static_cast<std::size_t>(connection.request.row)] = 1;
     ++facts_.n_resent;
+    note_closed_on_reuse(connection);
     disconnect(connection);
     connection.addresses_left = options_.addresses.size();
     connection.address_index = address_index_;

@@ -2,6 +2,9 @@
 
 #include <pthread.h>
 #include <sched.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -16,8 +19,9 @@ namespace {
 
 constexpr std::int64_t kCheckIntervalNs = 50'000'000;
 constexpr std::int64_t kCrowdedPauseNs = 1'000'000;
-constexpr std::int64_t kSpinNs = 60'000;       // before a due instant the loop looks without sleeping
-constexpr std::size_t kReadyWhilePacing = 16;  // events handled between two looks at the schedule
+constexpr std::int64_t kRampPauseNs = 500'000;  // between two looks whether another slot has opened
+constexpr std::int64_t kSpinNs = 60'000;        // before a due instant the loop looks without sleeping
+constexpr std::size_t kReadyWhilePacing = 16;   // events handled between two looks at the schedule
 constexpr std::size_t kReadBytes = 256 * 1024;
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
@@ -44,6 +48,7 @@ void LoadWorker::stop() noexcept {
 void LoadWorker::run(std::int64_t t_epoch_ns) {
   t_epoch_ns_ = t_epoch_ns;
 #ifdef __linux__
+  ::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);  // by default the kernel may wake this thread 50 us late
   if (!options_.cpus.empty()) {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -99,6 +104,7 @@ void LoadWorker::loop() {
 }
 
 void LoadWorker::on_ready(LoadConnection& connection, const Poller::Ready& ready) {
+  connection.peer_closed = ready.peer_closed;
   switch (connection.state) {
     case LoadConnection::State::closed:
       break;  // an earlier entry of this round ended it
@@ -127,20 +133,32 @@ void LoadWorker::on_ready(LoadConnection& connection, const Poller::Ready& ready
 std::int64_t LoadWorker::wait_ns(std::int64_t t_now_ns) const {
   std::int64_t wait = std::max<std::int64_t>(0, t_next_check_ns_ - t_now_ns);
   if (!crowded_.empty()) wait = std::min(wait, kCrowdedPauseNs);
-  const bool slot_free = active_.size() < max_in_flight_ && n_connecting_ < options_.max_connecting;
-  if (slot_free) {
-    const std::int64_t due_ns = queue_.next_due_ns(kNever);
-    if (due_ns != kNever) wait = std::min(wait, std::max<std::int64_t>(0, due_ns + t_epoch_ns_ - t_now_ns - kSpinNs));
+  if (n_connecting_ >= options_.max_connecting || active_.size() >= max_in_flight_) return wait;
+  const std::int64_t due_ns = queue_.next_due_ns(kNever);
+  if (due_ns == kNever) return wait;
+  if (active_.size() >= open_slots(t_now_ns - t_epoch_ns_)) {
+    wait = std::min(wait, kRampPauseNs);
+  } else {
+    wait = std::min(wait, std::max<std::int64_t>(0, due_ns + t_epoch_ns_ - t_now_ns - kSpinNs));
   }
   return wait;
 }
 
 void LoadWorker::dispatch() {
   PreparedRequest request;
-  while (active_.size() < max_in_flight_ && n_connecting_ < options_.max_connecting &&
-         queue_.try_pop(since_start_ns(), request)) {
+  while (n_connecting_ < options_.max_connecting) {
+    const std::int64_t t_now_ns = since_start_ns();
+    if (active_.size() >= open_slots(t_now_ns) || !queue_.try_pop(t_now_ns, request)) return;
     start(std::move(request));
   }
+}
+
+// While the load ramps up, slot k of n opens k/n of the way; one that is open stays so, from request to request.
+std::size_t LoadWorker::open_slots(std::int64_t t_now_ns) const noexcept {
+  if (t_now_ns >= options_.ramp_up_ns) return max_in_flight_;
+  const double share =
+      static_cast<double>(std::max<std::int64_t>(0, t_now_ns)) / static_cast<double>(options_.ramp_up_ns);
+  return std::min(max_in_flight_, 1 + static_cast<std::size_t>(share * static_cast<double>(max_in_flight_)));
 }
 
 void LoadWorker::start(PreparedRequest request) {

@@ -22,6 +22,7 @@ constexpr int kSendsBetweenLooks = 64;  // emissions before newly arrived reques
 constexpr std::size_t kMaxDrainedBytes = 64 * 1024 * 1024;
 constexpr std::int64_t kSpinWindowNs = 100'000'000;
 constexpr std::int64_t kSpinPerWindowNs = kSpinWindowNs / 10;  // at most a tenth of a core is spent waiting awake
+constexpr std::int64_t kTimeToWarmUpNs = 45'000;  // before an emission that nothing of the kind came shortly before
 constexpr std::int64_t kGridMemoryNs = 10'000'000'000;
 constexpr std::int64_t kOldestStampNs = 10'000'000'000;  // a stamp further back than this is none of this read's
 
@@ -102,7 +103,8 @@ bool PacedLoop::wait_awake_until_due() {
   const std::int64_t t_start_ns = now_ns();
   if (t_due_ns <= t_start_ns) return true;
   if (t_due_ns - t_start_ns > options_.spin_ns || spun_in_window_ns_ >= kSpinPerWindowNs) return false;
-  std::int64_t t_now_ns = t_start_ns;
+  if (t_due_ns - t_start_ns > kTimeToWarmUpNs) warm_send_path();
+  std::int64_t t_now_ns = now_ns();
   while (t_now_ns < t_due_ns) t_now_ns = now_ns();
   spun_in_window_ns_ += t_now_ns - t_start_ns;
   counters_.spun_ns.fetch_add(t_now_ns - t_start_ns, kRelaxed);

@@ -15,7 +15,9 @@ namespace {
 
 [[noreturn]] void throw_errno(const char* call) { throw std::system_error(errno, std::generic_category(), call); }
 
-std::uint32_t interest(bool read, bool write) noexcept { return (read ? EPOLLIN : 0U) | (write ? EPOLLOUT : 0U); }
+std::uint32_t interest(bool read, bool write) noexcept {
+  return (read ? EPOLLIN | EPOLLRDHUP : 0U) | (write ? EPOLLOUT : 0U);
+}
 
 }  // namespace
 
@@ -82,7 +84,7 @@ std::span<const Poller::Ready> Poller::wait(std::int64_t timeout_ns, std::size_t
       }
     }
     ready_.push_back({event.data.ptr, (event.events & EPOLLIN) != 0, (event.events & EPOLLOUT) != 0,
-                      (event.events & (EPOLLERR | EPOLLHUP)) != 0});
+                      (event.events & (EPOLLERR | EPOLLHUP)) != 0, (event.events & EPOLLRDHUP) != 0});
   }
   return ready_;
 }

@@ -67,6 +67,17 @@ struct LoopbackPair {
   }
 };
 
+struct PrivatePair {
+  std::mutex mutex;
+  LoopbackPair pair;
+};
+
+// Open for the life of the process once it was needed.
+PrivatePair& private_pair() noexcept {
+  static PrivatePair instance;
+  return instance;
+}
+
 std::int64_t monotonic_ns() noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -109,9 +120,8 @@ Received receive_stamped(int fd, void* buffer, std::size_t size) noexcept {
 }
 
 bool wake_kernel_stamping() noexcept {
-  static std::mutex mutex;
-  static LoopbackPair pair;
   static bool works = false;
+  auto& [mutex, pair] = private_pair();
   const std::lock_guard lock(mutex);
   if (works) return true;
   if (pair.receiver < 0 && !pair.open()) return false;
@@ -132,6 +142,14 @@ bool wake_kernel_stamping() noexcept {
   return works;
 }
 
+void warm_send_path() noexcept {
+  auto& [mutex, pair] = private_pair();
+  const std::lock_guard lock(mutex);
+  if (pair.receiver < 0) return;
+  char byte = 0;
+  if (::send(pair.sender, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1) receive_stamped(pair.receiver, &byte, 1);
+}
+
 #else  // no SO_TIMESTAMPING: plain reads, user-space stamps
 
 bool enable_receive_stamps(int /*fd*/) noexcept { return false; }
@@ -146,6 +164,8 @@ Received receive_stamped(int fd, void* buffer, std::size_t size) noexcept {
 }
 
 bool wake_kernel_stamping() noexcept { return false; }
+
+void warm_send_path() noexcept {}
 
 #endif
 

@@ -7,6 +7,7 @@ namespace tokenclock {
 void ReplyReader::begin(std::int32_t row, const ReplyOptions& options) {
   http_.reset();
   events_.reset();
+  meanings_.reset();
   body_.clear();
   body_.shrink_to_fit();
   row_ = row;
@@ -14,7 +15,7 @@ void ReplyReader::begin(std::int32_t row, const ReplyOptions& options) {
   options_ = options;
   status_ = RequestStatus::not_sent;
   body_kind_ = BodyKind::unknown;
-  reusable_ = any_byte_ = saw_token_ = saw_end_ = usage_per_event_ = false;
+  reusable_ = any_byte_ = saw_token_ = saw_end_ = usage_per_event_ = has_id_ = false;
 }
 
 ReplyReader::Progress ReplyReader::fail(RequestStatus status, std::string_view text, Recording& recording) {
@@ -132,9 +133,10 @@ void ReplyReader::add_token_event(const EventMeaning& meaning, const Arrival& ar
 void ReplyReader::note_meaning(const EventMeaning& meaning, std::string_view data, Recording& recording) {
   const auto row = static_cast<std::size_t>(row_);
   RequestColumns& columns = recording.columns;
-  if (!meaning.id.empty()) {
+  if (!has_id_ && !meaning.id.empty()) {
     std::string& id = recording.texts.ids[row];
     if (id.empty()) append_unescaped(meaning.id, id);
+    has_id_ = true;
   }
   if (meaning.finish_reason != FinishReason::none) {
     columns.finish_reason[row] = static_cast<std::uint8_t>(meaning.finish_reason);
@@ -152,7 +154,7 @@ void ReplyReader::note_meaning(const EventMeaning& meaning, std::string_view dat
 
 bool ReplyReader::on_event(std::string_view data, const Arrival& arrival, Recording& recording) {
   if (data.empty()) return true;  // a keep-alive of servers that do not know comments
-  const EventMeaning meaning = read_event(data);
+  const EventMeaning& meaning = meanings_.read(data);
   switch (meaning.kind) {
     case EventKind::done:
       saw_end_ = true;

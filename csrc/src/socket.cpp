@@ -73,6 +73,26 @@ Socket open_socket(const Address& address) noexcept {
   return socket;
 }
 
+void spread_source(const Socket& socket, const Address& address, std::int32_t ordinal) noexcept {
+#if defined(__linux__)
+  constexpr std::int32_t per_source = 16'384;  // a little over half of the ports that Linux gives to one address
+  constexpr std::int32_t n_sources = 64;
+  const std::int32_t source = ordinal / per_source % n_sources;
+  if (source == 0 || address.storage.ss_family != AF_INET) return;
+  const auto* target = reinterpret_cast<const sockaddr_in*>(&address.storage);
+  constexpr std::uint32_t loopback = 0x7f000000;
+  if ((ntohl(target->sin_addr.s_addr) & 0xff000000) != loopback) return;
+  sockaddr_in from{};
+  from.sin_family = AF_INET;
+  from.sin_addr.s_addr = htonl(loopback + 1 + static_cast<std::uint32_t>(source));
+  const int on = 1;  // the port is chosen when the other end is known: one port serves many of those
+  if (::setsockopt(socket.fd(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) != 0) return;
+  static_cast<void>(::bind(socket.fd(), reinterpret_cast<const sockaddr*>(&from), sizeof from));  // else as without
+#else
+  static_cast<void>(socket), static_cast<void>(address), static_cast<void>(ordinal);
+#endif
+}
+
 int begin_connect(const Socket& socket, const Address& address) noexcept {
   const auto* target = reinterpret_cast<const sockaddr*>(&address.storage);
   if (::connect(socket.fd(), target, address.length) == 0 || errno == EINPROGRESS) return 0;

@@ -42,6 +42,7 @@ bool SseParser::next(std::string_view& input, SseEvent& event) {
     return false;
   }
   if (n_mark_bytes_ < kByteOrderMark.size()) skip_byte_order_mark(input);
+  if (take_plain_event(input, event)) return true;
 
   std::string_view line;
   bool is_whole = false;
@@ -94,6 +95,22 @@ void SseParser::skip_byte_order_mark(std::string_view& input) {
     input.remove_prefix(1);
     ++n_mark_bytes_;
   }
+}
+
+// One line of data and its blank line, whole in the input and with nothing begun before it: what most events are.
+bool SseParser::take_plain_event(std::string_view& input, SseEvent& event) const {
+  constexpr std::string_view begin = "data: ";
+  constexpr std::size_t longest = 4096;  // where lines end in CR alone there may be no LF for long
+  const bool is_between_events = !has_data_ && line_.empty() && !skip_line_feed_ && type_.empty() && kept_type_.empty();
+  if (!is_between_events || !input.starts_with(begin)) return false;
+  const std::size_t end = input.substr(0, longest).find('\n');
+  if (end == std::string_view::npos || end + 1 >= input.size() || input[end + 1] != '\n' || end > kMaxEventBytes)
+    return false;
+  const std::string_view data = input.substr(begin.size(), end - begin.size());
+  if (data.find('\r') != std::string_view::npos) return false;  // a line end in its own right
+  event = {data, {}};
+  input.remove_prefix(end + 2);
+  return true;
 }
 
 // True: `line` is complete, and `is_whole` when it lies in the input, else in line_. False: the input is used up.

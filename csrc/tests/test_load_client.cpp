@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <set>
@@ -135,6 +137,74 @@ void a_reused_connection_that_died_is_replaced_once() {
   run(client);
   for (std::size_t row = 0; row < 6; ++row) CHECK_EQ(status_of(client, row), number(RequestStatus::ok));
   CHECK_EQ(server.n_connections(), 3);
+}
+
+// llama.cpp does so after each stream, whatever its headers say.
+void a_server_that_closes_after_each_reply_is_seen_through() {
+  ScriptedServer server([](int fd, int n, const std::string& request) { return answer(fd, n, request) && false; });
+  LoadOptions options = options_for(server.port());
+  options.closed_loop = true;
+  options.max_concurrency = 1;
+  LoadClient client(options, 60);
+  submit(client, 60);
+  run(client);
+  for (std::size_t row = 0; row < 60; ++row) CHECK_EQ(status_of(client, row), number(RequestStatus::ok));
+  CHECK(client.worker(0).facts().n_resent <= 3);  // after which it is known
+  CHECK_EQ(server.n_connections(), 60);
+}
+
+void a_number_of_replies_that_was_learnt_is_unlearnt() {
+  std::atomic<int> n_served{0};
+  // closes after every second reply at first, and then never again
+  ScriptedServer server([&](int fd, int n, const std::string& request) {
+    return answer(fd, n, request) && (n % 2 == 0 || ++n_served > 20);
+  });
+  LoadOptions options = options_for(server.port());
+  options.closed_loop = true;
+  options.max_concurrency = 1;
+  LoadClient client(options, 1200);
+  submit(client, 1200);
+  run(client);
+  for (std::size_t row = 0; row < 1200; ++row) CHECK_EQ(status_of(client, row), number(RequestStatus::ok));
+  CHECK_EQ(client.worker(0).facts().replies_per_connection, 0);
+  CHECK(server.n_connections() < 600);
+}
+
+void a_close_is_seen_while_the_connection_is_idle() {
+  ScriptedServer server([](int fd, int n, const std::string& request) { return answer(fd, n, request) && false; });
+  LoadClient client(options_for(server.port()), 3);
+  submit(client, 3, 150 * kMs);
+  run(client);
+  CHECK_EQ(client.worker(0).facts().n_resent, 0);
+  CHECK(client.worker(0).facts().n_seen_closed >= 2);  // the last one may outlast the run
+  for (std::size_t row = 0; row < 3; ++row) CHECK_EQ(status_of(client, row), number(RequestStatus::ok));
+}
+
+void slots_open_one_by_one_while_the_load_ramps_up() {
+  ScriptedServer server([](int fd, int n, const std::string& request) {
+    std::this_thread::sleep_for(milliseconds(20));
+    return answer(fd, n, request);
+  });
+  LoadOptions options = options_for(server.port());
+  options.closed_loop = true;
+  options.max_concurrency = 8;
+  options.n_workers = 2;
+  options.ramp_up_ns = 400 * kMs;
+  LoadClient client(options, 200);
+  submit(client, 200);
+  run(client);
+  // each connection is one slot: slot k of n opens k/n of the way, on whichever worker
+  std::vector<std::int64_t> sent;
+  for (std::size_t row = 0; row < 200; ++row) {
+    CHECK_EQ(status_of(client, row), number(RequestStatus::ok));
+    if (client.columns().t_connect_ns[row] != kMissingNs) sent.push_back(client.columns().t_connect_ns[row]);
+  }
+  std::sort(sent.begin(), sent.end());
+  CHECK_EQ(sent.size(), std::size_t{8});
+  for (std::size_t pair = 0; pair < 4; ++pair) {
+    CHECK(sent[2 * pair] >= static_cast<std::int64_t>(pair) * 100 * kMs);
+  }
+  CHECK(sent[7] < 600 * kMs);
 }
 
 void a_new_connection_that_dies_is_a_failure() {
@@ -334,6 +404,10 @@ int main() {
   connections_anew_when_asked();
   an_open_loop_keeps_its_schedule_while_the_server_is_slow();
   a_reused_connection_that_died_is_replaced_once();
+  a_server_that_closes_after_each_reply_is_seen_through();
+  a_number_of_replies_that_was_learnt_is_unlearnt();
+  a_close_is_seen_while_the_connection_is_idle();
+  slots_open_one_by_one_while_the_load_ramps_up();
   a_new_connection_that_dies_is_a_failure();
   nobody_listens();
   the_second_address_is_tried();

@@ -19,10 +19,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tokenclock.cli.paced_server",
         "OpenAI-compatible server with exact, logged emission times; no model",
     ),
+    "calibrate": ("tokenclock.cli.calibrate", "measure tokenclock's own error on this machine"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "calibrate", "compare", "history", "latency", "prepare-dataset",
+    "analyze", "baseline", "compare", "history", "latency", "prepare-dataset",
     "process-export-files", "profile", "report", "sweep", "throughput",
 )  # fmt: skip
 

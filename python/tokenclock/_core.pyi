@@ -136,6 +136,8 @@ class parsers:
     @staticmethod
     def read_event(data: bytes) -> dict[str, Any]: ...
     @staticmethod
+    def read_events(events: list[bytes]) -> list[dict[str, Any]]: ...
+    @staticmethod
     def unescape(raw: bytes) -> bytes: ...
     @staticmethod
     def bench_receive(reply: bytes, n: int, read_bytes: int = 65536, meaning: bool = True) -> float: ...
@@ -204,6 +206,7 @@ class LoadClient:
         event_capacity: int = 0,
         cpus: list[int] = ...,
         tls: TlsContext | None = None,
+        ramp_up_ns: int = 0,
     ) -> None: ...
     def submit(
         self,

@@ -163,6 +163,7 @@ class LoadPlan:
     no_progress_timeout_s: float = 0.0  # longest silence within a request; 0: none
     workers: int = 1  # native client threads
     ramp_up: RampUp | None = None  # a rate that grows over the run, in place of request_rate
+    ramp_up_s: float = 0.0  # the slots of a closed loop open one by one over this time; 0: all at once
     probe_request_rate: float = 0.0  # one-token requests per second beside the load; 0: none
     request_id_prefix: str | None = None  # row i is sent with `x-request-id: <prefix>i`; None: not sent
 
@@ -190,6 +191,15 @@ class LoadPlan:
         _require_seconds("--request-timeout", self.request_timeout_s, "0 means no limit")
         _require_seconds("--no-progress-timeout", self.no_progress_timeout_s, "0 means no limit")
         _require_int("--workers", self.workers, 1, highest=256)
+        _require_seconds("--ramp-up-seconds", self.ramp_up_s, "0 opens all slots at once")
+        paced = math.isfinite(self.request_rate) or self.ramp_up is not None
+        _require(
+            self.ramp_up_s == 0 or (self.max_concurrency is not None and not paced),
+            "--ramp-up-seconds",
+            "given with --max-concurrency and without a rate",
+            self.ramp_up_s,
+            "it spreads the first requests of a closed loop; a rate grows by --ramp-up-strategy",
+        )
         _require(
             self.ramp_up is None or self.request_rate == math.inf,
             "--request-rate",

@@ -53,7 +53,7 @@ class Result:
         probes: the one-token requests beside the load; None when none were asked.
         cases: of an offline run: one entry per case of the plan, see ``result_benchmark.case_entry``.
         model: of an offline run: what the runtime says of the model, its limits, and how long loading took.
-        ranks: world size, what several ranks do, host and clock of each; None for a load test of one process.
+        ranks: world size, what several ranks do, host, local rank and clock of each; None for one client's load test.
         loop: of an offline run: what the loop itself costs, in ns.
         gpu: GPUs during the run (of a load test: of this host, by `serving.gpu_watch`); None when not asked for.
     """

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from tokenclock import environment
-from tokenclock._core import LoadClient
+from tokenclock.calibration_store import kept_calibration
 from tokenclock.event_log import EventLog
 from tokenclock.findings import SideResults, side_results
 from tokenclock.interrupts import deferred_interrupts
+from tokenclock.metrics.client_cost import event_rate
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.summary import summarise
 from tokenclock.of_ranks import ranks_block, records_of_all
@@ -28,13 +29,15 @@ from tokenclock.records import Records
 from tokenclock.result import Result, build_result
 from tokenclock.result_files import save_result_files
 from tokenclock.serving.around import Around, Findings
-from tokenclock.serving.client import LoadRequests, Observer, run_load
+from tokenclock.serving.client import FinalEvents, LoadRequests, Observer, run_load
+from tokenclock.serving.endpoint import Prompt
 from tokenclock.serving.gpu_watch import GpuWatch
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.ranks import RankPart, Ranks
 from tokenclock.serving.server import ServerModels, ask_models
 from tokenclock.serving.transport import reach
+from tokenclock.units import NS_PER_S
 from tokenclock.workload.arrivals import mean_rate
 from tokenclock.workload.build import build_workload, needs_vocabulary
 from tokenclock.workload.realised import Workload
@@ -181,15 +184,25 @@ def _realise(plan: ServingPlan) -> Workload:
 
 def _prepare_server(plan: ServingPlan, workload: Workload, addresses: list[tuple[str, int]], deadline_s: float) -> bool:
     """Test request and warm-ups. True when the server reports usage, so that no text must be kept to count tokens."""
-    n_spares = int(plan.load.test_input) + plan.load.num_warmups
-    spares = workload.spare_prompts(n_spares) if n_spares else []
+    spares = _spares(plan, workload)
     has_usage = False
     if plan.load.test_input:
         records = send_test_request(plan, spares.pop(0), addresses, deadline_s)
         has_usage = bool(records.columns["osl_source"][0] == 1)
-    if spares:
+    if spares and plan.load.ramp_up_s == 0:
         send_warmups(plan, spares, addresses)
     return has_usage
+
+
+def _spares(plan: ServingPlan, workload: Workload) -> list[tuple[Prompt, int]]:
+    """Prompts and lengths of the test request and the warm-ups, in this order."""
+    n_spares = int(plan.load.test_input) + plan.load.num_warmups
+    return workload.spare_prompts(n_spares) if n_spares else []
+
+
+def _handed_over(plan: ServingPlan, workload: Workload) -> list[tuple[Prompt, int]]:
+    """The warm-ups that take the first turns of a ramp's slots, and leave them to the measured requests."""
+    return _spares(plan, workload)[int(plan.load.test_input) :] if plan.load.ramp_up_s > 0 else []
 
 
 def _load(
@@ -220,6 +233,7 @@ def _load(
         count_tokens=count_tokens,
         observer=observer,
         start_at=ranks.start,
+        warm_ups=_handed_over(plan, workload),
     )
 
 
@@ -284,7 +298,7 @@ class _Watcher(Observer):
         if self._on_progress is not None:
             self._on_progress({**progress, "n_requests": self._n_requests})
 
-    def on_final(self, client: LoadClient, *, ended: bool) -> None:
+    def on_final(self, client: FinalEvents, *, ended: bool) -> None:
         if self._log is not None and (ended or self._log.due()):
             self._log.write(client.take_final(), client.columns())
 
@@ -308,6 +322,7 @@ def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
         max_failure_share=output.max_failure_share,
         shared_prefix=workload.shared_prefix,
         label=output.label,
+        slots_open_ns=round(load.ramp_up_s * NS_PER_S),
         ramp_up=None if load.ramp_up is None else dataclasses.astuple(load.ramp_up),
     )
 
@@ -321,14 +336,14 @@ def _conclude(
     side: SideResults,
     parts: list[RankPart],
 ) -> Result:
-    facts = _facts(plan, workload)
+    facts, environment_facts = _facts(plan, workload), environment.collect()
     summary = summarise(records, facts)
     return build_result(
         summary,
         assess(records, facts, summary, incomplete=incomplete),
         facts,
         plan=plan.to_dict(),
-        environment=environment.collect(),
+        environment=environment_facts,
         workload={
             "sha256": workload.sha256,
             "dataset": workload.dataset,
@@ -337,7 +352,7 @@ def _conclude(
             "prompt_tokens": workload.asked_and_got(),
             "lora": workload.lora_counts(),
         },
-        client=records.client,
+        client=_with_ceiling(records, environment_facts),
         created=started,
         incomplete=incomplete,
         server=side.server,
@@ -345,6 +360,16 @@ def _conclude(
         ranks=ranks_block(parts, facts),
         gpu=side.gpu,
     )
+
+
+def _with_ceiling(records: Records, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """The client's counters; where this machine was calibrated, also how close to its ceiling the run came."""
+    calibration, rate = kept_calibration(machine), event_rate(records)
+    ceiling = None if calibration is None else calibration.ceiling_events_per_s
+    if calibration is None or ceiling is None or rate is None:
+        return records.client
+    found = {"events_per_s": rate, "ceiling_events_per_s": ceiling, "share_of_ceiling": rate / ceiling}
+    return {**records.client, "calibration": {**found, "calibrated": calibration.created}}
 
 
 def _first_failure(records: Records) -> int:

@@ -33,7 +33,14 @@ def test_the_light_demo_states_our_error_and_leaves_its_results(tmp_path: Path) 
     assert "agreement" not in done.stdout.lower()
     assert "the real model is left out" in done.stderr
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["paced_server.columns.npz", "paced_server.json", "paced_server.truth.npz"]
+    offline = [
+        f"offline_{family}.{ending}" for family in ("dec", "enc-dec", "enc") for ending in ("columns.npz", "json")
+    ]
+    assert names == [*offline, "paced_server.columns.npz", "paced_server.json", "paced_server.truth.npz"]
+    assert done.stdout.count("[BENCHMARK] model_name ") == 4 + 4 + 2
+    for family in ("dec", "enc", "enc-dec"):
+        cases = Result.load(tmp_path / "out" / f"offline_{family}.json").cases
+        assert {case["status"] for case in cases} == {"measured"}
     assert Result.load(tmp_path / "out/paced_server.json").requests["ok"] == 1024
 
 

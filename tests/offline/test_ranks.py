@@ -27,8 +27,8 @@ def benchmark(n: int, *flags: str, launcher: str = "pypi", **options: Any) -> En
     return launch(LAUNCHERS[launcher](), n, ["-m", "tokenclock", "benchmark", *flags], **options)
 
 
-def offline(how: str, path: Path, n: int = 2) -> Ended:
-    return launch(LAUNCHERS["pypi"](), n, program("offline", how, str(path)))
+def offline(how: str, path: Path, n: int = 2, **options: Any) -> Ended:
+    return launch(LAUNCHERS["pypi"](), n, program("offline", how, str(path)), **options)
 
 
 def report_lines(ended: Ended) -> list[str]:
@@ -99,6 +99,15 @@ def test_a_rank_that_is_lost_ends_the_run_and_keeps_what_was_measured(how: str, 
     result = Result.load(path)
     assert result.incomplete
     assert [case["status"] for case in result.cases] == ["measured"]
+
+
+def test_ranks_that_survive_a_lost_one_end_too(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    ended = offline("kill", path, 3, flags=["--with-ft", "ulfm"])
+    assert ended.returncode == 1, ended.stderr
+    lines = re.findall(r"^tokenclock.*", ended.stderr, re.MULTILINE)
+    assert any(re.search(r"rank 2 on \S+: was lost", line) for line in lines), ended.stderr
+    assert [case["status"] for case in Result.load(path).cases] == ["measured"]
 
 
 def test_ranks_with_different_plans_are_refused(tmp_path: Path) -> None:

@@ -32,9 +32,9 @@ def server() -> Iterator[PacedServer]:
 
 def serving(url: str, path: Path, *flags: str, n_prompts: int = 41) -> list[str]:
     return [
-        "-m", "tokenclock", "serving", "--model", "paced", "--base-url", url, "--dataset-name", "random", "--random-ids",
-        "--random-input-len", "8", "--random-output-len", "6", "--num-prompts", str(n_prompts), "--ignore-eos",
-        "--save-result", "--result-dir", str(path.parent), "--result-filename", path.name, *flags,
+        "-m", "tokenclock", "serving", "--model", "paced", "--base-url", url, "--dataset-name", "random",
+        "--random-ids", "--random-input-len", "8", "--random-output-len", "6", "--num-prompts", str(n_prompts),
+        "--ignore-eos", "--save-result", "--result-dir", str(path.parent), "--result-filename", path.name, *flags,
     ]  # fmt: skip
 
 

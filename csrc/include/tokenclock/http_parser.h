@@ -60,6 +60,7 @@ class HttpResponseParser {
 
   bool read_head(std::string_view& input);  // true: step_ is to be returned
   bool take_head(std::string_view head);    // a complete block; true: step_ is to be returned
+  bool take_plain_frame(std::string_view& input);
   void read_chunk_frame(std::string_view& input);
   void read_trailers(std::string_view& input);
   bool count_line_byte(const char* message);

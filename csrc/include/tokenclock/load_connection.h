@@ -21,6 +21,8 @@ struct LoadConnection {
   std::unique_ptr<TlsSession> tls;  // none on a plain connection
   State state = State::closed;
   bool reused = false;
+  bool peer_closed = false;    // the server has closed its side: good for this reply, and for no other
+  std::int32_t n_replies = 0;  // whole ones, over this connection
   std::int32_t id = -1;
   std::size_t active_index = 0;
   std::size_t addresses_left = 0;

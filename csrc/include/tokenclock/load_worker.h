@@ -40,6 +40,7 @@ struct LoadOptions {
   std::size_t event_capacity = 0;
   std::size_t text_limit_bytes = 0;
   const ClockSource* clock_source = nullptr;  // of the wall-clock anchor; null: the system's (tests put their own)
+  std::int64_t ramp_up_ns = 0;                // a closed loop's slots open one by one over this time; 0: all at once
   std::vector<int> cpus;                      // worker i is pinned to cpus[i % size]; empty: not pinned
 };
 
@@ -68,6 +69,8 @@ struct WorkerFacts {
   std::int64_t involuntary_switches = 0;
   std::int64_t n_connections = 0;
   std::int64_t n_resent = 0;
+  std::int64_t n_seen_closed = 0;  // kept connections that the server was seen to close before they were used again
+  std::int32_t replies_per_connection = 0;  // after how many replies the server closes, where that was learnt; 0: not
   std::int64_t n_clock_steps = 0;
   std::int64_t anchor_uncertainty_ns = 0;
   std::int64_t max_in_flight = 0;
@@ -108,6 +111,8 @@ class LoadWorker {
   [[nodiscard]] std::array<std::string_view, 4> pieces_of(const LoadConnection& connection) const noexcept;
   void wait_for_room(LoadConnection& connection, bool wait);
   void read(LoadConnection& connection);
+  [[nodiscard]] bool outlives_reply(const LoadConnection& connection);
+  void note_closed_on_reuse(const LoadConnection& connection);
   void lost(LoadConnection& connection, const std::string& reason);
   // TLS (load_tls.cpp)
   void begin_handshake(LoadConnection& connection);
@@ -123,6 +128,7 @@ class LoadWorker {
   void end_request(LoadConnection& connection, RequestStatus status, bool reuse, const Arrival& arrival);
   void retire(LoadConnection& connection);
   void release(LoadConnection& connection);
+  [[nodiscard]] std::size_t open_slots(std::int64_t t_now_ns) const noexcept;
   void check_timeouts(std::int64_t t_now_ns);
   void settle(std::int64_t t_now_ns, bool last);
   void cancel_all();
@@ -144,7 +150,11 @@ class LoadWorker {
   std::int64_t t_next_check_ns_ = 0;
   std::size_t address_index_ = 0;  // of the address that last accepted
   std::size_t n_connecting_ = 0;
+  std::int32_t n_replies_at_close_ = 0;  // of the connections that last turned out closed when they were used again
+  int n_alike_closes_ = 0;               // how many of them in a row had that many
+  std::int64_t n_given_up_ = 0;          // connections not used again for what was learnt
   std::int64_t waited_ns_ = 0;
+  std::int64_t t_last_send_ns_ = 0;
   std::int32_t next_connection_id_;
   std::vector<std::unique_ptr<LoadConnection>> connections_;
   std::vector<LoadConnection*> active_;   // with a request under way

@@ -15,7 +15,8 @@ class Poller {
     void* owner;  // as given to add(); nullptr for a wake-up
     bool readable;
     bool writable;
-    bool failed;  // error or hang-up
+    bool failed;       // error or hang-up
+    bool peer_closed;  // the peer will send no more; there may be bytes to read before that
   };
 
   // Throws std::system_error when the kernel gives no epoll or event descriptor.

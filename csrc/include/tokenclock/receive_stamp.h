@@ -27,4 +27,8 @@ Received receive_stamped(int fd, void* buffer, std::size_t size) noexcept;
 // the process. Returns whether stamps work here. Any thread; cheap once it succeeded.
 bool wake_kernel_stamping() noexcept;
 
+// Sends a byte over that pair and reads it, where it is open: the next send of this thread then finds the kernel's code
+// and data in the caches. From cold ones the way from send() to the stamp takes 35 us instead of 4.
+void warm_send_path() noexcept;
+
 }  // namespace tokenclock

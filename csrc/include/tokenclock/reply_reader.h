@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "tokenclock/event_json.h"
+#include "tokenclock/event_reader.h"
 #include "tokenclock/http_parser.h"
 #include "tokenclock/input_limit.h"
 #include "tokenclock/recording.h"
@@ -49,6 +50,7 @@ class ReplyReader {
 
   HttpResponseParser http_;
   SseParser events_;
+  EventReader meanings_;
   std::string body_;  // of a whole reply or of an error
   std::int32_t row_ = -1;
   std::int32_t last_completion_tokens_ = 0;
@@ -60,6 +62,7 @@ class ReplyReader {
   bool saw_token_ = false;
   bool saw_end_ = false;               // a finish reason or [DONE]
   bool usage_per_event_ = false;       // the first token event carried usage, so its differences count tokens
+  bool has_id_ = false;                // the row has its id
   std::int32_t n_events_in_read_ = 0;  // token events of the bytes being fed
   bool first_token_in_read_ = false;
 };

@@ -41,6 +41,9 @@ class Socket {
 
 // A non-blocking stream socket, with Nagle off where it is TCP. Not open when the system gave none (errno says why).
 [[nodiscard]] Socket open_socket(const Address& address) noexcept;
+// Before begin_connect(): of many connections to a server on this machine's loopback, those past the first 16 384 get
+// source addresses of their own in 127/8, so that ports do not run out. Does nothing where it does not apply.
+void spread_source(const Socket& socket, const Address& address, std::int32_t ordinal) noexcept;
 // 0: connected or on the way (wait until writable, then ask pending_error); else the error number. EAGAIN: the queue of
 // a Unix socket is full, try again.
 [[nodiscard]] int begin_connect(const Socket& socket, const Address& address) noexcept;

@@ -34,6 +34,7 @@ class SseParser {
 
  private:
   void skip_byte_order_mark(std::string_view& input);
+  bool take_plain_event(std::string_view& input, SseEvent& event) const;
   bool take_line(std::string_view& input, std::string_view& line, bool& is_whole);
   void read_line(std::string_view line, bool is_whole);
   void keep_views();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +20,11 @@ __all__ = ["build_parser", "main"]
 _REAL = {"concurrency": 8, "requests": 40, "isl": 32, "osl": 64}
 _PACED = {"concurrency": 256, "requests": 1024, "isl": 32, "osl": 64}
 _PACED_ITL_MS = 20.0
+_OFFLINE = (  # family, model, lengths
+    ("dec", "tiny:llama", "--input_output_len", "60,20;128,20"),
+    ("enc", "tiny:bert", "--input_len", "20;128"),
+    ("enc-dec", "tiny:t5", "--input_output_len", "60,20"),
+)
 
 
 def build_parser() -> CommandParser:
@@ -29,6 +35,7 @@ def build_parser() -> CommandParser:
         f"against it ({_REAL['concurrency']} at a time, {_REAL['requests']} requests, {_REAL['isl']} tokens in, "
         f"{_REAL['osl']} out), then compares TPOT with the server's own timings.\n"
         f"Then measures our own error: {_PACED['concurrency']} streams from a paced server, whose log is the truth.\n"
+        "Last it runs `tokenclock benchmark` on tiny models of three families, in this process.\n"
         "A slow machine makes it longer, never fail.",
     )
     parser.add_argument("--light", action="store_true", help="leave out the real model (240 MB) and its server")
@@ -48,8 +55,30 @@ def main(argv: Sequence[str]) -> int:
     else:
         _measure_real_server(folder)
     _measure_own_error(folder)
+    _time_offline(folder)
     _say(f"done in {time.monotonic() - begun_s:.0f} s; results are in {folder}/")
     return 0
+
+
+def _time_offline(folder: Path) -> None:
+    """Run `tokenclock benchmark` as its user would; left out, with a word, where its runtime is not installed."""
+    import importlib.util
+
+    from tokenclock.cli import benchmark
+
+    if importlib.util.find_spec("ctranslate2") is None:
+        _say("the offline part is left out: pip install 'tokenclock[offline]'")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for family, model, flag, lengths in _OFFLINE:
+        command = ["-m", family, "--engine_dir", model, "--batch_size", "1;8", flag, lengths, "--duration", "0"]
+        command += ["--json", str(folder / f"offline_{family}.json")]
+        _say("tokenclock benchmark " + shlex.join(command))
+        code = benchmark.main(command)
+        if code == 130:
+            raise KeyboardInterrupt
+        if code == 1:
+            raise MeasurementError("no case of the demo could be measured; see the lines above")
 
 
 def _say(text: str) -> None:

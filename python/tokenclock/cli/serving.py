@@ -80,6 +80,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             no_progress_timeout_s=args.no_progress_timeout,
             workers=args.workers,
             ramp_up=_ramp_up(args),
+            ramp_up_s=args.ramp_up_seconds,
             probe_request_rate=args.probe_request_rate,
             request_id_prefix=args.request_id_prefix,
         ),

@@ -186,6 +186,14 @@ def _add_load(parser: CommandParser) -> None:
     add("--ramp-up-start-rps", type=words.number, metavar="R", help="rate at the first request, in requests/s")
     add("--ramp-up-end-rps", type=words.number, metavar="R", help="rate at the last request, in requests/s")
     add(
+        "--ramp-up-seconds",
+        default=0.0,
+        type=words.number,
+        metavar="S",
+        help="open the slots of --max-concurrency one by one over this time; warm-ups then come first and hand their\n"
+        "slots over to measured requests (default: 0, all at once)",
+    )
+    add(
         "--probe-request-rate",
         default=0.0,
         type=words.number,
@@ -197,7 +205,13 @@ def _add_load(parser: CommandParser) -> None:
         metavar="TEXT",
         help="send `x-request-id: TEXT<number>` with each request (default: not sent)",
     )
-    add("--workers", default=1, type=words.whole_number, metavar="N", help="native client threads (default: 1)")
+    add(
+        "--workers",
+        default=1,
+        type=words.whole_number,
+        metavar="N",
+        help="native client threads; two or more are pinned to cores (default: 1)",
+    )
 
 
 def _add_generation(parser: CommandParser) -> None:

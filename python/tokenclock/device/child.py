@@ -39,7 +39,7 @@ class Child:
     """
 
     def __init__(self, module: str, arguments: Sequence[str] = ()) -> None:
-        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (lives as long as the child)
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],

@@ -12,7 +12,17 @@ from tokenclock import units
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.records import Records
 
-__all__ = ["AskedGot", "CpuUse", "RateKept", "asked_got", "cpu_use", "rate_kept", "read_lag_ns", "send_lag_ns"]
+__all__ = [
+    "AskedGot",
+    "CpuUse",
+    "RateKept",
+    "asked_got",
+    "cpu_use",
+    "event_rate",
+    "rate_kept",
+    "read_lag_ns",
+    "send_lag_ns",
+]
 
 Array = npt.NDArray[Any]
 
@@ -31,7 +41,8 @@ def send_lag_ns(records: Records, facts: RunFacts) -> Array:
     """How late requests were sent.
 
     Open loop and burst: ``t_sent - t_scheduled``. Closed loop: how long a slot stood empty, from the end of one
-    request to the sending of the next; with C slots the (C + j)-th sending answers the j-th ending.
+    request to the sending of the next; with C slots the (C + j)-th sending answers the j-th ending, once all slots have
+    opened.
     """
     sent = records.columns["t_sent_ns"]
     was_sent = records.present("t_sent_ns")
@@ -41,7 +52,8 @@ def send_lag_ns(records: Records, facts: RunFacts) -> Array:
     ended = was_sent & records.present("t_done_ns")
     later = np.sort(sent[was_sent])[facts.max_concurrency :]
     endings = np.sort(records.columns["t_done_ns"][ended])[: len(later)]
-    return np.asarray(np.maximum(later[: len(endings)] - endings, 0))
+    later = later[: len(endings)]
+    return np.asarray(np.maximum(later - endings, 0)[later >= facts.slots_open_ns])
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,18 @@ def cpu_use(records: Records) -> CpuUse:
         max((cpu / w["wall_ns"] for cpu, w in zip(spent, workers, strict=True)), default=None),
         sum(spent) / n_events if spent and n_events else None,
     )
+
+
+def event_rate(records: Records) -> float | None:
+    """Token events per second of the busiest whole second; of the whole run where that is under two; None below two."""
+    if records.n_events < 2:
+        return None
+    since_first_ns = records.t_token_ns - records.t_token_ns.min()
+    span_ns = int(since_first_ns.max())
+    if span_ns < 2 * units.NS_PER_S:
+        return units.per_s(records.n_events - 1, span_ns) if span_ns > 0 else None
+    per_second = np.bincount((since_first_ns // units.NS_PER_S).astype(np.int64))
+    return float(per_second[: span_ns // units.NS_PER_S].max())
 
 
 @dataclass(frozen=True)

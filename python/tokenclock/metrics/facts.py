@@ -34,6 +34,7 @@ class RunFacts:
         max_failure_share: share of failed requests, 0 to 1, above which the run is INVALID.
         shared_prefix: prompts share a prefix by the user's wish, so cached prompt tokens are no surprise.
         label: the user's name for the run.
+        slots_open_ns: when the last slot of a closed loop has opened, ns after the start.
         ramp_up: strategy, first and last rate per second of a rate that changes over the run.
 
     Raises:
@@ -56,6 +57,7 @@ class RunFacts:
     max_failure_share: float = 0.0
     shared_prefix: bool = False
     label: str | None = None
+    slots_open_ns: int = 0
     ramp_up: tuple[str, float, float] | None = None
 
     def __post_init__(self) -> None:

@@ -90,6 +90,7 @@ def _at_exit(world: MpiWorld) -> None:
             print(f"tokenclock: {world.farewells[world.rank]}", file=sys.stderr, flush=True)
             world.abort(1)
     if world.lost:  # MPI's own end would wait for them
+        world.let_first_speak(_GRACE_S)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()

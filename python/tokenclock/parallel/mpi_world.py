@@ -229,6 +229,17 @@ class MpiWorld:
                 return len(self.farewells) == self.size
             time.sleep(0.01)
 
+    def let_first_speak(self, patience_s: float) -> None:
+        """Where ranks end without MPI's own end, which waits for all: wait for rank 0, whose output might be cut
+        off when another rank ends first."""
+        if self.rank == 0:
+            return
+        deadline_s = time.monotonic() + patience_s
+        while 0 not in self.farewells and time.monotonic() < deadline_s:
+            self._hear()
+            time.sleep(0.01)
+        time.sleep(_FLUSH_S)
+
     def _hear(self) -> None:
         """Take the farewells that have come, and note who was lost without one."""
         for rank in self._others:
@@ -280,7 +291,7 @@ class MpiWorld:
                 os.sched_yield()  # the rank that is waited for may need this very core
 
     def _loss(self, now_s: float, peer: int | None) -> RankLost | None:
-        """For a rank that ended with an error; and for one that just ended, once what it sent before must have come."""
+        """For a rank that ended with an error; for one that just ended, once what it sent before must have come."""
         known = [self.farewells[rank] for rank in self._others if rank in self.farewells and peer in (None, rank)]
         failed = [farewell for farewell in known if farewell.exit_code]
         if known and not failed and now_s - self._heard_first_s > _IN_FLIGHT_S:

@@ -58,13 +58,15 @@ class CaseTable:
             self._live.start(refresh=True)
 
     def _table(self, running: tuple[str, ...] | None) -> Table:
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
-        table = Table(title=f"{len(self._rows)} of {self._n_cases} cases", title_justify="left")
-        table.add_column("case")
-        table.add_column("status")
-        for heading in ("runs", "latency (ms)", "median", "P95", "tokens/s"):
-            table.add_column(heading, justify="right")
+        title = f"{len(self._rows)} of {self._n_cases} cases, latencies in ms"
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("case", no_wrap=True)
+        table.add_column("status", no_wrap=True)
+        for heading in ("runs", "mean", "median", "P95", "tokens/s"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for row in self._rows[-_ROWS:]:
             table.add_row(*row)
         if running is not None:
@@ -78,7 +80,7 @@ def _row(case: Mapping[str, Any]) -> tuple[str, ...]:
     latency = case["latencies"].get("device_latency") or case["latencies"]["latency"]
     return (
         case["label"],
-        "measured" + (f", {len(case['warnings'])} warning(s)" if case["warnings"] else ""),
+        "measured" + "!" * len(case["warnings"]),  # each is a line on stderr
         str(case["n"]),
         fixed_ms(latency["mean"], 3),
         fixed_ms(latency["median"], 3),

@@ -76,6 +76,10 @@ def _client_rows(result: Result) -> Iterator[str]:
             yield _lag_row(label, _details(quality, tag))
     yield own_row("Client CPU, of one core:", percent(_value(quality, "cpu")))
     yield own_row("Client CPU per token event (us):", fixed_us(cpu["ns_per_event"], 1))
+    calibration = result.client.get("calibration")
+    if calibration is not None:
+        ceiling = f"{percent(calibration['share_of_ceiling'])} of {calibration['ceiling_events_per_s']:.0f} events/s"
+        yield own_row("Of this machine's ceiling:", ceiling)
     if rate["asked"] is not None:
         yield own_row("Rate asked/drawn/sent (req/s):", spread(fixed(rate[k]) for k in ("asked", "scheduled", "sent")))
 

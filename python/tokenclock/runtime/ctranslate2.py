@@ -17,6 +17,7 @@ import numpy as np
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase
+from tokenclock.runtime import worker_thread
 from tokenclock.runtime.ctranslate2_file import MODEL_FILE, ModelFile, read_model_file
 from tokenclock.runtime.ctranslate2_vocabulary import read_vocabulary
 from tokenclock.runtime.find import TINY_PREFIX
@@ -104,12 +105,14 @@ class CTranslate2Runtime:
         self.model, self.limits, self.ranks = facts, limits, ranks
         self.streams = facts.family != "enc"
         self._model: Any = model
-        self._call = call
+        self._call: _Generate | _Encode | _Translate | None = call
         self._run: Callable[[OnStep | None], IterationOutcome] | None = None
+        self._on_worker(worker_thread.hold)
 
     def prepare(self, case: BenchmarkCase, seed: int) -> None:
         if case.gpu_weights_percent != 1.0:
             raise UsageError("ctranslate2 keeps all weights on the device: gpu_weights_percent must be 1.0")
+        assert self._call is not None, "it was closed"
         self._run = self._call.prepare(case, np.random.default_rng([seed, case.batch_size, case.input_len]))
 
     def run(self, on_step: OnStep | None) -> IterationOutcome:
@@ -121,7 +124,16 @@ class CTranslate2Runtime:
 
     def close(self) -> None:
         self.release()
+        if self._model is None:
+            return
+        self._on_worker(worker_thread.let_go)
         self._model.unload_model()
+        self._model = self._call = None  # its threads end now, and not at the end of the interpreter, which aborts then
+
+    def _on_worker(self, act: Callable[[], None]) -> None:
+        """Call `act` once on the thread that the callbacks come from."""
+        if self.streams and self._call is not None:
+            self._call.prepare(BenchmarkCase(0, self.model.family, 1, 1, 1), np.random.default_rng(0))(act)
 
 
 class _Generate:

@@ -6,7 +6,7 @@ import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,18 +14,22 @@ import numpy.typing as npt
 from tokenclock._core import LoadClient
 from tokenclock.plan import ServingPlan
 from tokenclock.records import MISSING_NS, OSL_SOURCE_NAMES, REQUEST_COLUMNS, Records, empty_columns
+from tokenclock.serving.cores import cores_of_workers
 from tokenclock.serving.descriptors import allow_connections
 from tokenclock.serving.endpoint import Prompt, body_builder, request_head
+from tokenclock.serving.slot_handover import MeasuredPart, with_warm_ups
 from tokenclock.serving.transport import addresses_of, tls_context
 from tokenclock.serving.unrecognised import Events, read_unrecognised
 from tokenclock.units import NS_PER_S
 
-__all__ = ["LoadRequests", "Observer", "client_settings", "run_load"]
+__all__ = ["FinalEvents", "LoadRequests", "Observer", "client_settings", "run_load"]
 
 Array = npt.NDArray[Any]
 
 _AHEAD_BYTES = 64 << 20  # bodies built and not yet done with
 _AHEAD_S = 0.2  # longest time spent on bodies before the first request goes out
+_AHEAD_FAST_S = 5.0  # the same where bodies built during the run would take the core that has to keep the schedule
+_FAST_PER_S = 500.0  # requests per second
 _BATCH = 256  # bodies per hand-over
 _BATCH_BYTES = 2 << 20  # beyond it a hand-over ends early: bodies with pictures take long to build
 _POLL_S = 0.05  # how often progress, feeding and Ctrl-C get their turn
@@ -43,8 +47,9 @@ class LoadRequests:
         osl_requested: int32 (n,), output tokens asked for.
         t_due_ns: int64 (n,), due times after the start, rising; all zero for a closed loop.
         lora: int16 (n,), which of the plan's LoRA modules each row asks for; None: the plan's model.
-        id_prefix: row i is sent with the header `x-request-id: <prefix>i`; None sends none.
-        id_numbers: int64 (n,), what stands for i there where these rows are some of a larger run's; None: the row.
+        n_warm_ups: so many rows at the front are warm-ups, whose ids are `<prefix>warm-up-<i>`.
+        id_prefix: row i after the warm-ups is sent with the header `x-request-id: <prefix>i`; None sends none.
+        id_numbers: int64, what stands for i there where these rows are some of a larger run's; None: the row.
     """
 
     prompts: Sequence[Prompt]
@@ -53,7 +58,18 @@ class LoadRequests:
     t_due_ns: Array
     id_prefix: str | None = None
     lora: Array | None = None
+    n_warm_ups: int = 0
     id_numbers: Array | None = None
+
+
+class FinalEvents(Protocol):
+    """What became final while a run goes on: the native client, or its part that is measured."""
+
+    def take_final(self) -> dict[str, Array]:
+        """As `LoadClient.take_final`."""
+
+    def columns(self) -> dict[str, Array]:
+        """As `LoadClient.columns`."""
 
 
 class Observer:
@@ -66,7 +82,7 @@ class Observer:
         """Whether the run is to end now; asked about 20 times a second."""
         return False
 
-    def on_final(self, client: LoadClient, *, ended: bool) -> None:
+    def on_final(self, client: FinalEvents, *, ended: bool) -> None:
         """A turn to fetch what became final (`LoadClient.take_final`); the last one when the run has `ended`."""
 
 
@@ -96,6 +112,12 @@ class _Feeder:
             self.client.close()
             self.closed = True
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether requests are due by a schedule at a high rate."""
+        last_ns = int(self.requests.t_due_ns[-1])
+        return last_ns > 0 and len(self.requests.t_due_ns) / last_ns * NS_PER_S > _FAST_PER_S
+
     def _bodies(self, rows: range) -> list[bytes]:
         """The bodies of these rows, or of the first of them when they are large."""
         requests, bodies, size = self.requests, list[bytes](), 0
@@ -111,8 +133,17 @@ class _Feeder:
         """Header lines of single requests and where each one's begin; nothing without ids to send."""
         if self.requests.id_prefix is None:
             return b"", None
-        numbers = rows if self.requests.id_numbers is None else self.requests.id_numbers[rows]
-        lines = [f"x-request-id: {self.requests.id_prefix}{number}\r\n".encode("ascii") for number in numbers.tolist()]
+        prefix, n_before = self.requests.id_prefix, self.requests.n_warm_ups
+        numbers = (
+            rows - n_before
+            if self.requests.id_numbers is None
+            else self.requests.id_numbers[np.maximum(rows - n_before, 0)]
+        )
+        names = [
+            str(number) if row >= n_before else f"warm-up-{row}"
+            for row, number in zip(rows.tolist(), numbers.tolist(), strict=True)
+        ]
+        lines = [f"x-request-id: {prefix}{name}\r\n".encode("ascii") for name in names]
         return b"".join(lines), np.cumsum([0, *map(len, lines)], dtype=np.int64)
 
 
@@ -142,6 +173,7 @@ def run_load(
     cpus: Sequence[int] = (),
     observer: Observer | None = None,
     start_at: Callable[[], int] | None = None,
+    warm_ups: Sequence[tuple[Prompt, int]] = (),
 ) -> Records:
     """Send the requests as the plan says and return what was seen; one row per request, failures included.
 
@@ -155,10 +187,11 @@ def run_load(
         keep_final_event: keep the raw JSON of the event that carried usage.
         count_tokens: text -> tokens, for replies without usage.
         kernel_stamps: ask the kernel for receive stamps.
-        cpus: cores for the worker threads; default: not pinned.
+        cpus: cores for the worker threads; default: one each where there are two or more, else not pinned.
         observer: told about progress.
         start_at: asked once the first bodies are built: the instant of the start, ns of CLOCK_MONOTONIC; 0 and None: at
             once.
+        warm_ups: prompts and output lengths of requests that are sent first, by the same slots, and are in no record.
 
     Returns:
         Records without the plan's secrets in its errors. `client` holds the native counters, `wall_ns`,
@@ -169,6 +202,7 @@ def run_load(
         MeasurementError: the host name is unknown.
         UsageError: more connections at once than this process may open, or TLS that cannot be spoken as asked.
     """
+    requests = with_warm_ups(requests, warm_ups)
     n = len(requests.prompts)
     slots = plan.load.max_concurrency if max_concurrency is None else max_concurrency
     scheduled = bool(np.any(requests.t_due_ns))
@@ -185,11 +219,13 @@ def run_load(
         keep_text=keep_text or keep_all_text,
         text_limit_bytes=_NO_LIMIT if keep_all_text else _AHEAD_BYTES,
         keep_final_event=keep_final_event,
-        cpus=list(cpus),
+        cpus=list(cpus or cores_of_workers(plan.load.workers)),
+        ramp_up_ns=int(plan.load.ramp_up_s * NS_PER_S) if closed_loop else 0,
     )
     cpu_before_ns = _process_cpu_ns()
+    final = MeasuredPart(client, len(warm_ups)) if warm_ups else client
     feeder = _Feeder(client, body_builder(plan), requests)
-    epoch_ns, interrupted = _drive(client, feeder, observer or Observer(), start_at or (lambda: 0))
+    epoch_ns, interrupted = _drive(client, feeder, observer or Observer(), final, start_at or (lambda: 0))
     wall_ns = time.perf_counter_ns() - epoch_ns
     facts = client.facts() | {
         "wall_ns": wall_ns,
@@ -197,19 +233,25 @@ def run_load(
         "interrupted": interrupted,
         "closed_loop": closed_loop,
     }
-    return _to_records(client, requests, facts, epoch_ns, count_tokens).scrubbed(plan.endpoint.secrets)
+    records = _to_records(client, requests, facts, epoch_ns, count_tokens).scrubbed(plan.endpoint.secrets)
+    if warm_ups:
+        records = records.take(np.arange(len(warm_ups), n))
+        records.columns["request_id"][:] = np.arange(n - len(warm_ups))
+    return records
 
 
-def _drive(client: LoadClient, feeder: _Feeder, observer: Observer, start_at: Callable[[], int]) -> tuple[int, bool]:
+def _drive(
+    client: LoadClient, feeder: _Feeder, observer: Observer, final: FinalEvents, start_at: Callable[[], int]
+) -> tuple[int, bool]:
     """Run to the end or to Ctrl-C; returns the epoch and whether it was Ctrl-C."""
     interrupted = False
-    feeder.feed(time.monotonic() + _AHEAD_S)
+    feeder.feed(time.monotonic() + (_AHEAD_FAST_S if feeder.is_fast else _AHEAD_S))
     epoch_ns = client.start(start_at())
     try:
         while not client.wait(0.0 if client.pending_bytes == 0 and not feeder.closed else _POLL_S):
             feeder.feed(time.monotonic() + _POLL_S)
             observer.on_progress(client.progress())
-            observer.on_final(client, ended=False)
+            observer.on_final(final, ended=False)
             if observer.stop_requested():
                 interrupted = True
                 client.stop()
@@ -218,7 +260,7 @@ def _drive(client: LoadClient, feeder: _Feeder, observer: Observer, start_at: Ca
         interrupted = True
         client.stop()
     observer.on_progress(client.progress())
-    observer.on_final(client, ended=True)
+    observer.on_final(final, ended=True)
     return epoch_ns, interrupted
 
 

@@ -18,8 +18,8 @@ __all__ = ["GpuWatch", "is_this_host"]
 class GpuWatch:
     """Call `start`, then `begin` and `end` around the load, then `stop`. Does nothing unless asked for; never raises.
 
-    Of several ranks the first one watches. Every GPU of its host is watched, with the memory of everybody on it: which
-    of them the server uses is not known here.
+    Every GPU of the host is watched, with the memory of everybody on it: which of them the server uses is unknown.
+    Of several ranks the first alone watches.
     """
 
     def __init__(

@@ -101,6 +101,12 @@ def explain_failure(plan: ServingPlan, records: Records, row: int) -> str:
     url = Endpoint.parse(plan.endpoint.base_url).url(plan.endpoint.path)
     if status == "connect_error" and said.startswith("TLS: "):
         return f"{url}: {said}; {_tls_remedy(said)}"
+    if status == "connect_error" and "Cannot assign requested address" in said:
+        return (
+            f"no local port is left for {url} ({said.removeprefix('connect: ')}); keep --connection reuse, or send less"
+        )
+    if status == "connect_error" and "Too many open files" in said:
+        return f"no descriptor was left to connect to {url}; say `ulimit -n 65536`, or lower --max-concurrency"
     if status == "connect_error" and plan.transport.unix_socket is not None:
         said = said.removeprefix("connect: ")
         return f"no server at {plan.transport.unix_socket} ({said}); start it, or check --unix-socket"

@@ -1,7 +1,7 @@
 """Which part of a load test each of several ranks sends, so that together they are one big client.
 
-Rows are dealt in turn: rank r of n sends rows r, r + n, r + 2n ... of the one realised workload, each when it is due there.
-The slots of a limited concurrency are divided as evenly as can be.
+Rows are dealt in turn: rank r of n sends rows r, r + n, r + 2n ... of the one realised workload, each when it is due
+there. The slots of a limited concurrency are divided as evenly as can be.
 """
 
 from __future__ import annotations

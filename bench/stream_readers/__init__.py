@@ -1,0 +1,1 @@
+"""Clients that `compare_clients.py` runs one after another, each in a process of its own."""
