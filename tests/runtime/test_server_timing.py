@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenclock.runtime.server_timing import batch_phases_ns, iterations, ran_together
@@ -49,6 +49,7 @@ def test_microseconds_survive_long_up_times() -> None:
     assert batch_phases_ns([row(400 * day, 400 * day + 0.001, 400 * day + 1, 400 * day + 2)])["queue"] == 1_000
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 50)] * 4), min_size=1, max_size=5))
 def test_phases_add_up(gaps: list[tuple[int, int, int, int]]) -> None:
     rows = []

@@ -235,6 +235,15 @@ def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_torch
+def test_it_says_what_to_install_beside_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "transformers"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MeasurementError, match=r"needs the transformers package: pip install 'tokenclock\[torch\]'"):
+        loaded("tiny:llama", "dec")
+
+
+@needs_torch
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 

@@ -134,7 +134,6 @@ def test_beams_are_not_streamed_and_not_counted(install_trtllm: InstallTrtllm, c
 def test_a_batch_that_the_users_file_splits_is_seen(
     install_trtllm: InstallTrtllm, checkpoint: str, tmp_path: Path
 ) -> None:
-    pytest.importorskip("yaml", reason="PyYAML is not installed")
     install_trtllm("1.2.1")
     file = tmp_path / "options.yaml"
     file.write_text("max_num_tokens: 20\nstream_interval: 3\nkv_cache_dtype: fp8\nattn_backnd: X\n")
