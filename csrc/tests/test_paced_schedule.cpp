@@ -149,5 +149,13 @@ int main() {
   options = {};
   options.tokens_per_event = 0;
   CHECK_THROWS(check_options(options), std::invalid_argument);
+  options = {};
+  options.output_share = 0;
+  CHECK_THROWS(check_options(options), std::invalid_argument);
+  options.output_share = 0.5;
+  options.cached_share = 1;
+  check_options(options);
+  options.cached_share = 1.01;
+  CHECK_THROWS(check_options(options), std::invalid_argument);
   return 0;
 }

@@ -34,6 +34,16 @@ def test_anchor_leads_to_wall_time() -> None:
     assert before - facts["anchor_uncertainty_ns"] <= wall <= after + facts["anchor_uncertainty_ns"]
 
 
+def test_a_stepped_clock_steps_nobody_elses() -> None:
+    before = _core.clock_facts()["anchor_offset_ns"]
+    clock = _core.SteppedClock()
+    assert isinstance(clock, _core.ClockSource)
+    clock.step(3_600 * 10**9)
+    assert _core.clock_facts()["anchor_offset_ns"] == pytest.approx(before, abs=50_000_000)
+    with pytest.raises(TypeError):
+        _core.ClockSource()
+
+
 @pytest.mark.parametrize("loop", [_core.bench.clock_read_ns, _core.bench.stamp_clock_read_ns])
 def test_timed_loops_refuse_no_reads(loop: object) -> None:
     with pytest.raises(ValueError, match="expected 1 or more reads, got 0"):

@@ -252,6 +252,35 @@ def test_tokens_per_event_and_events_per_send() -> None:
     assert truth.n_events.tolist() == [0, 2, 2]
 
 
+def test_answers_may_end_early_and_prompts_be_cached() -> None:
+    with PacedServer(**QUICK, output_share=0.5, cached_share=0.25) as server:
+        reply = json.loads(ask(server, {"prompt": [1] * 8, "max_tokens": 10})[1])
+        assert reply["choices"][0]["finish_reason"] == "stop"
+        assert reply["usage"]["completion_tokens"] == 5
+        assert reply["usage"]["prompt_tokens_details"] == {"cached_tokens": 2}
+        one = json.loads(ask(server, {"prompt": [1], "max_tokens": 1})[1])
+        assert one["usage"]["completion_tokens"] == 1
+        assert one["choices"][0]["finish_reason"] == "length"
+    assert server.truth().max_tokens.tolist() == [5, 1]
+    with PacedServer(**QUICK) as server:
+        plain = json.loads(ask(server, {"prompt": [1] * 8, "max_tokens": 3})[1])
+        assert "prompt_tokens_details" not in plain["usage"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"output_share": 0.0}, "output_share must be above 0 and at most 1, got 0"),
+        ({"output_share": 1.5}, "output_share must be above 0 and at most 1"),
+        ({"cached_share": -0.1}, "cached_share must be 0 to 1"),
+        ({"cached_share": float("nan")}, "cached_share must be a number, got nan"),
+    ],
+)
+def test_shares_that_are_none(wrong: dict[str, float], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        PacedServer(**wrong)
+
+
 def test_default_output_tokens_and_vocabulary() -> None:
     with PacedServer(**QUICK, default_output_tokens=7, vocab_size=99) as server:
         assert json.loads(ask(server, {"prompt": "x"})[1])["usage"]["completion_tokens"] == 7
