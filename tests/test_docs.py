@@ -81,3 +81,12 @@ def test_man_renders_every_page_without_a_warning(tmp_path: Path) -> None:
         command = ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", str(page)]
         run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "MANWIDTH": "80"})
         assert (run.returncode, run.stderr) == (0, ""), page.name
+
+
+def test_the_python_of_the_serving_page_runs(tmp_path: Path) -> None:
+    block = re.search(r"^```python\n(.*?)^```", (ROOT / "docs/serving.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert block is not None
+    run = subprocess.run([sys.executable, "-c", block[1]], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert re.search(r" \d+\.\d+ ms$", run.stdout), run.stdout
+    assert (tmp_path / "run.json").exists()

@@ -164,7 +164,7 @@ def test_the_writer_refuses_what_readers_cannot_take(tmp_path: Path) -> None:
     with HlogWriter(tmp_path / "a.hlog", base_time_s=T0_S) as log:
         for start_s, end_s, tag, message in [
             (T0_S - 1, T0_S, None, r"^start_s must be >= base_time_s = 1763784000.25 and finite, got 1763783999.25$"),
-            (float("nan"), T0_S, None, "^start_s must be"),
+            (float("nan"), T0_S, None, r"^start_s must be >= base_time_s = 1763784000.25 and finite, got nan$"),
             (T0_S + 1, T0_S, None, "^end_s must be >= start_s"),
             (T0_S, float("inf"), None, "^end_s must be"),
             (T0_S, T0_S, "a b", "^tag must be a word without commas, got 'a b'$"),

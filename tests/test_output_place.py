@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tokenclock.errors import UsageError
-from tokenclock.output_place import companion, prepare_output, result_path
+from tokenclock.output_place import companion, prepare_output, reserve, result_path, set_aside, temporary_log
 from tokenclock.plan import EndpointPlan, LoadPlan, OutputPlan, RampUp, ServingPlan
 
 DATE = "20260102-030405"
@@ -70,3 +70,58 @@ def test_files_beside_an_appended_result_are_one_for_each_run() -> None:
     assert companion(plan(append_result=True), path, DATE) == path
     shared = plan(append_result=True, result_filename="all.jsonl")
     assert companion(shared, path, DATE) == Path("d/all-20260102-030405.jsonl")
+
+
+def test_a_name_that_is_taken_gets_a_number_and_is_held(tmp_path: Path) -> None:
+    (tmp_path / "r-2.columns.npz").touch()
+
+    def files(name: Path) -> list[Path]:
+        return [name, name.with_suffix(".columns.npz")]
+
+    names = [reserve(tmp_path / "r.json", files).name for _ in range(3)]
+    assert names == ["r.json", "r-3.json", "r-4.json"]
+    assert (tmp_path / "r-4.json").read_bytes() == b""
+
+
+def test_each_run_has_a_temporary_log_of_its_own_and_others_are_kept_and_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    first = temporary_log(tmp_path / "r.json", said.append)
+    (first / "part-000001.npz").touch()
+    assert (first.name, said) == (".r.events", [])
+    second = temporary_log(tmp_path / "r.json", said.append)
+    assert second.name == ".r-2.events"
+    assert (first / "part-000001.npz").exists()
+    assert said == [f"{first} holds what another run into {tmp_path / 'r.json'} measured; it was killed, or still "
+                    "runs: it is kept"]  # fmt: skip
+
+
+def test_a_rank_s_old_log_is_set_aside(tmp_path: Path) -> None:
+    log = tmp_path / "rank-0001"
+    for _ in range(2):
+        log.mkdir()
+        (log / "part-000001.npz").touch()
+        set_aside(log)
+        assert not log.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rank-0001-earlier", "rank-0001-earlier-2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("", True),
+        ("\n", True),
+        ('{"tokenclock": {}}\n', True),
+        ('{"half\n{"schema_version": "1.2"}\n', True),
+        ("notes\n", False),
+        ('{"a": 1}\n', False),
+    ],
+)
+def test_lines_are_added_to_files_of_results_only(tmp_path: Path, text: str, taken: bool) -> None:
+    (tmp_path / "all.jsonl").write_text(text)
+    asked = plan(save_result=True, append_result=True, result_dir=str(tmp_path), result_filename="all.jsonl")
+    if taken:
+        assert prepare_output(asked, DATE) == tmp_path / "all.jsonl"
+    else:
+        with pytest.raises(UsageError, match=r"--append-result must be given a file of results, .* holds none"):
+            prepare_output(asked, DATE)
+    assert (tmp_path / "all.jsonl").read_text() == text

@@ -140,7 +140,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (EndpointPlan, {"path": "/a\r\nX: y"}, "without spaces"),
     (EndpointPlan, {"tokenizer_mode": "fast"}, "--tokenizer-mode must be auto or slow, got fast"),
     (EndpointPlan, {"connection": "pool"}, "--connection must be reuse or new, got pool"),
-    (EndpointPlan, {"headers": (("a b", "c"),)}, "--header must be KEY=VALUE or 'Key: value', got a b"),
+    (EndpointPlan, {"headers": (("a b", "c"),)}, "or 'Key: value' with a KEY of letters, digits and dashes, got a b"),
     (EndpointPlan, {"headers": (("Content-Length", "3"),)}, "does not set itself, got Content-Length; leave it out"),
     (EndpointPlan, {"headers": (("Connection", "close"),)}, "got Connection; use --connection new for a connection"),
     (EndpointPlan, {"headers": (("X", "a\r\nY: b"),)}, "--header must be one line of Latin-1 text for X"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -233,8 +234,9 @@ def test_the_remedy_for_late_sending_fits_its_cause(make_records: Any) -> None:
     assert remedy(limited, 3) == usual
     assert remedy(OPEN, 4) == usual
     assert remedy(OPEN, 4, t_connect_ns=5) == (
-        f"{usual}; 10 of 10 requests opened a connection: let both sides keep them (--connection reuse)"
+        f"{usual}; 10 of 10 requests opened a connection: the server closes them: let it keep them"
     )
+    assert "give --connection reuse" in remedy(replace(OPEN, connection="new"), 4, t_connect_ns=5)
 
 
 def test_the_remedy_for_empty_slots_speaks_of_connections_only_where_they_were_not_kept(make_records: Any) -> None:
@@ -242,7 +244,7 @@ def test_the_remedy_for_empty_slots_speaks_of_connections_only_where_they_were_n
         check = judge(make_records, run_of(**change), RunFacts(max_concurrency=1)).check("slot_idle")
         assert check is not None
         assert check.remedy.startswith("stop other work on this machine, or raise --workers")
-        assert ("--connection reuse" not in check.remedy) == kept
+        assert ("the server closes them" not in check.remedy) == kept
 
 
 def test_ranks_are_judged_where_there_are_several(make_records: Any) -> None:

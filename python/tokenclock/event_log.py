@@ -65,12 +65,26 @@ class EventLog:
         }
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            if any(self._directory.glob("part-*.npz")):
-                raise UsageError(f"--save-events {directory} holds the events of another run: name a new directory")
-            self._write_header()
+            self._claim()
             self._write_arrays({f"asked_{name}": column for name, column in asked.items()})
         except OSError as error:
             raise UsageError(f"--save-events {directory} cannot be written: {error.strerror or error}") from error
+
+    def _claim(self) -> None:
+        """Make plan.json, which only one run can; of two that start at once the second is refused."""
+        others = f"--save-events {self._directory} holds the events of another run: name a new directory"
+        if any(self._directory.glob("part-*.npz")):
+            raise UsageError(others)
+        plan_file = self._directory / "plan.json"
+        try:
+            plan_file.open("x").close()
+        except FileExistsError as error:
+            raise UsageError(others) from error
+        try:
+            self._write_header()
+        except OSError:
+            plan_file.unlink(missing_ok=True)
+            raise
 
     @property
     def broken(self) -> bool:

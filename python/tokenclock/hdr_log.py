@@ -217,7 +217,7 @@ class HlogWriter:
             ValueError: a time is no number or before the base time, the end is before the start, or the tag has white
                 space or a comma. Nothing is written then.
         """
-        begin_s = _time("start_s", start_s - self._base_s, start_s)
+        begin_s = _time("start_s", start_s, self._base_s)
         length_s = end_s - start_s
         if not 0 <= length_s < math.inf:
             raise ValueError(f"end_s must be >= start_s = {start_s}, got {end_s}")
@@ -258,9 +258,9 @@ def _comment(text: str) -> str:
     return f"#{text}"
 
 
-def _time(name: str, value_s: float, given_s: float | None = None) -> float:
-    if not 0 <= value_s < math.inf:
-        given = value_s if given_s is None else given_s
-        least = "0" if given_s is None else f"base_time_s = {given - value_s}"
-        raise ValueError(f"{name} must be >= {least} and finite, got {given}")
-    return value_s
+def _time(name: str, value_s: float, base_s: float = 0.0) -> float:
+    """Seconds after the base time."""
+    if not base_s <= value_s < math.inf:
+        least = f"base_time_s = {base_s}" if base_s else "0"
+        raise ValueError(f"{name} must be >= {least} and finite, got {value_s}")
+    return value_s - base_s

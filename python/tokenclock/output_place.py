@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 from tokenclock.errors import UsageError
 from tokenclock.plan import ServingPlan
 from tokenclock.plan_checks import shown
 
-__all__ = ["companion", "prepare_output", "result_path"]
+__all__ = ["companion", "prepare_output", "reserve", "result_path", "set_aside", "temporary_log"]
 
 
 def result_path(plan: ServingPlan, date: str) -> Path:
@@ -37,14 +40,17 @@ def prepare_output(plan: ServingPlan, date: str) -> Path | None:
 
     Raises UsageError when a directory cannot be made or written to.
     """
-    if plan.output.save_events is not None:
-        _usable_directory(Path(plan.output.save_events), "--save-events")
-    if not plan.output.save_result:
+    output = plan.output
+    if output.save_events is not None:
+        _usable_directory(Path(output.save_events), "--save-events")
+    if not output.save_result:
         return None
     path = result_path(plan, date)
     if os.path.isdir(path):
         raise UsageError(f"--result-filename must name a file, got the directory {path}")
     _usable_directory(path.parent, "--result-dir")
+    if output.append_result:
+        _usable_lines(path)
     _usable_name(path, companion(plan, path, date))
     return path
 
@@ -53,6 +59,86 @@ def companion(plan: ServingPlan, path: Path, date: str) -> Path:
     """The path that names of files beside the result are made from; runs that share a file each have their own."""
     shared = plan.output.append_result and plan.output.result_filename is not None  # a generated name has the date
     return path.with_name(f"{path.stem}-{date}{path.suffix}") if shared else path
+
+
+def reserve(path: Path, files: Callable[[Path], Sequence[Path]]) -> Path:
+    """The first of `NAME`, `NAME-2`, `NAME-3` ... that no other run has.
+
+    Args:
+        path: the name wanted.
+        files: what goes by a name: none of it must be there, and the first is made, empty, to hold the name.
+
+    Raises OSError where no file can be made there.
+    """
+    for name in _numbered(path):
+        first, *others = files(name)
+        if any(file.exists() for file in others):
+            continue
+        try:
+            first.open("x").close()
+        except FileExistsError:
+            continue
+        return name
+    raise AssertionError("unreachable")
+
+
+def temporary_log(path: Path, say: Callable[[str], None]) -> Path:
+    """A directory of this run's own beside its result, for the event log until the result is there.
+
+    Those of other runs into the same file stay as they are; each is said in one line.
+    """
+    for name in _numbered(path.with_name(f".{path.stem}.events")):
+        try:
+            name.mkdir()
+        except FileExistsError:
+            say(f"{name} holds what another run into {path} measured; it was killed, or still runs: it is kept")
+        except OSError:  # the log says so when it is opened
+            return name
+        else:
+            return name
+    raise AssertionError("unreachable")
+
+
+def set_aside(directory: Path) -> None:
+    """Rename a log that another run left on a host whose disk is its own, so that it is not written over."""
+    if not any(directory.glob("part-*.npz")):
+        return
+    for name in _numbered(directory.with_name(f"{directory.name}-earlier")):
+        if not name.exists():
+            directory.rename(name)
+            return
+
+
+def _numbered(path: Path) -> Iterator[Path]:
+    yield path
+    yield from (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+
+
+def _usable_lines(path: Path) -> None:
+    """A file that lines are to be added to holds at least one result, or nothing."""
+    try:
+        with open(path, "rb") as file:
+            lines = (line for line in file if line.strip())
+            first = next(lines, None)
+            if first is None or _is_result(first) or any(map(_is_result, lines)):
+                return
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(
+            f"--append-result: cannot read {path}: {error.strerror or error}; give another file"
+        ) from error
+    raise UsageError(
+        f"--append-result must be given a file of results, one a line, got {path}, which holds none; give another name"
+    )
+
+
+def _is_result(line: bytes) -> bool:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and bool({"schema_version", "tokenclock"} & value.keys())
 
 
 def _usable_name(path: Path, beside: Path) -> None:

@@ -101,7 +101,8 @@ class EndpointPlan:
         assignment = self.lora_assignment
         _require(assignment in ("random", "round-robin"), "--lora-assignment", "random or round-robin", assignment)
         for name, value in self.headers:
-            _require(bool(_HEADER_NAME.fullmatch(name)), "--header", "KEY=VALUE or 'Key: value'", name)
+            spelt = "KEY=VALUE or 'Key: value' with a KEY of letters, digits and dashes"
+            _require(bool(_HEADER_NAME.fullmatch(name)), "--header", spelt, name)
             is_connection = name.lower() == "connection"
             remedy = "use --connection new for a connection per request" if is_connection else "leave it out"
             ours = name.lower() in _OWN_HEADERS

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tokenclock.findings import SideResults, own_ids
 from tokenclock.metrics.serving_face import detailed_arrays
-from tokenclock.output_place import companion
+from tokenclock.output_place import companion, reserve
 from tokenclock.plan import ServingPlan
 from tokenclock.records import Records
 from tokenclock.report import columns_file, json_file, pytorch_benchmark_file
@@ -32,7 +33,7 @@ def save_result_files(
     Returns:
         Whether all were written. A failure is no error: the measurement stands and is still to be printed.
     """
-    beside = companion(plan, path, date)
+    path, beside = _own_names(plan, path, date)
     columns = columns_file.columns_path(beside)
 
     def write_result() -> None:
@@ -57,11 +58,28 @@ def save_result_files(
     return all(written)
 
 
+def _own_names(plan: ServingPlan, path: Path, date: str) -> tuple[Path, Path]:
+    """The result's path and the one that names beside it are made from; those the user did not name are new."""
+    beside = companion(plan, path, date)
+    columns = columns_file.columns_path
+    try:
+        if not plan.output.result_filename:
+            path = beside = reserve(path, lambda name: (name, columns(name)))
+        elif beside != path and plan.output.save_columns:
+            beside = reserve(beside, lambda name: (columns(name),))
+    except OSError:  # said where it is written
+        pass
+    return path, beside
+
+
 def _written(file: Path, write: Callable[[], None], say: Callable[[str], None]) -> bool:
     try:
         write()
     except OSError as error:
         say(f"tokenclock serving: cannot write {file}: {error.strerror or error}")
+        with suppress(OSError):
+            if file.stat().st_size == 0:  # it only held the name
+                file.unlink()
         return False
     return True
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,7 +19,7 @@ from tokenclock.metrics.client_cost import event_rate
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.summary import summarise
 from tokenclock.of_ranks import ranks_block, records_of_all
-from tokenclock.output_place import prepare_output
+from tokenclock.output_place import prepare_output, set_aside, temporary_log
 from tokenclock.parallel import connect
 from tokenclock.plan import ServingPlan
 from tokenclock.quality import assess
@@ -38,6 +36,7 @@ from tokenclock.serving.probe import Probes
 from tokenclock.serving.ranks import RankPart, Ranks
 from tokenclock.serving.server import ServerModels, ask_models
 from tokenclock.serving.transport import reach
+from tokenclock.standard_error import say_on_stderr
 from tokenclock.units import NS_PER_S
 from tokenclock.workload.arrivals import mean_rate
 from tokenclock.workload.build import build_workload, needs_vocabulary
@@ -48,11 +47,6 @@ __all__ = ["run_serving"]
 _FINAL_EVENTS_UP_TO = 100_000  # requests whose last event is kept raw beside the columns
 
 Progress = Callable[[Mapping[str, int]], None]
-
-
-def say_on_stderr(line: str) -> None:
-    """The default voice of a run."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def run_serving(
@@ -97,7 +91,7 @@ def run_serving(
     with deferred_interrupts(
         lambda line: say(f"tokenclock serving: {line}"), ends_process=ends_process
     ) as stop_requested:
-        place = _log_place(plan, path)
+        place = ranks.same(_log_place(plan, path, say) if ranks.is_first else None)
         log = None if place is None else _open_log(plan, own_workload, place, ranks)
         probes = Probes(own_plan, addresses) if own_plan.load.probe_request_rate > 0 else None
         observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload))
@@ -255,17 +249,17 @@ def _afterwards(
     return probe_columns
 
 
-def _log_place(plan: ServingPlan, path: Path | None) -> Path | None:
+def _log_place(plan: ServingPlan, path: Path | None, say: Callable[[str], None]) -> Path | None:
     """Where the event log goes: as asked for, or a temporary one beside the result, so that a killed run loses a second
     at most; None without either."""
     if plan.output.save_events is not None:
         return Path(plan.output.save_events)
-    return None if path is None else path.with_name(f".{path.stem}.events")
+    return None if path is None else temporary_log(path, lambda line: say(f"tokenclock serving: {line}"))
 
 
 def _open_log(plan: ServingPlan, workload: Workload, place: Path, ranks: Ranks) -> EventLog:
     if plan.output.save_events is None:
-        shutil.rmtree(ranks.log_directory(place), ignore_errors=True)
+        set_aside(ranks.log_directory(place))
     asked: dict[str, Any] = {"isl_requested": workload.isl_requested, "osl_requested": workload.osl_requested}
     if workload.lora_index is not None:
         asked["lora"] = workload.lora_index
@@ -323,6 +317,7 @@ def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
         max_failure_share=output.max_failure_share,
         shared_prefix=workload.shared_prefix,
         label=output.label,
+        connection=plan.endpoint.connection,
         slots_open_ns=round(load.ramp_up_s * NS_PER_S),
         ramp_up=None if load.ramp_up is None else dataclasses.astuple(load.ramp_up),
     )

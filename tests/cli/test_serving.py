@@ -110,7 +110,6 @@ def test_how_the_server_is_reached() -> None:
     plan = plan_of("--base-url https://h --unix-socket /s --cacert a --cert b --key c")
     assert plan.transport == TransportPlan(unix_socket="/s", cacert="a", cert="b", key="c")
     assert plan_of("--base-url https://h --insecure").transport == TransportPlan(insecure=True)
-    assert plan_of("--insecure").transport.insecure, "scripts carry it for http too"
 
 
 @pytest.mark.parametrize(
@@ -155,6 +154,8 @@ NOT_BUILT = {
 WRONG = {
     "--cacert a": "--base-url must be https://... with --cacert, got http://127.0.0.1:8000; or leave --cacert out",
     "--base-url https://h --key k": "--key must be given together with --cert, got k",
+    "--insecure": "--base-url must be https://... with --insecure, got http://127.0.0.1:8000; or leave --insecure out",
+    "--base-url ''": "--base-url must be http://HOST:PORT or https://HOST:PORT, got ''; leave it out for --host",
     "--base-url https://h --insecure --cacert a": "--cacert must be left out with --insecure, got a; "
     "which checks nothing",
     "--unix-socket=": "--unix-socket must be the path of a file, got ''",
@@ -309,3 +310,19 @@ def test_a_flag_that_takes_several_values_wins_over_the_environment_too() -> Non
     plan = plan_of("--goodput ttft:7", environment)
     assert plan.output.goodput_ms == {"ttft": 7.0}
     assert plan.output.metadata == {"a": "1"}
+
+
+def test_a_variable_gives_several_values_as_a_shell_reads_words() -> None:
+    environment = {
+        "TOKENCLOCK_SERVING_GOODPUT": "ttft:100 tpot:50",
+        "TOKENCLOCK_SERVING_LORA_MODULES": "law poetry",
+        "TOKENCLOCK_SERVING_HEADER": "X-Key: two words",
+        "TOKENCLOCK_SERVING_METADATA": "'a=1 2' b=3",
+    }
+    plan = plan_of("", environment)
+    assert plan.output.goodput_ms == {"ttft": 100.0, "tpot": 50.0}
+    assert plan.endpoint.lora_modules == ("law", "poetry")
+    assert plan.endpoint.headers == (("X-Key", "two words"),)
+    assert plan.output.metadata == {"a": "1 2", "b": "3"}
+    with pytest.raises(UsageError, match="TOKENCLOCK_SERVING_LORA_MODULES must be words as a shell reads them"):
+        plan_of("", {"TOKENCLOCK_SERVING_LORA_MODULES": "'law"})

@@ -354,7 +354,7 @@ def test_what_is_asked_around_the_run_as_typed(server: PacedServer, tmp_path: Pa
     assert table_row(run.stdout, "Probe requests failed:") == "0"
     assert table_row(run.stdout, "Requests within every limit:") == "100.00 %"
     assert "95 % interval (Wilson):" in run.stdout
-    assert "without --save-result saves nothing" not in run.stderr
+    assert run.stderr.count("without --save-result saves nothing") == 1, "of --label alone"
 
 
 def test_appending_with_a_label_as_typed(server: PacedServer, tmp_path: Path) -> None:
@@ -444,3 +444,42 @@ def test_each_note_on_the_prompts_is_said_once(server: PacedServer, tmp_path: Pa
     notes = run.stderr.splitlines()
     assert sum("could not be given the asked number of tokens" in note for note in notes) == 1
     assert len(set(notes)) == len(notes)
+
+
+def test_two_runs_into_one_file_leave_each_other_s_log_alone(server: PacedServer, tmp_path: Path) -> None:
+    first = start_long_run(server.url, tmp_path)
+    wait_for(lambda: list(tmp_path.glob(".a.events/part-*2.npz")))
+    second = serving(server.url, *saved(tmp_path))
+    assert second.returncode == 0, second.stderr
+    assert f"{tmp_path / '.a.events'} holds what another run into {tmp_path / 'a.json'} measured" in second.stderr
+    assert not (tmp_path / ".a-2.events").exists()
+    first.kill()
+    first.communicate(timeout=30)
+    third = serving(server.url, *saved(tmp_path))  # what the killed run measured is still there
+    assert third.returncode == 0, third.stderr
+    assert read_event_log(tmp_path / ".a.events")[1].ok.any()
+
+
+def test_runs_started_in_the_same_second_keep_all_their_files(server: PacedServer, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "tokenclock", "serving", "--model", "paced", "--base-url", server.url, "--dataset-name",
+        "random", "--random-ids", "--random-input-len", "8", "--random-output-len", "6", "--num-prompts", "4",
+        "--save-result", "--result-dir", str(tmp_path),
+    ]  # fmt: skip
+    runs = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    errors = [run.communicate(timeout=60)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0], errors
+    assert len(list(tmp_path.glob("*.json"))) == len(list(tmp_path.glob("*.columns.npz"))) == 3
+
+
+def test_a_full_stderr_ends_no_run(server: PacedServer, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "tokenclock", "serving", "--model", "paced", "--base-url", server.url, "--dataset-name",
+        "random", "--random-ids", "--random-input-len", "8", "--random-output-len", "6", "--num-prompts", "4",
+        *saved(tmp_path),
+    ]  # fmt: skip
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "Successful requests:                     4" in done.stdout
+    assert Result.load(tmp_path / "a.json").requests["ok"] == 4

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,19 @@ def test_lines_are_added_and_read_back(tmp_path: Path, result: Result) -> None:
         Result.load(path)
     path.write_text(lines[0] + "\n")
     assert Result.load(path).to_dict() == result.to_dict()
+
+
+def test_a_line_the_disk_refuses_leaves_the_file_as_it_was(tmp_path: Path, result: Result) -> None:
+    """By a limit on the size of files, which lets half of the second line in."""
+    path = tmp_path / "all.json"
+    json_file.append(result, path)
+    before = path.read_bytes()
+    kept, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) * 3 // 2, kept[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            json_file.append(result, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, kept)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert path.read_bytes() == before

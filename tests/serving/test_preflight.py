@@ -43,6 +43,8 @@ def test_a_good_answer_passes() -> None:
     ("reply", "words"),
     [
         (json_reply({"error": "no page"}, "404 Not Found"), ["HTTP 404", "no page", "--endpoint"]),
+        (json_reply({"error": "no POST"}, "405 Method Not Allowed"), ["check --endpoint, which is /v1/completions"]),
+        (json_reply({"error": "messages is missing"}, "400 Bad Request"), ["HTTP 400", "--backend openai-chat"]),
         (json_reply({"error": "who are you"}, "401 Unauthorized"), ["HTTP 401", "OPENAI_API_KEY"]),
         (json_reply({"error": "busy"}, "429 Too Many Requests"), ["HTTP 429", "--max-concurrency"]),
         (b"HTTP/1.1 301 Moved\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", ["HTTP 301", "--base-url"]),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import json
 import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -70,7 +72,8 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 def from_environment(parser: CommandParser, environment: Mapping[str, str], prefix: str) -> list[str]:
     """Arguments set by variables such as `TOKENCLOCK_SERVING_BASE_URL` (prefix `TOKENCLOCK_SERVING_`).
 
-    Put them before the real arguments: those then win. A switch is set by 1/true/yes and left alone by 0/false/no.
+    Put them before the real arguments: those then win. Several values of one flag are words as
+    a shell reads them. A switch is set by 1/true/yes and left alone by 0/false/no.
     """
     flags = {
         prefix + name.removeprefix("--").replace("-", "_").upper(): (name, action)
@@ -85,13 +88,27 @@ def from_environment(parser: CommandParser, environment: Mapping[str, str], pref
         if variable not in flags:
             raise UsageError(f"unknown environment variable {variable}{did_you_mean(variable, list(flags))}; unset it")
         name, action = flags[variable]
-        if action.nargs != 0:
+        if action.nargs in ("+", "*"):
+            arguments += [f"{name}={word}" for word in _words(action, variable, value)]
+        elif action.nargs != 0:
             arguments.append(f"{name}={value}")
         elif value.lower() in ("1", "true", "yes"):
             arguments.append(name)
         elif value.lower() not in ("", "0", "false", "no"):
             raise UsageError(f"{variable} must be 1 or 0, got {value}")
     return arguments
+
+
+def _words(action: argparse.Action, variable: str, value: str) -> list[str]:
+    """The values of a flag that takes several: what is one value as it stands (a header has spaces) stays one."""
+    if callable(action.type) and not value.startswith(("'", '"')):
+        with contextlib.suppress(argparse.ArgumentTypeError):
+            action.type(value)
+            return [value]
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise UsageError(f"{variable} must be words as a shell reads them, got {shown(value)} ({error})") from error
 
 
 def _typed(expected: str, read: Callable[[str], Any]) -> Callable[[str], Any]:

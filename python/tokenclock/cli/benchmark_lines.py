@@ -13,6 +13,7 @@ from tokenclock.offline.watcher import Opening, Watcher
 from tokenclock.report import benchmark_csv, benchmark_line
 from tokenclock.report.benchmark_live import CaseTable
 from tokenclock.result_benchmark import case_label
+from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["CasePrinter"]
 
@@ -62,4 +63,4 @@ class CasePrinter(Watcher):
             benchmark_csv.append(self._file, benchmark_csv.header(self._opening.keys), line)
         except (OSError, ValueError) as error:
             reason = (error.strerror or error) if isinstance(error, OSError) else error
-            print(f"tokenclock benchmark: cannot add the row to {self._file}: {reason}", file=sys.stderr, flush=True)
+            say_on_stderr(f"tokenclock benchmark: cannot add the row to {self._file}: {reason}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenclock.cli.arguments import CommandParser
 from tokenclock.errors import TokenclockError
+from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
     from tokenclock.calibration_store import Calibration
@@ -80,4 +80,4 @@ def _draw(calibration: Calibration, path: Path) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"tokenclock calibrate: {text}", file=sys.stderr, flush=True)
+    say_on_stderr(f"tokenclock calibrate: {text}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tokenclock.cli.arguments import CommandParser
 from tokenclock.errors import MeasurementError
+from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
     from tokenclock.records import Records
@@ -82,7 +82,7 @@ def _time_offline(folder: Path) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"tokenclock demo: {text}", file=sys.stderr, flush=True)
+    say_on_stderr(f"tokenclock demo: {text}")
 
 
 def _serve(url: str, model: str, load: dict[str, int], folder: Path, name: str) -> Records:

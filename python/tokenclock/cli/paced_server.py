@@ -57,7 +57,8 @@ def build_parser() -> CommandParser:
         "without a model: tokens leave on a schedule, and every arrival and send is logged.\n"
         "Prints its address once it listens. SIGTERM or Ctrl-C ends it, SIGUSR1 writes the truth so far.",
         epilog="Every flag can also be set in the environment: TOKENCLOCK_PACED_SERVER_ and its name, such as\n"
-        "TOKENCLOCK_PACED_SERVER_API_KEY.",
+        "TOKENCLOCK_PACED_SERVER_API_KEY.\n\n"
+        "exit codes: 0 told to stop; 1 the server failed; 2 a flag is wrong, or the address is taken; 130 Ctrl-C",
     )
     address = parser.add_argument_group("address")
     address.add_argument("--host", default="127.0.0.1", help="IPv4, IPv6 or a name (default: 127.0.0.1)")
@@ -89,6 +90,7 @@ def build_parser() -> CommandParser:
             f"--{name}-std-ms",
             type=number,
             default=0.0,
+            metavar="MS",
             help="standard deviation, ms; not for constant (default: 0)",
         )
         pace.add_argument(
@@ -146,6 +148,7 @@ def build_parser() -> CommandParser:
         "--max-requests",
         type=whole_number,
         default=1 << 22,
+        metavar="N",
         help="rows kept (default: 4 Mi)",
     )
     truth.add_argument(

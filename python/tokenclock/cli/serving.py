@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tokenclock.cli.arguments import from_environment
 from tokenclock.cli.dataset_flags import dataset_of, unused_flags
+from tokenclock.cli.idle_flags import idle_flags
 from tokenclock.cli.not_built import refuse_flags
 from tokenclock.cli.serving_flags import build_parser
 from tokenclock.cli.standard_streams import show
 from tokenclock.errors import UsageError
+from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
     from tokenclock.plan import RampUp, ServingPlan
@@ -45,6 +46,8 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
     dataset = dataset_of(args)
     if not args.model:
         raise UsageError("--model is needed: the name the server knows its model by (GET /v1/models lists them)")
+    if args.base_url == "":
+        raise UsageError("--base-url must be http://HOST:PORT or https://HOST:PORT, got ''; leave it out for --host")
     base_url = args.base_url or (_base_url(args.host, args.port) if args.unix_socket is None else "http://localhost")
     Endpoint.parse(base_url)
     for name in ("mistral", "custom"):
@@ -207,16 +210,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _say_idle_flags(args: argparse.Namespace, plan: ServingPlan) -> None:
     for flag in unused_flags(args, plan.dataset.name):
-        print(f"tokenclock serving: {flag} is of no use to --dataset-name {plan.dataset.name}", file=sys.stderr)
-    for name in ("save_detailed", "append_result", "result_dir", "result_filename"):
-        if getattr(plan.output, name) and not plan.output.save_result:
-            flag = "--" + name.replace("_", "-")
-            print(f"tokenclock serving: {flag} without --save-result saves nothing", file=sys.stderr)
-    if plan.server.time_breakdown and not plan.output.save_result:
-        print(
-            "tokenclock serving: --save-request-time-breakdown without --save-result prints medians and writes no file",
-            file=sys.stderr,
-        )
+        say_on_stderr(f"tokenclock serving: {flag} is of no use to --dataset-name {plan.dataset.name}")
+    for line in idle_flags(plan):
+        say_on_stderr(f"tokenclock serving: {line}")
 
 
 def exit_code(plan: ServingPlan, result: Result) -> int:
@@ -230,13 +226,12 @@ def exit_code(plan: ServingPlan, result: Result) -> int:
     share = requests["failed"] / requests["scheduled"]
     if share > plan.output.max_failure_share:
         limit = plan.output.max_failure_share
-        print(
+        say_on_stderr(
             f"tokenclock serving: {requests['failed']} of {requests['scheduled']} requests failed, "
-            f"more than --max-failure-share {limit:g} allows",
-            file=sys.stderr,
+            f"more than --max-failure-share {limit:g} allows"
         )
         code = 3
     if plan.output.strict and result.quality.status != "ok":
-        print(f"tokenclock serving: --strict: the measurement is {result.quality.verdict}", file=sys.stderr)
+        say_on_stderr(f"tokenclock serving: --strict: the measurement is {result.quality.verdict}")
         code = 3
     return code

@@ -6,6 +6,8 @@ import contextlib
 import os
 import sys
 
+from tokenclock.standard_error import say_on_stderr
+
 __all__ = ["open_closed_streams", "show"]
 
 
@@ -23,7 +25,7 @@ def open_closed_streams() -> None:
     for name in names:
         setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     if "stdout" in names:
-        print("tokenclock: standard output is closed: nothing is printed there", file=sys.stderr)
+        say_on_stderr("tokenclock: standard output is closed: nothing is printed there")
 
 
 def show(prefix: str, *texts: str) -> int:
@@ -50,5 +52,5 @@ def _give_up(prefix: str, error: OSError) -> int:
         os.close(nowhere)
     if isinstance(error, BrokenPipeError):
         return 141
-    print(f"{prefix}: cannot write to standard output: {error.strerror or error}", file=sys.stderr)
+    say_on_stderr(f"{prefix}: cannot write to standard output: {error.strerror or error}")
     return 1

@@ -36,6 +36,7 @@ class RunFacts:
         label: the user's name for the run.
         slots_open_ns: when the last slot of a closed loop has opened, ns after the start.
         ramp_up: strategy, first and last rate per second of a rate that changes over the run.
+        connection: ``reuse``, or ``new`` for one per request.
 
     Raises:
         ValueError: an unknown metric or limit, or a percentile out of range.
@@ -59,6 +60,7 @@ class RunFacts:
     label: str | None = None
     slots_open_ns: int = 0
     ramp_up: tuple[str, float, float] | None = None
+    connection: str = "reuse"
 
     def __post_init__(self) -> None:
         for tag in self.percentile_metrics:

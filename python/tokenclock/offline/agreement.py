@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 
 from tokenclock.errors import TokenclockError, UsageError
 from tokenclock.parallel import World
+from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["CaseFailed", "CaseRefused", "Turn", "agree", "describe", "failed_turn", "together"]
 
@@ -118,7 +118,7 @@ def _patience(world: World, error: str | None) -> Iterator[None]:
 
     def end() -> None:
         line = f"tokenclock benchmark: rank {world.rank} failed while the others wait for it: {error}"
-        print(line, file=sys.stderr, flush=True)
+        say_on_stderr(line)
         world.abort(1)
 
     timer = threading.Timer(_PATIENCE_S, end)

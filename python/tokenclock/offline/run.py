@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -39,6 +38,7 @@ from tokenclock.result_benchmark import build_benchmark_result
 from tokenclock.runtime.find import choose_runtime, find_runtime, follower_of
 from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Runtime
+from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["options_of", "run_benchmark"]
 
@@ -46,11 +46,6 @@ __all__ = ["options_of", "run_benchmark"]
 _PACKAGES = ("ctranslate2", "torch", "transformers", "tensorrt-llm", "mpi4py", "nvidia-ml-py")
 
 Say = Callable[[str], None]
-
-
-def say_on_stderr(line: str) -> None:
-    """The default voice of a run."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def run_benchmark(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tokenclock.parallel import joining
 from tokenclock.parallel.launch import detect
 from tokenclock.parallel.notes import names_of
+from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
     from tokenclock.parallel.mpi_world import Farewell, MpiWorld
@@ -41,15 +42,15 @@ def end_with(prefix: str, line: str, exit_code: int, *, about_another: bool = Fa
         if launch is not None and launch.rank != 0 and launch.size != 1:
             time.sleep(_HOLD_BACK_S)
             line = f"rank {launch.rank} on {platform.node()}: {line}"
-        print(f"{prefix}: {line}", file=sys.stderr, flush=True)
+        say_on_stderr(f"{prefix}: {line}")
         return
     if world.leave(exit_code, line, echo=about_another, grace_s=_GRACE_S):
         if world.rank == 0:
             for said in distinct_lines(world.farewells.values()):
-                print(f"{prefix}: {said}", file=sys.stderr, flush=True)
+                say_on_stderr(f"{prefix}: {said}")
         return
     own = line if about_another else str(world.farewells[world.rank])
-    print(f"{prefix}: {own}", file=sys.stderr, flush=True)
+    say_on_stderr(f"{prefix}: {own}")
     world.abort(exit_code)
 
 
@@ -87,7 +88,7 @@ def _at_exit(world: MpiWorld) -> None:
     else:
         line = " ".join(f"{type(error).__name__}: {error}".split())
         if not world.leave(1, line, grace_s=_GRACE_S):
-            print(f"tokenclock: {world.farewells[world.rank]}", file=sys.stderr, flush=True)
+            say_on_stderr(f"tokenclock: {world.farewells[world.rank]}")
             world.abort(1)
     if world.lost:  # MPI's own end would wait for them
         world.let_first_speak(_GRACE_S)

@@ -54,8 +54,8 @@ def _lag_remedy(records: Records, facts: RunFacts, tag: str) -> str:
     n_sent, n_new = (int(records.present(name).sum()) for name in ("t_sent_ns", "t_connect_ns"))
     if 2 * n_new > n_sent > (limit or 0):
         usual = "or raise --workers" if tag == "slot_idle" else "or lower the rate"
-        return (
-            f"stop other work on this machine, {usual}; {n_new} of {n_sent} requests opened a connection: "
-            "let both sides keep them (--connection reuse)"
+        closes = (
+            "the server closes them: let it keep them" if facts.connection == "reuse" else "give --connection reuse"
         )
+        return f"stop other work on this machine, {usual}; {n_new} of {n_sent} requests opened a connection: {closes}"
     return ""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tokenclock.report.format import NOT_MEASURED, fixed, fixed_ms
+from tokenclock.standard_error import quiet_stderr
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -110,4 +111,4 @@ def _live() -> Live:
     from rich.live import Live
 
     # no thread of its own beside what is measured
-    return Live(console=Console(stderr=True), auto_refresh=False, redirect_stdout=False, transient=False)
+    return Live(console=Console(file=quiet_stderr()), auto_refresh=False, redirect_stdout=False, transient=False)

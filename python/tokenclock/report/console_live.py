@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from tokenclock.standard_error import quiet_stderr
+
 __all__ = ["progress_bar"]
 
 
@@ -40,7 +42,7 @@ def progress_bar(*, enabled: bool = True) -> Iterator[Callable[[Mapping[str, int
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(file=quiet_stderr()), transient=True) as bar:
         task = bar.add_task("requests", total=None, in_flight=0, events=0, failed="")
 
         def show(progress: Mapping[str, int]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import json
 import os
@@ -61,17 +63,27 @@ def write_plain(value: Any, path: str | os.PathLike[str]) -> None:
 def append(result: Result, path: str | os.PathLike[str], detailed: Mapping[str, Any] | None = None) -> None:
     """Add what `write` would write as one line to the end of a file, made if it is not there.
 
-    A line that an earlier writer left unended is ended first, so that it costs itself alone.
+    Where the disk refuses, the file is as it was. A line that an earlier writer left unended is ended first, so that it
+    costs itself alone. Runs that add at the same time wait for each other, where the file system has locks.
 
     Raises:
         OSError: the file cannot be written.
     """
     line = json.dumps(content(result, detailed), allow_nan=False).encode() + b"\n"
-    with open(path, "ab+") as file:
-        if file.tell() > 0:
+    with open(path, "ab+", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if file.seek(0, os.SEEK_END) > 0:
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":
                 line = b"\n" + line
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+        size = file.seek(0, os.SEEK_END)
+        try:
+            left = memoryview(line)
+            while left:  # a disk that is nearly full takes a part
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file.fileno(), size)  # half a line would cost its readers the whole ones
+            raise

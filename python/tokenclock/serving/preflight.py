@@ -102,9 +102,9 @@ def explain_failure(plan: ServingPlan, records: Records, row: int) -> str:
     if status == "connect_error" and said.startswith("TLS: "):
         return f"{url}: {said}; {_tls_remedy(said)}"
     if status == "connect_error" and "Cannot assign requested address" in said:
-        return (
-            f"no local port is left for {url} ({said.removeprefix('connect: ')}); keep --connection reuse, or send less"
-        )
+        reuses = plan.endpoint.connection == "reuse"
+        remedy = "the server closes them: let it keep them" if reuses else "give --connection reuse"
+        return f"no local port is left for {url} ({said.removeprefix('connect: ')}); {remedy}, or send less"
     if status == "connect_error" and "Too many open files" in said:
         return f"no descriptor was left to connect to {url}; say `ulimit -n 65536`, or lower --max-concurrency"
     if status == "connect_error" and plan.transport.unix_socket is not None:
@@ -175,7 +175,11 @@ def _http_remedy(plan: ServingPlan, http_status: int, said: str) -> str:
             return f"the server's models are {', '.join(names[:5])}: check --model or --served-model-name"
         if http_status == 404:
             return "check --endpoint and --backend, and the path in --base-url"
+        if "messages" in said.lower() and not plan.endpoint.is_chat:
+            return "the server wants a chat's messages: give --backend openai-chat"
         return "check the prompt length against the server's limit, and the flags that shape the body"
+    if http_status == 405:
+        return f"that path takes no POST: check --endpoint, which is {plan.endpoint.path}"
     if http_status in (429, 503):
         return "the server refuses load: lower --max-concurrency or --request-rate, or wait until it is ready"
     return "look at the server's log"

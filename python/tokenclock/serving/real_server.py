@@ -159,9 +159,13 @@ def _model_file() -> Path:
 
 def main() -> None:
     """Serve until standard input ends. Prints one line of JSON with the address once it listens."""
-    parser = argparse.ArgumentParser(description="A real LLM server on loopback, for the demo and the tests.")
-    parser.add_argument("--n-parallel", type=int, required=True)
-    parser.add_argument("--n-threads", type=int, required=True)
+    parser = argparse.ArgumentParser(
+        description="A real LLM server on loopback, for the demo and the tests; `make real-server` installs it.\n"
+        'Prints {"url": ADDRESS} once it listens, and serves until its standard input ends (Ctrl-D).',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--n-parallel", type=int, required=True, metavar="N", help="requests answered at a time")
+    parser.add_argument("--n-threads", type=int, required=True, metavar="N", help="threads that compute")
     arguments = parser.parse_args()
 
     from xllamacpp import CommonParams, Server

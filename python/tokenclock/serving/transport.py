@@ -54,6 +54,8 @@ def tls_context(plan: ServingPlan) -> TlsContext | None:
             key=asked.key or "",
         )
     except ValueError as error:
+        if asked.cert is not None and asked.key is None and not _holds_key(asked.cert):
+            raise UsageError(f"there is no private key in {asked.cert}: give it by --key FILE") from error
         raise UsageError(f"{error}; --cacert, --cert and --key take PEM files") from error
 
 
@@ -70,6 +72,11 @@ def _check_files(plan: ServingPlan) -> None:
                 pass
         except OSError as error:
             raise UsageError(f"{flag}: cannot read {path} ({error.strerror}); give a PEM file") from error
+
+
+def _holds_key(path: str) -> bool:
+    with open(path, "rb") as file:
+        return b"PRIVATE KEY-----" in file.read(1 << 20)
 
 
 def open_connection(plan: ServingPlan, *, timeout_s: float) -> http.client.HTTPConnection:

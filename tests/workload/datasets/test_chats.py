@@ -147,3 +147,9 @@ def test_pictures_in_messages_need_chat(lines_file: Lines, make_plan: MakePlan) 
     assert prompt.to_list() == [parts]
     with pytest.raises(UsageError, match="messages with pictures or other parts need --backend openai-chat"):
         build_workload(make_plan(TrtllmCustomDataset(path), 1))
+
+
+def test_a_key_nearly_like_one_that_is_there_is_said(lines_file: Lines, make_plan: MakePlan) -> None:
+    inner = {"messages": [{"role": "user", "content": "a"}], "max_tokens": 3, "max_token": 5}
+    workload = build_workload(make_plan(TrtllmCustomDataset(lines_file({"input": inner})), 1))
+    assert any("keys that are not used: max_token (1 rows)" in note for note in workload.notes)

@@ -131,3 +131,39 @@ def test_what_is_not_there_is_not_downloaded(
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(UsageError, match=r"needs the datasets package: pip install 'tokenclock\[hf\]'"):
         build_workload(make_plan(HfDataset(path)))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '{"prompt": "a"}\n{"prompt": \n',
+            r"data.jsonl:2: expected one JSON object on the line, got Expecting value",
+        ),
+        ("", "data.jsonl is empty; expected rows"),
+    ],
+)
+def test_the_first_cause_is_said(lines_file: Lines, make_plan: MakePlan, text: str, said: str) -> None:
+    path = lines_file()
+    Path(path).write_text(text)
+    with pytest.raises(UsageError, match=said):
+        build_workload(make_plan(HfDataset(path)))
+
+
+def test_a_path_that_is_no_path_is_one_line(make_plan: MakePlan) -> None:
+    with pytest.raises(UsageError, match="cannot be read: File name too long"):
+        build_workload(make_plan(HfDataset("x" * 300)))
+    with pytest.raises(UsageError, match="must be a directory or a file for --dataset-name hf, got /dev/zero"):
+        build_workload(make_plan(HfDataset("/dev/zero")))
+
+
+def test_a_cache_that_cannot_be_written_names_its_variable(
+    lines_file: Lines, make_plan: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/file").touch()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "other/file/cache")
+    with pytest.raises(UsageError, match=r"cannot write its cache .*; set HF_HOME to a folder"):
+        build_workload(make_plan(HfDataset(lines_file({"prompt": "a"}))))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,8 +75,8 @@ def test_a_missing_file_a_directory_and_other_bytes_are_refused(tmp_path: Path) 
         list(read_objects(str(tmp_path / "no.json"), "sharegpt"))
     with pytest.raises(UsageError, match="must be a file for --dataset-name sharegpt, got the directory"):
         list(read_objects(str(tmp_path), "sharegpt"))
-    (tmp_path / "b").write_bytes(b'{"a": "\xff"}')
-    with pytest.raises(UsageError, match="is not UTF-8 text"):
+    (tmp_path / "b").write_bytes(b'{"a": 1}\n{"a": "\xff"}')
+    with pytest.raises(UsageError, match=r"/b:2: not UTF-8 text \(invalid start byte\); is it the right file"):
         list(read_objects(str(tmp_path / "b"), "sharegpt"))
 
 
@@ -92,3 +94,42 @@ def test_a_large_list_is_read_without_holding_it(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(reading._ListReader, "_fill", watched)
     assert [row["n"] for _, row in read_objects(str(path), "sharegpt")] == list(range(2000))
     assert max(sizes) < 3000
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("x" * 300, "cannot be read: File name too long"),
+        ("/dev/zero", "must be a file or a pipe, got /dev/zero, which is a device or a socket"),
+    ],
+)
+def test_what_can_never_be_a_dataset_is_refused(path: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        list(read_objects(path, "custom"))
+
+
+def test_a_folder_that_may_not_be_entered_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    with monkeypatch.context() as patch:  # root may enter any
+        patch.setattr(reading.os, "stat", refuse)
+        with pytest.raises(UsageError, match="cannot be read: Permission denied"):
+            list(read_objects(str(tmp_path / "a.json"), "custom"))
+
+
+@pytest.mark.parametrize("text", ['{"a": ' + "[" * 100_000, '[{"a": ' + "[" * 100_000], ids=["lines", "list"])
+def test_json_nested_too_deeply_is_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"deep.json:1: the JSON is nested too deeply"):
+        list(read_objects(str(path), "custom"))
+
+
+def test_a_pipe_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=('{"a": 1}\n',))
+    writer.start()
+    assert list(read_objects(str(pipe), "custom")) == [(1, {"a": 1})]
+    writer.join()

@@ -142,3 +142,12 @@ def test_chat_counts_the_template_that_the_server_will_apply(
     assert list(workload.prompts) == [words(10)]
     assert not isinstance(workload.prompts[0], Messages)
     assert workload.isl_requested.tolist() == [17]  # <s>, [ user ], 10 words, [ assistant ]
+
+
+def test_keys_that_are_not_used_are_said_and_misspelt_ones_refused(lines_file: Lines, make_plan: MakePlan) -> None:
+    row = talk(words(20), words(20))
+    workload = build_workload(make_plan(ShareGptDataset(lines_file({**row, "views": 3})), 1))
+    assert any(note.endswith("keys that are not used: views (1 rows)") for note in workload.notes)
+    path = lines_file({"conversatons": row["conversations"]})
+    with pytest.raises(UsageError, match=r":1: unknown key conversatons \(did you mean conversations\?\)"):
+        build_workload(make_plan(ShareGptDataset(path), 1))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from tokenclock.workload.datasets.chat_form import ChatForm, ChatRow
 from tokenclock.workload.datasets.hf_shapes import SHAPES, Exchange, find_shape
 from tokenclock.workload.datasets.measure import LengthMeter
 from tokenclock.workload.datasets.random_image import encode_jpeg, image_message
+from tokenclock.workload.datasets.reading import read_objects
 from tokenclock.workload.datasets.rows import from_rows, row_order
 from tokenclock.workload.realised import Workload
 from tokenclock.workload.tokenizer import find_tokenizer
@@ -80,13 +83,16 @@ def _with_pictures(exchange: Exchange, row: dict[str, Any]) -> list[dict[str, An
 def _load(dataset: HfDataset) -> Any:
     """The one split asked for, with random access by row. The network is not touched."""
     path = Path(dataset.path)
-    if not path.exists():
+    _readable(path)
+    if not os.path.exists(path):
         raise UsageError(
             f"--dataset-path: there is nothing at {path}; tokenclock never downloads data: fetch it first, "
             f"for instance with `hf download --repo-type dataset {dataset.path} --local-dir DIR`"
         )
     if path.is_file() and path.suffix.lower() not in _FORMATS:
         raise UsageError(f"--dataset-path must be a directory or a file of {', '.join(_FORMATS)}, got {path}")
+    if path.is_file() and path.stat().st_size == 0:
+        raise UsageError(f"{path} is empty; expected rows")
     for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
         os.environ.setdefault(name, "1")
     try:
@@ -94,6 +100,9 @@ def _load(dataset: HfDataset) -> Any:
     except ImportError as error:
         raise UsageError("--dataset-name hf needs the datasets package: pip install 'tokenclock[hf]'") from error
     reader.disable_progress_bars()
+    library_log = logging.getLogger("datasets")
+    level = library_log.level
+    library_log.setLevel(logging.CRITICAL)  # what it cannot read is said below, in one line
     try:
         if path.is_file():
             loaded = reader.load_dataset(_FORMATS[path.suffix.lower()], data_files=str(path))
@@ -102,8 +111,41 @@ def _load(dataset: HfDataset) -> Any:
         else:
             loaded = reader.load_dataset(str(path), name=dataset.subset)
     except Exception as error:  # what it raises depends on the files it meets
-        raise UsageError(f"{path} cannot be read by the datasets package: {_one_line(error)}") from error
+        raise _reason(path, error) from error
+    finally:
+        library_log.setLevel(level)
     return _split(dataset, loaded)
+
+
+def _readable(path: Path) -> None:
+    """What the library would answer with a traceback, or not at all."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise UsageError(f"--dataset-path {path} cannot be read: {error.strerror or error}") from error
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        raise UsageError(f"--dataset-path must be a directory or a file for --dataset-name hf, got {path}")
+
+
+def _reason(path: Path, error: Exception) -> UsageError:
+    """The one line for what the library ran into: the line that is no JSON, else the first cause, which it hides."""
+    if _FORMATS.get(path.suffix.lower()) == "json" and path.is_file():
+        try:
+            for _ in read_objects(str(path), "hf"):
+                pass
+        except UsageError as fault:
+            return fault
+    while isinstance(error.__cause__ or error.__context__, Exception):
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    place = str(getattr(error, "filename", None) or "")
+    if isinstance(error, OSError) and place and not Path(place).absolute().is_relative_to(path.absolute()):
+        return UsageError(
+            f"the datasets package cannot write its cache ({error.strerror}: {place}); set HF_HOME to a folder that "
+            "can be written to"
+        )
+    return UsageError(f"{path} cannot be read by the datasets package: {_one_line(error)}")
 
 
 def _split(dataset: HfDataset, loaded: Any) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ __all__ = ["fault", "open_dataset", "read_objects"]
 
 _CHUNK = 1 << 20  # characters read at a time
 _LONGEST = 64 << 20  # characters of one element of a JSON list
+_TOO_DEEP = "the JSON is nested too deeply to be read; expected rows of a few levels"
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 Row = tuple[int, dict[str, Any]]  # line number, object
@@ -28,9 +31,12 @@ def fault(path: str | Path, line: int, text: str) -> UsageError:
 @contextmanager
 def open_dataset(path: str, name: str) -> Iterator[TextIO]:
     """A dataset file as UTF-8 text. Raises UsageError where it is missing, no file, or not readable."""
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"--dataset-path must be a file for --dataset-name {name}, got the directory {path}")
     try:
+        mode = os.stat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise UsageError(f"--dataset-path must be a file or a pipe, got {path}, which is a device or a socket")
         with open(path, encoding="utf-8-sig", newline=None) as file:
             yield file
     except FileNotFoundError as error:
@@ -38,9 +44,24 @@ def open_dataset(path: str, name: str) -> Iterator[TextIO]:
             f"--dataset-path: there is no file {path}; tokenclock never downloads data: fetch it first"
         ) from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text ({error.reason}); is it the right file for {name}?") from error
+        number = _line_of_bad_byte(path)
+        place = path if number is None else f"{path}:{number}"
+        raise UsageError(f"{place}: not UTF-8 text ({error.reason}); is it the right file for {name}?") from error
     except OSError as error:
         raise UsageError(f"--dataset-path {path} cannot be read: {error.strerror or error}") from error
+
+
+def _line_of_bad_byte(path: str) -> int | None:
+    """The first line that is no UTF-8; None where the file cannot be read a second time."""
+    if not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return None
 
 
 def read_objects(path: str, name: str) -> Iterator[Row]:
@@ -73,6 +94,8 @@ def _read_lines(path: str, file: TextIO, start: str) -> Iterator[Row]:
             value = json.loads(text)
         except ValueError as error:
             raise fault(path, number, f"expected one JSON object on the line, got {_short(error)}") from error
+        except RecursionError as error:
+            raise fault(path, number, _TOO_DEEP) from error
         yield number, _as_object(path, number, value)
 
 
@@ -126,6 +149,8 @@ class _ListReader:
                 if self._ended or len(self._window) - self._at > _LONGEST:
                     line = self._line_here() + self._window.count("\n", self._at, error.pos)
                     raise fault(self._path, line, f"not JSON: {error.msg}") from error
+            except RecursionError as error:
+                raise self._fault(_TOO_DEEP) from error
             self._fill(size)
             size *= 2
 

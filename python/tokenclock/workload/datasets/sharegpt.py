@@ -26,7 +26,7 @@ _ASKING = ("human", "user")
 def build_sharegpt(plan: ServingPlan, dataset: ShareGptDataset) -> Workload:
     """Conversations in drawn order, those outside the length limits passed over, until there are enough."""
     meter = LengthMeter(find_tokenizer(plan))
-    pairs = _read(dataset.path)
+    pairs, unused = _read(dataset.path)
     form = ChatForm(plan, meter, template=False)
     order = row_order(plan, len(pairs), shuffle=dataset.shuffle)
     return from_rows(
@@ -38,12 +38,12 @@ def build_sharegpt(plan: ServingPlan, dataset: ShareGptDataset) -> Workload:
         f"{LONGEST_SUM} together",
         oversample=dataset.oversample,
         shuffle=dataset.shuffle,
-        notes=lambda: meter.note("which conversations fit and how long answers are follow"),
+        notes=lambda: [*unused, *meter.note("which conversations fit and how long answers are follow")],
     )
 
 
-def _read(path: str) -> list[tuple[str, str]]:
-    """Question and answer of each conversation that has both."""
+def _read(path: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """Question and answer of each conversation that has both, and a note on keys that were passed over."""
     keys = RowKeys(path, ("conversations",), ("id",))
     pairs = []
     for line, row in read_objects(path, "sharegpt"):
@@ -51,7 +51,7 @@ def _read(path: str) -> list[tuple[str, str]]:
         pair = first_exchange(path, line, row["conversations"])
         if pair is not None:
             pairs.append(pair)
-    return pairs
+    return pairs, keys.notes()
 
 
 def first_exchange(path: str, line: int, turns: Any) -> tuple[str, str] | None:

@@ -1,0 +1,35 @@
+"""Flags of `tokenclock serving` that change nothing together with the others: each is said, none in silence."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenclock.plan import ServingPlan
+
+__all__ = ["idle_flags"]
+
+
+def idle_flags(plan: ServingPlan) -> list[str]:
+    """One line for each flag that is of no use in this plan, and for each number it cannot give."""
+    output, endpoint, lines = plan.output, plan.endpoint, list[str]()
+    if not output.save_result:
+        asked = ("save_detailed", "append_result", "result_dir", "result_filename", "label", "metadata")
+        flags = ["--" + name.replace("_", "-") for name in asked if getattr(output, name)]
+        flags += [] if output.save_columns else ["--no-save-columns"]
+        lines += [f"{flag} without --save-result saves nothing" for flag in flags]
+        if plan.server.time_breakdown:
+            lines.append("--save-request-time-breakdown without --save-result prints medians and writes no file")
+    if endpoint.lora_assignment != "random" and not endpoint.lora_modules:
+        lines.append("--lora-assignment without --lora-modules assigns nothing")
+    if endpoint.tokenizer_mode == "slow" and endpoint.tokenizer is None and not os.path.isdir(endpoint.model):
+        lines.append("--tokenizer-mode slow without --tokenizer changes nothing")
+    if not plan.load.streaming:
+        limits = [name for name in output.goodput_ms if name != "e2el"]
+        if limits:
+            lines.append(
+                f"--goodput {', '.join(limits)} is n/a with --non-streaming: a whole answer shows no token times; "
+                "leave --non-streaming out, or give e2el only"
+            )
+    return lines
