@@ -15,6 +15,7 @@ from typing import Any
 from tokenclock import environment
 from tokenclock._core import now_ns
 from tokenclock.errors import MeasurementError, UsageError
+from tokenclock.impatience import second_signal_ends
 from tokenclock.interrupts import deferred_interrupts
 from tokenclock.iteration_log import IterationLog
 from tokenclock.iteration_records import concatenate
@@ -227,6 +228,7 @@ class _Run:
         plan, world, runtime = self._plan, self._world, self._runtime
         self._say_first()
         overhead = measure_overhead()
+        alone = ends_process and world.size == 1  # of several ranks the launcher sees to it
         with deferred_interrupts(self._say_aloud, ends_process=ends_process) as stop_requested:
             log = self._open_log()
             if world.rank == 0:
@@ -241,23 +243,24 @@ class _Run:
                         self._started.isoformat(timespec="seconds"),
                     )
                 )
-            sweep = run_sweep(
-                Surroundings(
-                    plan,
-                    runtime,
-                    world,
-                    self._world_size,
-                    self._compute_cap,
-                    self._epoch_ns,
-                    overhead,
-                    self._gpu,
-                    log,
-                    self._watcher,
-                    self._say,
-                    stop_requested,
-                    lambda sweep: self._write_result(sweep, overhead),
+            with second_signal_ends(self._say_aloud) if alone else contextlib.nullcontext():
+                sweep = run_sweep(
+                    Surroundings(
+                        plan,
+                        runtime,
+                        world,
+                        self._world_size,
+                        self._compute_cap,
+                        self._epoch_ns,
+                        overhead,
+                        self._gpu,
+                        log,
+                        self._watcher,
+                        self._say,
+                        stop_requested,
+                        lambda sweep: self._write_result(sweep, overhead),
+                    )
                 )
-            )
             if sweep.interrupted and len(self._ranks) > 1 and world.rank == 0:
                 outlive(lambda: self._save_in_time(sweep, overhead))
             gpus, notes = world.gather(self._gpu.stop()), world.gather(self._notes)

@@ -21,7 +21,7 @@ from tokenclock.runtime import worker_thread
 from tokenclock.runtime.ctranslate2_file import MODEL_FILE, ModelFile, read_model_file
 from tokenclock.runtime.ctranslate2_vocabulary import read_vocabulary
 from tokenclock.runtime.find import TINY_PREFIX
-from tokenclock.runtime.options import RuntimeOptions
+from tokenclock.runtime.options import RuntimeOptions, refuse_split
 from tokenclock.runtime.protocol import Family, IterationOutcome, Limits, ModelFacts, OnStep, Ranks
 
 __all__ = ["CTranslate2Runtime", "load", "recognises"]
@@ -63,6 +63,7 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
     device = _device(ctranslate2, options.device)
     compute_type = _compute_type(ctranslate2, device, file, options)
     shares_model = device == "cuda" and world.size > 1
+    refuse_split("ctranslate2", options, tp=world.size if shares_model else 1)
     settings: dict[str, Any] = {"device": device, "compute_type": compute_type, "inter_threads": 1}
     if device == "cpu":
         share = threads_of_rank(world)

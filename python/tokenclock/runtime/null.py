@@ -8,7 +8,7 @@ import numpy as np
 
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase
-from tokenclock.runtime.options import RuntimeOptions
+from tokenclock.runtime.options import RuntimeOptions, refuse_split
 from tokenclock.runtime.protocol import Family, IterationOutcome, Limits, ModelFacts, OnStep, Ranks
 
 __all__ = ["NullRuntime", "load", "recognises"]
@@ -70,4 +70,5 @@ def recognises(directory: str) -> bool:
 
 def load(directory: str, family: Family, options: RuntimeOptions, world: World) -> NullRuntime:
     """A runtime that answers at once; the directory is not looked at."""
+    refuse_split("null", options)
     return NullRuntime(family)

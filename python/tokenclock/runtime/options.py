@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["RuntimeOptions"]
+from tokenclock.errors import UsageError
+
+__all__ = ["RuntimeOptions", "refuse_split"]
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,18 @@ class RuntimeOptions:
     gpu_weights_percents: tuple[float, ...] = (1.0,)
     device: str = "auto"
     threads: int | None = None
+
+
+def refuse_split(runtime: str, options: RuntimeOptions, *, tp: int = 1) -> None:
+    """For a runtime that splits a model over `tp` ranks and no other way: refuse every other wish.
+
+    Raises:
+        UsageError: --tp, --pp or --ep asks for something else.
+    """
+    for flag, value, has in (("--tp", options.tp, tp), ("--pp", options.pp, 1), ("--ep", options.ep, 1)):
+        if value is not None and value != has:
+            each = "a whole model on each rank" if tp == 1 else "one model over all ranks, by tensors"
+            raise UsageError(
+                f"{flag} must be {has}, got {value}: --runtime {runtime} runs {each} here; "
+                "leave it out, or split the model by TensorRT-LLM"
+            )

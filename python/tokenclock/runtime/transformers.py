@@ -13,7 +13,7 @@ from tokenclock.errors import UsageError
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase
 from tokenclock.runtime.checkpoint_config import holds_checkpoint
-from tokenclock.runtime.options import RuntimeOptions
+from tokenclock.runtime.options import RuntimeOptions, refuse_split
 from tokenclock.runtime.protocol import IterationOutcome, Limits, ModelFacts, OnStep, Ranks
 from tokenclock.runtime.token_ids import draw_token_ids
 from tokenclock.runtime.torch_device import TorchDevice
@@ -46,12 +46,7 @@ def load(directory: str, family: str, options: RuntimeOptions, world: World) -> 
 
 
 def _refuse_what_is_not_offered(options: RuntimeOptions) -> None:
-    for flag, value in (("--tp", options.tp), ("--pp", options.pp), ("--ep", options.ep)):
-        if value is not None and value > 1:
-            raise UsageError(
-                f"--runtime {NAME} runs a whole model on each rank: {flag} must be 1, got {value}; "
-                "TensorRT-LLM and CTranslate2 split models"
-            )
+    refuse_split(NAME, options)
     if options.cuda_graph:
         raise UsageError(f"--runtime {NAME} has no CUDA graph of its own: leave --enable_cuda_graph out")
 
