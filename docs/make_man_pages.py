@@ -20,6 +20,9 @@ from tokenclock.__main__ import COMMANDS
 # a line of text that begins like a request to roff ('.npz of ...') would be taken for one and vanish
 _NO_MACRO = re.compile(r"^(?=[.'])(?!\.(?:TH|SH|SS|TP|PP|IP|RS|RE|br|fi|in|nf|sp)\b)(?!\.\\\")", re.MULTILINE)
 
+# examples and tables of exit codes keep their lines as they are written
+_AS_WRITTEN = re.compile(r"^(?:examples?|exit codes):.*?(?=^\.SH |\Z)", re.MULTILINE | re.DOTALL)
+
 
 def main(folder: Path) -> None:
     """Write `tokenclock-COMMAND.1` for every command into the folder."""
@@ -35,6 +38,7 @@ def main(folder: Path) -> None:
         text, in_roff, page_name = page.read_text(), command.replace("-", r"\-"), name.replace("-", r"\-")
         text = text.replace(f".TH TOKENCLOCK {in_roff.upper()} ", f".TH {page_name.upper()} ", 1)
         text = text.replace(f"\ntokenclock {in_roff} ", f"\n{page_name} ", 1)
+        text = _AS_WRITTEN.sub(lambda found: f".nf\n{found[0].rstrip()}\n.fi\n", text, count=1)
         page.write_text(_NO_MACRO.sub(r"\\&", text))
 
 

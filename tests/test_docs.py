@@ -70,6 +70,9 @@ def test_every_command_gets_a_man_page(tmp_path: Path) -> None:
         assert page.startswith(f".TH TOKENCLOCK-{name.upper()} ")
         assert f"\ntokenclock-{name} - {what_it_does}\n" in page
         assert ".SH " in page.partition(".SH DESCRIPTION")[2]
+    page = (tmp_path / "tokenclock-serving.1").read_text()
+    as_written = page[page.index("\n.nf\nexit codes:") : page.index("\n.fi\n")]
+    assert "\nexamples:\n" in as_written
 
 
 def test_man_renders_every_page_without_a_warning(tmp_path: Path) -> None:

@@ -130,6 +130,10 @@ def test_another_runs_directory_and_a_file_in_the_way_are_refused(tmp_path: Path
     logged(tmp_path / "a", records, [])
     with pytest.raises(UsageError, match="events of another run"):
         EventLog(tmp_path / "a", {}, ASKED, print)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/plan.json").touch()  # of a run that starts at the same time
+    with pytest.raises(UsageError, match="events of another run"):
+        EventLog(tmp_path / "new", {}, ASKED, print)
     (tmp_path / "b").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         EventLog(tmp_path / "b", {}, ASKED, print)

@@ -158,8 +158,17 @@ def test_the_parts_of_a_fault() -> None:
 
 def test_the_help_states_every_flag_with_its_unit_and_default() -> None:
     text = " ".join(build_parser().format_help().split())  # however wide the terminal
-    for word in ("--ttft-ms", "ms (default: 50)", "close-idle=N", "(default: 8000)", "SIGUSR1"):
+    for word in (
+        "--ttft-ms",
+        "ms (default: 50)",
+        "close-idle=N",
+        "(default: 8000)",
+        "SIGUSR1",
+        "exit codes: 0 told to stop",
+    ):
         assert word in text
+    for flag in ("--ttft-std-ms MS", "--itl-std-ms MS", "--max-requests N"):
+        assert flag in text
 
 
 def test_the_command_line_needs_neither_numpy_nor_the_core_for_its_help() -> None:

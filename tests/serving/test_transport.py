@@ -183,7 +183,8 @@ def test_files_that_cannot_be_used(authority: Authority, good: Pair, tmp_path: P
     for transport, words in [
         ({"cacert": tmp_path / "none.pem"}, "--cacert: cannot read"),
         ({"cacert": tmp_path / "empty.pem"}, "cannot use the certificates in"),
-        ({"cert": good.certificate}, "cannot use the private key in"),
+        ({"cert": good.certificate}, "there is no private key in"),
+        ({"cert": tmp_path / "empty.pem"}, "cannot use the certificate"),
         ({"cert": good.certificate, "key": other.key}, "key values mismatch"),
         ({"cert": good.certificate, "key": locked}, "openssl pkey"),
     ]:
@@ -329,3 +330,8 @@ def test_ttft_over_tls_is_as_true_as_without(authority: Authority, good: Pair) -
     print(f"median error of TTFT, us: {medians}")
     assert medians["plain"] < 400
     assert medians["tls"] < 400
+
+
+def test_a_certificate_without_its_key_asks_for_the_key(good: Pair) -> None:
+    with pytest.raises(UsageError, match=rf"^there is no private key in {good.certificate}: give it by --key FILE"):
+        reach(plan_for("https://127.0.0.1:1", cert=good.certificate))

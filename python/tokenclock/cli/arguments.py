@@ -7,7 +7,6 @@ import contextlib
 import difflib
 import json
 import math
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -105,6 +104,8 @@ def _words(action: argparse.Action, variable: str, value: str) -> list[str]:
         with contextlib.suppress(argparse.ArgumentTypeError):
             action.type(value)
             return [value]
+    import shlex
+
     try:
         return shlex.split(value)
     except ValueError as error:

@@ -58,7 +58,7 @@ def build_parser() -> CommandParser:
         "Prints its address once it listens. SIGTERM or Ctrl-C ends it, SIGUSR1 writes the truth so far.",
         epilog="Every flag can also be set in the environment: TOKENCLOCK_PACED_SERVER_ and its name, such as\n"
         "TOKENCLOCK_PACED_SERVER_API_KEY.\n\n"
-        "exit codes: 0 told to stop; 1 the server failed; 2 a flag is wrong, or the address is taken; 130 Ctrl-C",
+        "exit codes: 0 told to stop; 1 it cannot listen there, or failed; 2 a flag is wrong; 130 Ctrl-C",
     )
     address = parser.add_argument_group("address")
     address.add_argument("--host", default="127.0.0.1", help="IPv4, IPv6 or a name (default: 127.0.0.1)")

@@ -21,6 +21,7 @@ _EPILOG = """\
 environment:
   OPENAI_API_KEY             sent as 'Authorization: Bearer ...' when set
   TOKENCLOCK_SERVING_<FLAG>  default of a flag, e.g. TOKENCLOCK_SERVING_BASE_URL; the flag itself wins
+                             (several values as in a shell: TOKENCLOCK_SERVING_GOODPUT="ttft:100 tpot:50")
 
 exit codes:
   0 measured; 1 nothing could be measured; 2 wrong flags; 3 measured, but failures exceed --max-failure-share

@@ -54,8 +54,8 @@ def tls_context(plan: ServingPlan) -> TlsContext | None:
             key=asked.key or "",
         )
     except ValueError as error:
-        if asked.cert is not None and asked.key is None and not _holds_key(asked.cert):
-            raise UsageError(f"there is no private key in {asked.cert}: give it by --key FILE") from error
+        if "private key" in str(error) and asked.cert and asked.key is None and not _holds_key(asked.cert):
+            raise UsageError(f"there is no private key in {asked.cert}: give it by --key FILE (PEM)") from error
         raise UsageError(f"{error}; --cacert, --cert and --key take PEM files") from error
 
 
