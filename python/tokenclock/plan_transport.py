@@ -50,13 +50,6 @@ class TransportPlan:
 
     def check_against(self, base_url: str) -> None:
         """Raise UsageError for certificates meant for a server that is not spoken to by TLS."""
-        require(
-            not self.insecure or base_url.startswith("https:"),
-            "--base-url",
-            "https://... with --insecure",
-            base_url,
-            "or leave --insecure out",
-        )
         for flag, path in self.files.items():
             require(
                 path is None or base_url.startswith("https:"),

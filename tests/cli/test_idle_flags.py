@@ -19,6 +19,7 @@ def lines_of(*flags: str) -> list[str]:
         (["--metadata", "a=b"], "--metadata without --save-result saves nothing"),
         (["--no-save-columns"], "--no-save-columns without --save-result saves nothing"),
         (["--lora-assignment", "round-robin"], "--lora-assignment without --lora-modules assigns nothing"),
+        (["--insecure"], "--insecure without https:// changes nothing"),
         (["--tokenizer-mode", "slow"], "--tokenizer-mode slow without --tokenizer changes nothing"),
         (
             ["--non-streaming", "--goodput", "ttft:10", "e2el:9"],

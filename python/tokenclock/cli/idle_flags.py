@@ -23,6 +23,8 @@ def idle_flags(plan: ServingPlan) -> list[str]:
             lines.append("--save-request-time-breakdown without --save-result prints medians and writes no file")
     if endpoint.lora_assignment != "random" and not endpoint.lora_modules:
         lines.append("--lora-assignment without --lora-modules assigns nothing")
+    if plan.transport.insecure and not endpoint.base_url.startswith("https:"):
+        lines.append("--insecure without https:// changes nothing")
     if endpoint.tokenizer_mode == "slow" and endpoint.tokenizer is None and not os.path.isdir(endpoint.model):
         lines.append("--tokenizer-mode slow without --tokenizer changes nothing")
     if not plan.load.streaming:
