@@ -143,7 +143,7 @@ THRESHOLDS: dict[str, Threshold] = {
         "let the server stream, or say --non-streaming",
     ),
     "ranks": Threshold(
-        None,
+        0,
         0,
         "{value} of the ranks were lost: what they had yet to send is missing",
         "see mpirun's own message, or the log of that host, and run again",

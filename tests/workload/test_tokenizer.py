@@ -231,8 +231,10 @@ def test_other_files_and_the_slow_mode_need_transformers(tmp_path: Path, monkeyp
 
 def test_transformers_reads_what_it_can_and_says_so_when_it_cannot(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
+    (tmp_path / "vocab.json").write_text("no vocabulary")
     with pytest.raises(UsageError, match="no tokenizer could be read from"):
         find_tokenizer(plan_for(tmp_path))
+    (tmp_path / "vocab.json").unlink()
     byte_level(1200, begin=False).save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "tokenizer_config.json").write_text(
         '{"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "</s>"}'
