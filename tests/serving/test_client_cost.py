@@ -45,8 +45,9 @@ def test_framing_json_and_meaning_take_at_most_six_tenths_of_a_microsecond_per_e
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize(("events_per_send", "per_cpu_s"), [(1, 200_000), (16, 1_000_000)])
+@pytest.mark.parametrize(("events_per_send", "per_cpu_s"), [(1, 60_000), (16, 500_000)])
 def test_a_flood_is_read_at_a_fraction_of_the_core(tmp_path: Path, events_per_send: int, per_cpu_s: int) -> None:
+    # half of what a quiet machine gives; a busy one gives more, since events that wait are read together
     rates = []
     for _ in range(5):
         with PacedServer(mode="flood", ttft_ms=0, itl_ms=0, events_per_send=events_per_send) as server:
