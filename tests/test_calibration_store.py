@@ -7,6 +7,7 @@ import pytest
 
 from tokenclock.calibration_store import Calibration, CalibrationPoint, kept_calibration, kept_path, machine_key
 from tokenclock.errors import UsageError
+from tokenclock.report.calibration_table import render
 
 MACHINE = {"host": "h", "cpu_model": "c", "cpus_online": 4, "kernel": "6.1"}
 
@@ -27,6 +28,14 @@ def test_the_ceiling_is_the_last_rate_before_an_error_reaches_the_limit() -> Non
     assert calibration(point(100), point(200, 100_000), point(300)).ceiling_events_per_s == 100
     assert calibration(point(100), point(200, -150_000)).ceiling_events_per_s == 100
     assert calibration(point(100, 200_000), point(200)).ceiling_events_per_s is None
+
+
+def test_a_ceiling_that_no_load_was_past_is_a_lower_bound() -> None:
+    assert calibration(point(100), point(200, 100_000)).ceiling_was_met
+    untested = calibration(point(100), point(200))
+    assert not untested.ceiling_was_met
+    assert "at least 200 events/s, the highest load tried" in render(untested)
+    assert "at least" not in render(calibration(point(100), point(200, 100_000)))
 
 
 @pytest.mark.parametrize("name", ["ttft_mean_ns", "ttft_p99_ns", "itl_p99_ns", "tpot_p99_ns"])

@@ -94,13 +94,22 @@ class Calibration:
         return ceiling
 
     @property
+    def ceiling_was_met(self) -> bool:
+        """Whether a higher load was tried and was past the limit; otherwise the ceiling is a lower bound."""
+        return any(point.worst_ns >= ERROR_LIMIT_NS for point in self.points)
+
+    @property
     def uses_kernel_stamps(self) -> bool:
         """Whether nearly every event was stamped by the kernel."""
         return min(point.kernel_share for point in self.points) > 0.99
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, with what follows from the points."""
-        found = {"ceiling_events_per_s": self.ceiling_events_per_s, "error_limit_ns": ERROR_LIMIT_NS}
+        found = {
+            "ceiling_events_per_s": self.ceiling_events_per_s,
+            "ceiling_was_met": self.ceiling_was_met,
+            "error_limit_ns": ERROR_LIMIT_NS,
+        }
         head = {"schema": _SCHEMA, "created": self.created, "quick": self.quick}
         return {**head, **found, "machine": dict(self.machine), "points": [asdict(point) for point in self.points]}
 

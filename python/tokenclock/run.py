@@ -366,6 +366,7 @@ def _with_ceiling(records: Records, machine: Mapping[str, Any]) -> dict[str, Any
     if calibration is None or ceiling is None or rate is None:
         return records.client
     found = {"events_per_s": rate, "ceiling_events_per_s": ceiling, "share_of_ceiling": rate / ceiling}
+    found["ceiling_was_met"] = calibration.ceiling_was_met
     return {**records.client, "calibration": {**found, "calibrated": calibration.created}}
 
 

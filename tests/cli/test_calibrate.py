@@ -64,6 +64,7 @@ def test_a_result_says_how_close_to_the_ceiling_it_came(tmp_path: Path) -> None:
     for name in ("ttft_mean_ns", "ttft_p99_ns", "itl_p99_ns", "tpot_p99_ns"):
         data["points"][0][name] = 1000.0
     data["points"][0]["events_per_s"] = 50_000.0
+    data["points"].append({**data["points"][0], "events_per_s": 60_000.0, "ttft_mean_ns": 1e6})  # past the limit
     kept.write_text(json.dumps(data))
     with PacedServer(itl_ms=5) as server:
         load = "--dataset-name random --random-ids --random-input-len 8 --random-output-len 20 --ignore-eos"

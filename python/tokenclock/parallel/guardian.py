@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+
+from tokenclock.parallel.outlive import work_apart
 
 __all__ = ["guarded"]
 
@@ -33,7 +34,7 @@ def guarded(finish: Callable[[], None]) -> Iterator[Callable[[], None]]:
         warnings.simplefilter("ignore", DeprecationWarning)  # other threads do not come along: none is asked for
         child = os.fork()
     if child == 0:
-        _guard(read_end, finish)
+        work_apart(lambda: _guard(read_end, finish))
     os.close(read_end)
 
     def done() -> None:
@@ -48,25 +49,10 @@ def guarded(finish: Callable[[], None]) -> Iterator[Callable[[], None]]:
             os.waitpid(child, 0)
 
 
-def _guard(read_end: int, finish: Callable[[], None]) -> None:
-    """The whole life of the guardian."""
-    code = 1
-    try:
-        os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_IGN)
-        os.closerange(3, read_end)
-        os.closerange(read_end + 1, os.sysconf("SC_OPEN_MAX"))
-        if os.read(read_end, 1) == b"":
-            finish()
-        code = 0
-    except BaseException:
-        with contextlib.suppress(Exception):
-            import traceback
-
-            traceback.print_exc()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(code)  # no exit handlers: they are those of the process it was copied from
+def _guard(read_end: int, finish: Callable[[], None]) -> int:
+    """What the guardian does: wait for the word that all is done, or for the end of whoever should have said it."""
+    os.closerange(3, read_end)
+    os.closerange(read_end + 1, os.sysconf("SC_OPEN_MAX"))
+    if os.read(read_end, 1) == b"":
+        finish()
+    return 0

@@ -13,8 +13,9 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from typing import NoReturn
 
-__all__ = ["outlive"]
+__all__ = ["outlive", "work_apart"]
 
 
 def outlive(work: Callable[[], int]) -> int:
@@ -35,13 +36,13 @@ def outlive(work: Callable[[], int]) -> int:
         warnings.simplefilter("ignore", DeprecationWarning)  # other threads do not come along: none is asked for
         child = os.fork()
     if child == 0:
-        _last_work(work)
+        work_apart(work)
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status)
 
 
-def _last_work(work: Callable[[], int]) -> None:
-    """The whole life of the copy."""
+def work_apart(work: Callable[[], int]) -> NoReturn:
+    """The whole life of a forked copy: a session of its own, no signals of the launcher, then `work` and the end."""
     code = 1
     try:
         os.setsid()

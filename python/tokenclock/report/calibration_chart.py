@@ -57,8 +57,9 @@ def _draw_ceiling(axes: Any, calibration: Calibration) -> None:
     ceiling = calibration.ceiling_events_per_s
     if ceiling is None:
         return
+    word = "ceiling" if calibration.ceiling_was_met else "ceiling: at least"
     axes.axvline(ceiling, color="black", linewidth=0.8, linestyle=":")
     axes.annotate(
-        f"ceiling\n{ceiling:,.0f}/s", (ceiling, 0.02), xycoords=("data", "axes fraction"), fontsize=8,
+        f"{word}\n{ceiling:,.0f}/s", (ceiling, 0.02), xycoords=("data", "axes fraction"), fontsize=8,
         ha="right", xytext=(-4, 0), textcoords="offset points",
     )  # fmt: skip

@@ -51,6 +51,8 @@ def render(calibration: Calibration) -> str:
     ceiling = calibration.ceiling_events_per_s
     limit = f"{ERROR_LIMIT_NS / 1e3:.0f} us"
     says = NOT_MEASURED if ceiling is None else f"{ceiling:.0f} events/s"
+    if ceiling is not None and not calibration.ceiling_was_met:
+        says = f"at least {says}, the highest load tried"
     lines = [
         "",
         "Errors in us, ours - truth: of mean and p99 TTFT; p99 of single gaps (ITL), of each answer's TPOT and E2EL.",

@@ -87,7 +87,10 @@ def _client_rows(result: Result) -> Iterator[str]:
         yield own_row("Forced switches / starved:", starved)
     calibration = result.client.get("calibration")
     if calibration is not None:
-        ceiling = f"{percent(calibration['share_of_ceiling'])} of {calibration['ceiling_events_per_s']:.0f} events/s"
+        bound = "" if calibration.get("ceiling_was_met", True) else ">= "
+        ceiling = (
+            f"{percent(calibration['share_of_ceiling'])} of {bound}{calibration['ceiling_events_per_s']:.0f} events/s"
+        )
         yield own_row("Of this machine's ceiling:", ceiling)
     if rate["asked"] is not None:
         yield own_row("Rate asked/drawn/sent (req/s):", spread(fixed(rate[k]) for k in ("asked", "scheduled", "sent")))
