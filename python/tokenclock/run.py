@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tokenclock import environment
-from tokenclock.calibration_store import kept_calibration
 from tokenclock.event_log import EventLog
-from tokenclock.findings import SideResults, side_results
 from tokenclock.interrupts import deferred_interrupts
-from tokenclock.metrics.client_cost import event_rate
-from tokenclock.metrics.facts import RunFacts
-from tokenclock.metrics.summary import summarise
-from tokenclock.of_ranks import ranks_block, records_of_all
 from tokenclock.output_place import prepare_output, set_aside, temporary_log
 from tokenclock.parallel import connect
 from tokenclock.plan import ServingPlan
-from tokenclock.quality import assess
 from tokenclock.records import Records
-from tokenclock.result import Result, build_result
-from tokenclock.result_files import save_result_files
-from tokenclock.result_sections import certainty_sections
 from tokenclock.serving.around import Around, Findings
 from tokenclock.serving.client import FinalEvents, LoadRequests, Observer, run_load
 from tokenclock.serving.endpoint import Prompt
 from tokenclock.serving.gpu_watch import GpuWatch
-from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
+from tokenclock.serving.preflight import send_test_request, send_warmups, wait_until_up
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.ranks import RankPart, Ranks
 from tokenclock.serving.server import ServerModels, ask_models
 from tokenclock.serving.transport import reach
 from tokenclock.standard_error import say_on_stderr
-from tokenclock.units import NS_PER_S
-from tokenclock.workload.arrivals import mean_rate
 from tokenclock.workload.build import build_workload, needs_vocabulary
 from tokenclock.workload.realised import Workload
+
+if TYPE_CHECKING:
+    from tokenclock.result import Result
 
 __all__ = ["run_serving"]
 
@@ -105,15 +94,11 @@ def run_serving(
         ) -> Result:
             """On rank 0: one result of all ranks, in its files."""
             nonlocal whole
-            records = records_of_all(parts, workload)
-            side = side_results(plan, findings, probe_columns, records, gpu)
-            incomplete = bool(records.client["interrupted"])
-            result = _conclude(plan, workload, records, started, incomplete, side, parts)
-            if path is not None:
-                whole = save_result_files(plan, result, records, side, path=path, date=date, say=say)
-            if result.requests["ok"] == 0 and not result.incomplete:
-                why = explain_failure(plan, records, _first_failure(records))
-                say(f"tokenclock serving: every request failed: {why}")
+            from tokenclock.conclusion import conclude  # only now: it delays no request
+
+            result, whole = conclude(
+                plan, workload, parts, findings, probe_columns, gpu, started=started, path=path, say=say
+            )
             return result
 
         def finish_from_logs() -> None:
@@ -133,7 +118,10 @@ def run_serving(
             result = None if parts is None else finish(parts, findings, probe_columns, gpu)
             done()
         handed, whole = ranks.hand_out((result.to_dict() if result is not None and ranks.several else {}, whole))
-        result = result or Result.from_dict(handed)
+        if result is None:
+            from tokenclock.result import Result
+
+            result = Result.from_dict(handed)
         if place is not None and plan.output.save_events is None:
             if whole:
                 ranks.clear_log(place)
@@ -296,79 +284,3 @@ class _Watcher(Observer):
     def on_final(self, client: FinalEvents, *, ended: bool) -> None:
         if self._log is not None and (ended or self._log.due()):
             self._log.write(client.take_final(), client.columns())
-
-
-def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
-    output, load = plan.output, plan.load
-    return RunFacts(
-        backend=plan.endpoint.backend,
-        model=plan.endpoint.model,
-        tokenizer=plan.endpoint.tokenizer or plan.endpoint.model,
-        num_prompts=len(workload),
-        request_rate=workload.mean_rate or mean_rate(load, len(workload)),
-        burstiness=load.burstiness,
-        max_concurrency=load.max_concurrency,
-        streaming=load.streaming,
-        percentile_metrics=output.percentile_metrics,
-        metric_percentiles=output.metric_percentiles,
-        percentiles_named=output.percentiles_named,
-        slos_ms=output.goodput_ms,
-        metadata=output.metadata,
-        max_failure_share=output.max_failure_share,
-        shared_prefix=workload.shared_prefix,
-        label=output.label,
-        connection=plan.endpoint.connection,
-        slots_open_ns=round(load.ramp_up_s * NS_PER_S),
-        ramp_up=None if load.ramp_up is None else dataclasses.astuple(load.ramp_up),
-    )
-
-
-def _conclude(
-    plan: ServingPlan,
-    workload: Workload,
-    records: Records,
-    started: datetime,
-    incomplete: bool,
-    side: SideResults,
-    parts: list[RankPart],
-) -> Result:
-    facts, environment_facts = _facts(plan, workload), environment.collect()
-    summary = summarise(records, facts)
-    return build_result(
-        summary,
-        assess(records, facts, summary, incomplete=incomplete),
-        facts,
-        plan=plan.to_dict(),
-        environment=environment_facts,
-        workload={
-            "sha256": workload.sha256,
-            "dataset": workload.dataset,
-            "tokenizer": workload.tokenizer,
-            "notes": list(workload.notes),
-            "prompt_tokens": workload.asked_and_got(),
-            "lora": workload.lora_counts(),
-        },
-        client=_with_ceiling(records, environment_facts),
-        created=started,
-        incomplete=incomplete,
-        server=side.server,
-        probes=side.probes,
-        ranks=ranks_block(parts, facts),
-        gpu=side.gpu,
-        **certainty_sections(records, facts, summary, seed=plan.load.seed),
-    )
-
-
-def _with_ceiling(records: Records, machine: Mapping[str, Any]) -> dict[str, Any]:
-    """The client's counters; where this machine was calibrated, also how close to its ceiling the run came."""
-    calibration, rate = kept_calibration(machine), event_rate(records)
-    ceiling = None if calibration is None else calibration.ceiling_events_per_s
-    if calibration is None or ceiling is None or rate is None:
-        return records.client
-    found = {"events_per_s": rate, "ceiling_events_per_s": ceiling, "share_of_ceiling": rate / ceiling}
-    found["ceiling_was_met"] = calibration.ceiling_was_met
-    return {**records.client, "calibration": {**found, "calibrated": calibration.created}}
-
-
-def _first_failure(records: Records) -> int:
-    return int((~records.ok).argmax())

@@ -192,7 +192,6 @@ def main(argv: Sequence[str]) -> int:
     world = connect()
     if world.rank == 0:
         _say_idle_flags(args, plan)
-    from tokenclock.report import gpu_section, interval_block, quality_block, serving_table, steady_block
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
@@ -201,6 +200,8 @@ def main(argv: Sequence[str]) -> int:
         result = run_serving(plan, on_progress=on_progress, ends_process=True)
     if world.rank != 0:
         return 0
+    from tokenclock.report import gpu_section, interval_block, quality_block, serving_table, steady_block
+
     table = serving_table.render(result, full=plan.output.console == "full")
     gpus = [] if result.gpu is None else [gpu_section.render(result.gpu)]
     blocks = [steady_block.render(result), *([interval_block.render(result)] if plan.output.intervals else []), *gpus]
