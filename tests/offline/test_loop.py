@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -100,6 +101,34 @@ def test_a_refusal_in_prepare() -> None:
 
     with pytest.raises(CaseRefused, match="no beams"):
         run(UserRuntime(lambda i, s: None, prepare=prepare), LoopPlan(duration_s=0))
+
+
+def test_setting_up_fails_the_case_on_every_rank() -> None:
+    def work(world: ThreadWorld) -> None:
+        def before(_: object) -> None:
+            if world.rank == 1:
+                raise MemoryError
+
+        run(UserRuntime(lambda i, s: None, before=before, ranks="spmd"), LoopPlan(duration_s=0), world)
+
+    assert [str(error) for error in in_ranks(2, work)] == ["rank 1: out of memory"] * 2
+
+
+@pytest.mark.timing
+def test_no_rank_times_its_wait_for_anothers_buffers() -> None:
+    """Rank 1 takes 50 ms to set up; the work of both begins together, so rank 0 must not see that in its latency."""
+
+    together = threading.Barrier(2)
+
+    def work(world: ThreadWorld) -> float:
+        def before(_: object) -> None:
+            time.sleep(0.05 * world.rank)
+
+        runtime = UserRuntime(lambda i, s: together.wait() and None, before=before, ranks="spmd")
+        rows = run(runtime, LoopPlan(warm_up=0, num_runs=3, duration_s=0), world).iterations.records()
+        return float(sorted(rows.latency_ns)[1])
+
+    assert max(in_ranks(2, work)) < 25e6
 
 
 def test_ranks_do_as_many_iterations_as_rank_0_says() -> None:

@@ -52,7 +52,14 @@ _TABLE = (
         "last step - first step; by CUDA events where the steps have them",
         "lower",
     ),
-    Definition("setup", "Set-up", "ns", "iteration", "part of the call in which the runtime set up buffers", "lower"),
+    Definition(
+        "setup",
+        "Set-up",
+        "ns",
+        "iteration",
+        "what the runtime sets up before each iteration, not in its latency",
+        "lower",
+    ),
     Definition(
         "rank_skew",
         "Skew of the ranks",
