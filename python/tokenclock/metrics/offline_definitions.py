@@ -57,7 +57,7 @@ _TABLE = (
         "Set-up",
         "ns",
         "iteration",
-        "what the runtime sets up before each iteration, not in its latency",
+        "what is set up before each iteration, not in the latency",
         "lower",
     ),
     Definition(

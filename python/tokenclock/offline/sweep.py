@@ -232,10 +232,8 @@ def _note(
     for line in warnings:
         around.say(f"{case_label(case)}: {line}")
     if numbers is not None and "setup" in numbers.series:
-        median_ns = numbers.series["setup"].median
-        around.say(
-            f"{case_label(case)}: set-up before each iteration, not in the latency: {_ms(median_ns)} ms (median)"
-        )
+        median = _ms(numbers.series["setup"].median)
+        around.say(f"{case_label(case)}: set-up before each iteration, not in the latency: {median} ms (median)")
     if numbers is not None and plan.output.log_level in ("info", "verbose"):
         around.say(f"{case_label(case)}: latencies (ms): {_raw(numbers)}")
     if around.log is not None:

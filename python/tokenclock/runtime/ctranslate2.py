@@ -8,17 +8,18 @@ Token ids are not taken by its generators, only the tokens' texts: turning them 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tokenclock.errors import MeasurementError, UsageError
+from tokenclock.layers import LayerInfo
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase
 from tokenclock.runtime import worker_thread
-from tokenclock.runtime.ctranslate2_file import MODEL_FILE, ModelFile, read_model_file
+from tokenclock.runtime.ctranslate2_file import MODEL_FILE, ModelFile, layers_of, read_model_file
 from tokenclock.runtime.ctranslate2_vocabulary import read_vocabulary
 from tokenclock.runtime.find import TINY_PREFIX
 from tokenclock.runtime.options import RuntimeOptions, refuse_split
@@ -85,7 +86,12 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
     }
     tokens = read_vocabulary(directory, "source" if family == "enc-dec" else "")
     return CTranslate2Runtime(
-        model, facts, _limits(family, file), calls[family](model, tokens), "spmd" if shares_model else "replica"
+        model,
+        facts,
+        _limits(family, file),
+        calls[family](model, tokens),
+        "spmd" if shares_model else "replica",
+        layers_of(file),
     )
 
 
@@ -102,10 +108,12 @@ class CTranslate2Runtime:
         limits: Limits,
         call: _Generate | _Encode | _Translate,
         ranks: Ranks,
+        layers: Sequence[LayerInfo] = (),
     ) -> None:
         self.model, self.limits, self.ranks = facts, limits, ranks
         self.streams = facts.family != "enc"
         self._model: Any = model
+        self._layers = layers
         self._call: _Generate | _Encode | _Translate | None = call
         self._run: Callable[[OnStep | None], IterationOutcome] | None = None
         self._on_worker(worker_thread.hold)
@@ -119,6 +127,10 @@ class CTranslate2Runtime:
     def run(self, on_step: OnStep | None) -> IterationOutcome:
         assert self._run is not None, "prepare comes first"
         return self._run(on_step)
+
+    def list_layers(self) -> Sequence[LayerInfo]:
+        """What the model's file holds; see `layers.LayerLister`. There is no way to time them."""
+        return self._layers
 
     def release(self) -> None:
         self._run = None

@@ -120,7 +120,8 @@ class Runtime(Protocol):
     def run(self, on_step: OnStep | None) -> IterationOutcome:
         """One iteration on the prepared case; returns when the output is there (the device has finished).
 
-        Timed from just before the call to just after it; `before_iteration`, where there is one, came before. `on_step` is None unless steps are to be stamped.
+        Timed from just before the call to just after it; `before_iteration`, where there is one, came before. `on_step`
+        is None unless steps are to be stamped.
         """
 
     def release(self) -> None:

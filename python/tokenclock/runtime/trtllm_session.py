@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tokenclock.errors import UsageError
+from tokenclock.layers import LayerInfo, LayerTime
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase
+from tokenclock.runtime import trtllm_layers
 from tokenclock.runtime.engine_config import EngineConfig, EngineDirectory
 from tokenclock.runtime.generation_profile import GenerationProfile
 from tokenclock.runtime.options import RuntimeOptions
@@ -122,6 +124,21 @@ class SessionEngine:
             phases_ns["decode"] = profile.generation_ns
             details["generation_steps"] = profile.n_steps
         return IterationOutcome(osl=_lengths(answer, self._part.prompt_len), phases_ns=phases_ns, details=details)
+
+    def profile_layers(self) -> Sequence[LayerTime]:
+        """See `layers.LayerProfiler`. The encoder of an encoder-decoder, a session of its own, is not in it."""
+        session, profile = self._part.session, GenerationProfile(of_layers=True)
+        session.cuda_graph_mode = False  # a replayed graph has no layers
+        n_known = len(session.profiler.results) if session.profiler is not None else 0
+        self._part.encode()
+        self._part.decode(self._sampling, benchmark_profiler=profile, output_sequence_lengths=True, return_dict=True)
+        self._device.wait()
+        return trtllm_layers.times_of_steps(session.profiler.results[n_known:])
+
+    def list_layers(self) -> Sequence[LayerInfo]:
+        """See `layers.LayerLister`: those of the decoder."""
+        session = self._part.session
+        return trtllm_layers.inspect(session.engine_inspector, session.runtime.engine.num_layers)
 
     def _follow(self, steps: Any, n_steps: int, on_step: OnStep) -> Any:
         """Stamp each step; the last answer. The session yields the finished sequences once more after the last step."""
