@@ -58,6 +58,13 @@ def test_the_longest_duration_ends_a_case_whatever_the_minimums_say() -> None:
     assert 1 <= len(found.iterations) <= 6
 
 
+def test_the_longest_duration_may_be_below_the_shortest() -> None:
+    loop = LoopPlan(warm_up=0, num_runs=1, duration_s=60, max_duration_s=0.03)
+    found = run(UserRuntime(lambda i, s: time.sleep(0.01)), loop)
+    assert found.ended_by == "max_duration"
+    assert 1 <= len(found.iterations) <= 4
+
+
 def test_a_wish_to_stop_is_heard_after_the_iteration() -> None:
     told = iter([False, False, True, False])
     found = run(UserRuntime(lambda i, s: None), LoopPlan(warm_up=1, duration_s=0), stop_requested=lambda: next(told))

@@ -32,11 +32,9 @@ def test_a_row_per_case_phase_and_layer_that_took_time(tmp_path: Path) -> None:
 
 
 def test_a_row_per_layer_and_nothing_where_nothing_is_known(tmp_path: Path) -> None:
-    known = LayerInfo(
-        "mlp", "Linear", 6, ["weight (2, 2) float32", "bias (2,) float32"], ["x (1, 2)"], ["y (1, 2)"], "t"
-    )
+    known = LayerInfo("mlp", "Linear", 6, ["weight (2, 2) float32", "bias (2,) float32"], ["x (1, 2)"], ["y"], "t")
     write_layer_info(tmp_path / "i.csv", [known, LayerInfo("naïve,name")])
     assert rows(tmp_path / "i.csv")[1:] == [
-        ["mlp", "Linear", "6", "weight (2, 2) float32; bias (2,) float32", "x (1, 2)", "y (1, 2)", "t"],
+        ["mlp", "Linear", "6", "weight (2, 2) float32; bias (2,) float32", "x (1, 2)", "y", "t"],
         ["naïve,name", "", "", "", "", "", ""],
     ]

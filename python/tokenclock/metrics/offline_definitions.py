@@ -49,7 +49,7 @@ _TABLE = (
         "Generation time",
         "ns",
         "iteration",
-        "last step - first step; by CUDA events where the steps have them",
+        "last step - first step, by CUDA events where they have them; without steps by the runtime itself",
         "lower",
     ),
     Definition(

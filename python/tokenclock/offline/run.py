@@ -26,6 +26,7 @@ from tokenclock.offline.layers import list_layers, profile_cases, what_is_missin
 from tokenclock.offline.overhead import Overhead, measure_overhead
 from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
 from tokenclock.offline.watcher import Opening, Watcher
+from tokenclock.output_place import temporary_log
 from tokenclock.parallel import OneProcess, World, connect
 from tokenclock.parallel.clock_offset import measure_offsets
 from tokenclock.parallel.launch import detect
@@ -156,9 +157,22 @@ def _require_one_plan(plan: BenchmarkPlan, world: World) -> None:
 
 def _prepare_files(plan: BenchmarkPlan, world: World) -> None:
     """Try the places that will be written to, so that a typo costs a second and not an hour."""
-    if plan.output.json is None or world.rank:
+    output = plan.output
+    if world.rank:
         return
-    path = Path(plan.output.json)
+    if output.csv or (output.json is None and (output.dump_profile or output.dump_layer_info)):
+        flag = "--csv" if output.csv else "--dump_profile" if output.dump_profile else "--dump_layer_info"
+        try:
+            with tempfile.TemporaryFile(dir=os.curdir):
+                pass
+        except OSError as error:
+            raise UsageError(
+                f"{flag} writes to the working directory, which must be one that can be written to, got {os.getcwd()} "
+                f"({error.strerror or error}); run it in another"
+            ) from error
+    if output.json is None:
+        return
+    path = Path(output.json)
     try:
         if path.is_dir():
             raise UsageError(f"--json must name a file, got the directory {path}")
@@ -212,6 +226,7 @@ class _Run:
         self._world_size = int(self._model["details"].get("world_size") or world.size)
         gpu_facts = gpu_of(runtime, world.local_rank)
         self._compute_cap: str | None = None if gpu_facts is None else gpu_facts["compute_cap"]
+        self._temporary_log: str | None = None
         self._epoch_ns = now_ns()
         offset = measure_offsets(world, stamp=now_ns)[world.rank]
         self._ranks = world.gather_all(
@@ -334,6 +349,8 @@ class _Run:
             self._say(f"--quantization {plan.model.quantization} is without effect: the model is built already")
         for line in what_is_missing(plan, runtime):
             self._say(line)
+        if self._gpu.unavailable is not None and plan.output.gpu_sampling_interval_ms:
+            self._say(f"no figures of GPUs, gpu_peak_mem(gb) is n/a: {self._gpu.unavailable}")
         nbytes = runtime.model.execution_context_bytes
         if nbytes is not None:
             self._say(f"Allocated {nbytes / 2**20:.2f} MiB for execution context memory.")
@@ -343,17 +360,12 @@ class _Run:
         output, rank = self._plan.output, self._world.rank
         place = output.save_events
         if place is None and output.json is not None:
-            place = str(self._temporary_log(output.json))
-            if rank == 0:
-                shutil.rmtree(place, ignore_errors=True)
+            own = str(temporary_log(Path(output.json), self._say)) if rank == 0 else ""
+            place = self._temporary_log = self._world.broadcast(own)
         if place is None:
             return None
         self._world.barrier()
         return IterationLog(place, self._plan.to_dict(), rank, self._say)
-
-    @staticmethod
-    def _temporary_log(path: str) -> Path:
-        return Path(path).with_name(f".{Path(path).stem}.events")
 
     def _result_of(
         self, sweep: Sweep, overhead: Overhead, gpus: list[dict[str, Any] | None] | None, *, ended: bool = True
@@ -414,11 +426,11 @@ class _Run:
         columns = columns_path(path)
         whole = self._written(path, lambda: json_file.write(result, path))
         whole &= self._written(columns, lambda: iteration_columns_file.write(concatenate(sweep.records), columns))
-        if self._plan.output.save_events is None and log is not None:
+        if self._temporary_log is not None and log is not None:
             if whole:
-                shutil.rmtree(self._temporary_log(path), ignore_errors=True)
+                shutil.rmtree(self._temporary_log, ignore_errors=True)
             elif not log.broken:
-                self._say_aloud(f"everything that was measured is kept in {self._temporary_log(path)}")
+                self._say_aloud(f"everything that was measured is kept in {self._temporary_log}")
         if whole:
             self._say_aloud(f"result in {path}")
         return 0 if whole else 1

@@ -47,10 +47,12 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
             f"the runtime ctranslate2 is not installed ({error}): pip install 'tokenclock[offline]', or name another "
             "--runtime"
         ) from error
+    n_positions = None
     name, is_tiny = Path(directory).resolve().name, directory.startswith(TINY_PREFIX)
     if is_tiny:
-        from tokenclock.runtime.tiny_models import tiny_model
+        from tokenclock.runtime.tiny_models import TINY_POSITIONS, tiny_model
 
+        n_positions = TINY_POSITIONS
         name, directory = directory.replace(":", "-"), tiny_model(directory)
     if not recognises(directory):
         raise UsageError(
@@ -88,7 +90,7 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
     return CTranslate2Runtime(
         model,
         facts,
-        _limits(family, file),
+        _limits(family, file, n_positions),
         calls[family](model, tokens),
         "spmd" if shares_model else "replica",
         layers_of(file),
@@ -304,10 +306,11 @@ def _facts(name: str, family: Family, file: ModelFile, compute_type: str, detail
     )
 
 
-def _limits(family: Family, file: ModelFile) -> Limits:
-    """A table of positions is the only limit such a model has."""
+def _limits(family: Family, file: ModelFile, n_positions: int | None) -> Limits:
+    """A table of positions is the only limit such a model has; `n_positions` stands in where there is none."""
+    of_encoder, of_decoder = (file.n_positions(stack) or n_positions for stack in ("encoder", "decoder"))
     if family == "enc":
-        return Limits(max_input_len=file.n_positions("encoder"))
+        return Limits(max_input_len=of_encoder)
     if family == "dec":
-        return Limits(max_seq_len=file.n_positions("decoder"))
-    return Limits(max_input_len=file.n_positions("encoder"), max_output_len=file.n_positions("decoder"))
+        return Limits(max_seq_len=of_decoder)
+    return Limits(max_input_len=of_encoder, max_output_len=of_decoder)
