@@ -8,17 +8,18 @@ Token ids are not taken by its generators, only the tokens' texts: turning them 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tokenclock.errors import MeasurementError, UsageError
+from tokenclock.layers import LayerInfo
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase
 from tokenclock.runtime import worker_thread
-from tokenclock.runtime.ctranslate2_file import MODEL_FILE, ModelFile, read_model_file
+from tokenclock.runtime.ctranslate2_file import MODEL_FILE, ModelFile, layers_of, read_model_file
 from tokenclock.runtime.ctranslate2_vocabulary import read_vocabulary
 from tokenclock.runtime.find import TINY_PREFIX
 from tokenclock.runtime.options import RuntimeOptions, refuse_split
@@ -46,10 +47,12 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
             f"the runtime ctranslate2 is not installed ({error}): pip install 'tokenclock[offline]', or name another "
             "--runtime"
         ) from error
+    n_positions = None
     name, is_tiny = Path(directory).resolve().name, directory.startswith(TINY_PREFIX)
     if is_tiny:
-        from tokenclock.runtime.tiny_models import tiny_model
+        from tokenclock.runtime.tiny_models import TINY_POSITIONS, tiny_model
 
+        n_positions = TINY_POSITIONS
         name, directory = directory.replace(":", "-"), tiny_model(directory)
     if not recognises(directory):
         raise UsageError(
@@ -85,7 +88,12 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
     }
     tokens = read_vocabulary(directory, "source" if family == "enc-dec" else "")
     return CTranslate2Runtime(
-        model, facts, _limits(family, file), calls[family](model, tokens), "spmd" if shares_model else "replica"
+        model,
+        facts,
+        _limits(family, file, n_positions),
+        calls[family](model, tokens),
+        "spmd" if shares_model else "replica",
+        layers_of(file),
     )
 
 
@@ -102,10 +110,12 @@ class CTranslate2Runtime:
         limits: Limits,
         call: _Generate | _Encode | _Translate,
         ranks: Ranks,
+        layers: Sequence[LayerInfo] = (),
     ) -> None:
         self.model, self.limits, self.ranks = facts, limits, ranks
         self.streams = facts.family != "enc"
         self._model: Any = model
+        self._layers = layers
         self._call: _Generate | _Encode | _Translate | None = call
         self._run: Callable[[OnStep | None], IterationOutcome] | None = None
         self._on_worker(worker_thread.hold)
@@ -119,6 +129,10 @@ class CTranslate2Runtime:
     def run(self, on_step: OnStep | None) -> IterationOutcome:
         assert self._run is not None, "prepare comes first"
         return self._run(on_step)
+
+    def list_layers(self) -> Sequence[LayerInfo]:
+        """What the model's file holds; see `layers.LayerLister`. There is no way to time them."""
+        return self._layers
 
     def release(self) -> None:
         self._run = None
@@ -292,10 +306,11 @@ def _facts(name: str, family: Family, file: ModelFile, compute_type: str, detail
     )
 
 
-def _limits(family: Family, file: ModelFile) -> Limits:
-    """A table of positions is the only limit such a model has."""
+def _limits(family: Family, file: ModelFile, n_positions: int | None) -> Limits:
+    """A table of positions is the only limit such a model has; `n_positions` stands in where there is none."""
+    of_encoder, of_decoder = (file.n_positions(stack) or n_positions for stack in ("encoder", "decoder"))
     if family == "enc":
-        return Limits(max_input_len=file.n_positions("encoder"))
+        return Limits(max_input_len=of_encoder)
     if family == "dec":
-        return Limits(max_seq_len=file.n_positions("decoder"))
-    return Limits(max_input_len=file.n_positions("encoder"), max_output_len=file.n_positions("decoder"))
+        return Limits(max_seq_len=of_decoder)
+    return Limits(max_input_len=of_encoder, max_output_len=of_decoder)

@@ -24,6 +24,7 @@ RUNTIMES: dict[str, str] = {
     "transformers": "tokenclock.runtime.transformers",
     "null": "tokenclock.runtime.null",
 }
+_RUN_TINY = ("ctranslate2", "transformers", "null")
 Follow: TypeAlias = Callable[[str, str, RuntimeOptions, World], None]
 
 TINY_PREFIX = "tiny:"
@@ -43,6 +44,11 @@ def choose_runtime(directory: str, runtime: str | None) -> str:
     if runtime is not None:
         if runtime not in RUNTIMES:
             raise UsageError(f"--runtime must be one of {', '.join(RUNTIMES)}, got {shown(runtime)}")
+        if directory.startswith(TINY_PREFIX) and runtime not in _RUN_TINY:
+            raise UsageError(
+                f"--runtime {runtime} needs the directory of a model, got {shown(directory)}, which is made for "
+                f"--runtime {', '.join(_RUN_TINY[:-1])} or {_RUN_TINY[-1]}"
+            )
         if runtime != "null" and not directory.startswith(TINY_PREFIX):
             _require_directory(directory)
         return runtime
