@@ -20,11 +20,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tokenclock.cli.paced_server",
         "OpenAI-compatible server with exact, logged emission times; no model",
     ),
+    "prepare-dataset": (
+        "tokenclock.cli.prepare_dataset",
+        "request files: synthetic lengths, recorded data, LoRA mixes",
+    ),
     "calibrate": ("tokenclock.cli.calibrate", "measure tokenclock's own error on this machine"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "compare", "history", "latency", "prepare-dataset",
+    "analyze", "baseline", "compare", "history", "latency",
     "process-export-files", "profile", "report", "sweep", "throughput",
 )  # fmt: skip
 
