@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from tokenclock.cli.group_options import GROUP_COMMANDS, GroupOptions, split_group_options, starts_with_group_option
 from tokenclock.cli.standard_streams import open_closed_streams, show
 from tokenclock.errors import TokenclockError, UsageError
 
@@ -31,7 +32,8 @@ NOT_BUILT = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: sys.argv) and return its exit code; errors are one line on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    prefix = f"tokenclock {arguments[0]}" if arguments and arguments[0] in COMMANDS else "tokenclock"
+    command = _command_of(arguments)
+    prefix = f"tokenclock {command}" if command in COMMANDS else "tokenclock"
     open_closed_streams()
     try:
         code = _run(arguments)
@@ -69,7 +71,15 @@ def _said(error: MemoryError) -> str:
     return f" ({text})" if text and text != "std::bad_alloc" else ""
 
 
+def _command_of(arguments: list[str]) -> str | None:
+    """The first word that is a command's name, where options may stand before it."""
+    if arguments and not starts_with_group_option(arguments):
+        return arguments[0]
+    return next((word for word in arguments if word in GROUP_COMMANDS), None)
+
+
 def _run(arguments: list[str]) -> int:
+    group, arguments = _group_options(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         return show("tokenclock", _overview())
     command = arguments[0]
@@ -77,13 +87,29 @@ def _run(arguments: list[str]) -> int:
         return show("tokenclock", _version())
     if command in COMMANDS:
         run = importlib.import_module(COMMANDS[command][0]).main
-        return int(run(arguments[1:]))
+        return int(run(arguments[1:], group) if command in GROUP_COMMANDS else run(arguments[1:]))
     if command in NOT_BUILT:
         raise UsageError(f"{command} is not built yet; `tokenclock` alone lists the commands there are")
     from tokenclock.cli.arguments import did_you_mean
 
     nearest = did_you_mean(command, [*COMMANDS, "--help", "--version"])
     raise UsageError(f"unknown command {command}{nearest}; `tokenclock` alone lists them")
+
+
+def _group_options(arguments: list[str]) -> tuple[GroupOptions, list[str]]:
+    """What stands before the command, and the command with what follows it."""
+    if not starts_with_group_option(arguments):
+        return GroupOptions(), arguments
+    group, rest = split_group_options(arguments)
+    takers = f"{', '.join(GROUP_COMMANDS[:-1])} {{}} {GROUP_COMMANDS[-1]}"
+    if not rest:
+        raise UsageError(f"a command must follow {group.given()[-1]}: {takers.format('or')}")
+    if rest[0] in COMMANDS and rest[0] not in GROUP_COMMANDS:
+        raise UsageError(
+            f"{group.given()[0]} must follow the command {rest[0]}; only {takers.format('and')} take it before their "
+            "name"
+        )
+    return group, rest
 
 
 def _overview() -> str:
