@@ -37,6 +37,9 @@ class Tokenizer(Protocol):
     def counts(self, texts: Sequence[str], *, special: bool) -> npt.NDArray[np.int32]:
         """Tokens of each text; with the special tokens a server adds to a completion prompt, or without."""
 
+    def ids(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
+        """Token ids of each text, with or without special tokens as `counts`."""
+
 
 def find_tokenizer(plan: ServingPlan) -> Tokenizer | None:
     """The tokenizer of --tokenizer, else of --model where that is a directory with a tokenizer.json, else None.
@@ -98,6 +101,9 @@ class _FastTokenizer:
         encode = getattr(self._reader, "encode_batch_fast", self._reader.encode_batch)  # without offsets, where it is
         return np.array([len(item.ids) for item in encode(list(texts), add_special_tokens=special)], dtype=np.int32)
 
+    def ids(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
+        return [list(item.ids) for item in self._reader.encode_batch(list(texts), add_special_tokens=special)]
+
 
 class _TransformersTokenizer:
     """Any tokenizer that `transformers` can read from a directory."""
@@ -125,6 +131,9 @@ class _TransformersTokenizer:
     def counts(self, texts: Sequence[str], *, special: bool) -> npt.NDArray[np.int32]:
         encoded = self._reader(list(texts), add_special_tokens=special, verbose=False)["input_ids"]
         return np.array([len(ids) for ids in encoded], dtype=np.int32)
+
+    def ids(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
+        return [list(ids) for ids in self._reader(list(texts), add_special_tokens=special, verbose=False)["input_ids"]]
 
 
 def _first_line(error: Exception) -> str:
