@@ -16,6 +16,8 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark": ("tokenclock.cli.benchmark", "times a model runtime in this process, or under mpirun"),
     "serving": ("tokenclock.cli.serving", "load test of an OpenAI-compatible server"),
+    "throughput": ("tokenclock.cli.throughput", "a data set's requests, in trtllm-bench's words"),
+    "latency": ("tokenclock.cli.latency", "the same, one request at a time"),
     "paced-server": (
         "tokenclock.cli.paced_server",
         "OpenAI-compatible server with exact, logged emission times; no model",
@@ -28,8 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "compare", "history", "latency",
-    "process-export-files", "profile", "report", "sweep", "throughput",
+    "analyze", "baseline", "compare", "history", 
+    "process-export-files", "profile", "report", "sweep",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from tokenclock.runtime.find import TINY_PREFIX
 from tokenclock.runtime.options import RuntimeOptions, refuse_split
 from tokenclock.runtime.protocol import Family, IterationOutcome, Limits, ModelFacts, OnStep, Ranks
 
-__all__ = ["CTranslate2Runtime", "load", "recognises"]
+__all__ = ["CTranslate2Runtime", "OpenModel", "load", "open_model", "recognises", "threads_of_rank"]
 
 
 def recognises(directory: str) -> bool:
@@ -35,6 +36,41 @@ def recognises(directory: str) -> bool:
 
 def load(directory: str, family: Family, options: RuntimeOptions, world: World) -> CTranslate2Runtime:
     """Load a converted model, or ``tiny:llama``, ``tiny:bert``, ``tiny:t5``.
+
+    Raises: as `open_model`.
+    """
+    found = open_model(directory, family, options, world)
+    calls: dict[str, type[_Generate | _Encode | _Translate]] = {
+        "dec": _Generate,
+        "enc": _Encode,
+        "enc-dec": _Translate,
+    }
+    ranks: Ranks = "spmd" if found.shares_model else "replica"
+    call = calls[family](found.model, found.tokens)
+    return CTranslate2Runtime(found.model, found.facts, found.limits, call, ranks, found.layers)
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model that is loaded, its facts, and the tokens' texts by id; several ranks share it, or have one each."""
+
+    model: Any
+    facts: ModelFacts
+    limits: Limits
+    tokens: list[str]
+    shares_model: bool
+    layers: Sequence[LayerInfo]
+
+
+def open_model(
+    directory: str,
+    family: Family,
+    options: RuntimeOptions,
+    world: World,
+    *,
+    inter_threads: Callable[[str], int] = lambda _device: 1,
+) -> OpenModel:
+    """Load a converted model, or a tiny one. `inter_threads`: calls that run side by side, for `cpu` or `cuda`.
 
     Raises:
         UsageError: no such model, one of another family, or a dtype that the device cannot compute in.
@@ -67,7 +103,11 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
     compute_type = _compute_type(ctranslate2, device, file, options)
     shares_model = device == "cuda" and world.size > 1
     refuse_split("ctranslate2", options, tp=world.size if shares_model else 1)
-    settings: dict[str, Any] = {"device": device, "compute_type": compute_type, "inter_threads": 1}
+    settings: dict[str, Any] = {
+        "device": device,
+        "compute_type": compute_type,
+        "inter_threads": inter_threads(device),
+    }
     if device == "cpu":
         share = threads_of_rank(world)
         settings["intra_threads"] = options.threads or (1 if is_tiny else share)  # more would only wait for each other
@@ -81,20 +121,8 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
     except (RuntimeError, ValueError) as error:
         raise MeasurementError(f"ctranslate2 does not load {directory}: {' '.join(str(error).split())}") from error
     facts = _facts(name, family, file, model.compute_type, {**settings, "version": ctranslate2.__version__})
-    calls: dict[str, type[_Generate | _Encode | _Translate]] = {
-        "dec": _Generate,
-        "enc": _Encode,
-        "enc-dec": _Translate,
-    }
     tokens = read_vocabulary(directory, "source" if family == "enc-dec" else "")
-    return CTranslate2Runtime(
-        model,
-        facts,
-        _limits(family, file, n_positions),
-        calls[family](model, tokens),
-        "spmd" if shares_model else "replica",
-        layers_of(file),
-    )
+    return OpenModel(model, facts, _limits(family, file, n_positions), tokens, shares_model, layers_of(file))
 
 
 class CTranslate2Runtime:
