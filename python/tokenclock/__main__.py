@@ -20,11 +20,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "OpenAI-compatible server with exact, logged emission times; no model",
     ),
     "calibrate": ("tokenclock.cli.calibrate", "measure tokenclock's own error on this machine"),
+    "sweep": ("tokenclock.cli.sweep", "starts servers, runs every point of a matrix, stops them, resumes"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
     "analyze", "baseline", "compare", "history", "latency", "prepare-dataset",
-    "process-export-files", "profile", "report", "sweep", "throughput",
+    "process-export-files", "profile", "report", "throughput",
 )  # fmt: skip
 
 
