@@ -96,7 +96,7 @@ def check_server_options(settled: Settled, release: str) -> OptionReport | None:
             )
         elif section != option and section in options:
             report.warnings.append(
-                f"--{flag} {value} may be lost: the options file has {section}, which some releases put in the place of "
+                f"--{flag} {value} may be lost: the options file has {section}, which some releases put in place of "
                 f"all of it; write {option.partition('.')[2]} there too"
             )
             report.effective[option] = value

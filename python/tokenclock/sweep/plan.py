@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,12 +95,22 @@ def build_plan(
     variants = make_variants(sweep, file)
     points = make_points(sweep, file, variants, words, environment)
     settled = {variant.folder: settle(variant, folder) for variant in variants}
-    for point in points[:: max(1, sweep.repeat)]:
+    for point in _one_of_each(points):
         try:
             commands.check(point.argv)
         except UsageError as error:
             raise file.error(("benchmark",), f"{point.key}: {error}") from None
     return SweepPlan(sweep, file, folder, words, settled, tuple(visits(sweep, points)), environment)
+
+
+def _one_of_each(points: Sequence[Point]) -> Iterator[Point]:
+    """Enough points for every value of every axis of every server to be among them."""
+    seen: set[tuple[str, str, str]] = set()
+    for point in points:
+        parts = {(point.variant.server.name, name, repr(value)) for name, value in (point.axes or {"": ""}).items()}
+        if parts - seen:
+            seen |= parts
+            yield point
 
 
 def _with_urls(sweep: Sweep, file: YamlFile, environment: Mapping[str, str]) -> Sweep:

@@ -77,7 +77,7 @@ class Supervised:
         first = self._next_event(time.monotonic() + 30.0)
         if first.get("event") != "started":
             self.stop()
-            raise MeasurementError(f"cannot start {spec['argv'][0]}: {first.get('error', 'its supervisor ended')}")
+            raise MeasurementError(f"cannot start {as_argv(command)[0]}: {first.get('error', 'its supervisor ended')}")
         self._pid = int(first["pid"])
 
     @property

@@ -35,10 +35,11 @@ def take_over(index: Index, result_dir: Path, points: Sequence[Point], *, resume
     for point in points:
         entry = index.add(point)
         old = before.get(point.key)
-        if old is not None and old.status == DONE and old.fingerprint == entry.fingerprint:
-            if _is_whole(result_dir / old.file):
-                index.entries[point.key] = replace(old)
-                n_done += 1
+        if old is None or old.status != DONE or old.fingerprint != entry.fingerprint:
+            continue
+        if _is_whole(result_dir / old.file):
+            index.entries[point.key] = replace(old)
+            n_done += 1
     return n_done
 
 

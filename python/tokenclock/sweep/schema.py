@@ -147,7 +147,7 @@ class Sweep(_Part):
     vary_seed: bool = False
     gpus: int | None = Field(None, ge=1)
     metrics_interval: float = Field(1.0, ge=0)  # s; 0: /metrics is left alone
-    expected: Expected = Expected()
+    expected: Expected = Field(default_factory=lambda: Expected.model_validate({}))
     search: Search | None = None
     compare: Compare | None = None
 

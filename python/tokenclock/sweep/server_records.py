@@ -14,6 +14,7 @@ from tokenclock.errors import UsageError
 from tokenclock.metrics import latency
 from tokenclock.metrics.time_breakdown import time_breakdown
 from tokenclock.report import columns_file
+from tokenclock.result import Result
 
 __all__ = ["join_server_records"]
 
@@ -42,7 +43,7 @@ def join_server_records(result: Path) -> dict[str, Any] | None:
     if not isinstance(server_records, list):
         return None
     server_records = [record for record in server_records if isinstance(record, Mapping)]
-    joined = time_breakdown(server_records, records)
+    joined = time_breakdown(server_records, records, _own_ids(result, records.n_requests))
     ttft_ns = latency.ttft_ns(records)
     rows = []
     for row, index in enumerate(joined.rows):
@@ -50,6 +51,15 @@ def join_server_records(result: Path) -> dict[str, Any] | None:
         spans = _spans(server_records[index]) if index >= 0 else dict.fromkeys(_SPANS)
         rows.append({"row": row, "record": index if index >= 0 else None, **spans, "ttft_ms": ours})
     return {"method": joined.method, "n_records": joined.n_records, "n_joined": joined.n_joined, "requests": rows}
+
+
+def _own_ids(result: Path, n: int) -> list[str] | None:
+    """The `x-request-id` of each row, of the plan that the result holds."""
+    try:
+        prefix = Result.load(result).plan["load"].get("request_id_prefix")
+    except (UsageError, KeyError, AttributeError):
+        return None
+    return None if prefix is None else [f"{prefix}{row}" for row in range(n)]
 
 
 def _spans(record: Mapping[str, Any]) -> dict[str, float | None]:

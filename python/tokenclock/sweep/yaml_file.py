@@ -110,8 +110,9 @@ def _note_places(node: Any, path: Path_, places: dict[Path_, tuple[int, int]], n
             _note_places(value, inner, places, name)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            places[(*path, index)] = (value.start_mark.line + 1, value.start_mark.column + 1)
-            _note_places(value, (*path, index), places, name)
+            inner = (*path, index)
+            places[inner] = (value.start_mark.line + 1, value.start_mark.column + 1)
+            _note_places(value, inner, places, name)
 
 
 def _key(node: Any) -> Any:
