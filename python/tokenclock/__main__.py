@@ -20,10 +20,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "OpenAI-compatible server with exact, logged emission times; no model",
     ),
     "calibrate": ("tokenclock.cli.calibrate", "measure tokenclock's own error on this machine"),
+    "compare": ("tokenclock.cli.compare", "two results or more: which differs, by how much, and how sure that is"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "compare", "history", "latency", "prepare-dataset",
+    "analyze", "baseline", "history", "latency", "prepare-dataset",
     "process-export-files", "profile", "report", "sweep", "throughput",
 )  # fmt: skip
 
