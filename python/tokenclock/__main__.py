@@ -27,11 +27,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "request files: synthetic lengths, recorded data, LoRA mixes",
     ),
     "calibrate": ("tokenclock.cli.calibrate", "measure tokenclock's own error on this machine"),
+    "compare": ("tokenclock.cli.compare", "two results or more: which differs, by how much, and how sure that is"),
     "sweep": ("tokenclock.cli.sweep", "starts servers, runs every point of a matrix, stops them, resumes"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "compare", "history",
+    "analyze", "baseline", "history",
     "process-export-files", "profile", "report",
 )  # fmt: skip
 
