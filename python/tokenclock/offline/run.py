@@ -278,8 +278,9 @@ class _Run:
                         lambda sweep: self._write_result(sweep, overhead),
                     )
                 )
-                self._list_layers()
-                if not world.broadcast(sweep.stopped):
+                if not sweep.interrupted:  # as all ranks know; after a signal every moment counts
+                    self._list_layers()
+                if not sweep.stopped:
                     self._profile_layers(sweep, overhead, stop_requested)
             if sweep.interrupted and len(self._ranks) > 1 and world.rank == 0:
                 saved = outlive(lambda: self._save_in_time(sweep, overhead)) == 0
