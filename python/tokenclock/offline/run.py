@@ -26,7 +26,7 @@ from tokenclock.offline.layers import list_layers, profile_cases, what_is_missin
 from tokenclock.offline.overhead import Overhead, measure_overhead
 from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
 from tokenclock.offline.watcher import Opening, Watcher
-from tokenclock.output_place import temporary_log
+from tokenclock.output_place import set_aside, temporary_log
 from tokenclock.parallel import OneProcess, World, connect
 from tokenclock.parallel.clock_offset import measure_offsets
 from tokenclock.parallel.launch import detect
@@ -278,11 +278,13 @@ class _Run:
                         lambda sweep: self._write_result(sweep, overhead),
                     )
                 )
-                self._list_layers()
-                if not world.broadcast(sweep.stopped):
+                if not sweep.interrupted:  # as all ranks know; after a signal every moment counts
+                    self._list_layers()
+                if not sweep.stopped:
                     self._profile_layers(sweep, overhead, stop_requested)
             if sweep.interrupted and len(self._ranks) > 1 and world.rank == 0:
-                outlive(lambda: self._save_in_time(sweep, overhead))
+                saved = outlive(lambda: self._save_in_time(sweep, overhead)) == 0
+                log = None if saved and self._temporary_log is not None else log  # it is gone already
             gpus, notes = world.gather(self._gpu.stop()), world.gather(self._notes)
             if notes is not None:
                 for line in notes_of_others(notes, [str(rank["host"]) for rank in self._ranks]):
@@ -330,7 +332,10 @@ class _Run:
         """The files, as far as they can be had at once: the launcher may be about to kill this process. What it leaves
         alive writes them again, with the figures of the GPUs. Runs in a copy of rank 0."""
         self._say_aloud = lambda _line: None
-        return self._write_files(self._result_of(sweep, overhead, None), sweep, None)
+        code = self._write_files(self._result_of(sweep, overhead, None), sweep, None)
+        if code == 0 and self._temporary_log is not None:
+            shutil.rmtree(self._temporary_log, ignore_errors=True)
+        return code
 
     def _say(self, line: str) -> None:
         self._notes.append(line)
@@ -364,6 +369,8 @@ class _Run:
             place = self._temporary_log = self._world.broadcast(own)
         if place is None:
             return None
+        if self._temporary_log is not None:
+            set_aside(Path(place))
         self._world.barrier()
         return IterationLog(place, self._plan.to_dict(), rank, self._say)
 
