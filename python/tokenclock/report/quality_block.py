@@ -123,6 +123,8 @@ def _steadiness(quality: Quality) -> str:
 def _length_rows(quality: Quality) -> Iterator[str]:
     for tag, label in (("isl", "Input tokens as asked:"), ("osl", "Output tokens as asked:")):
         details = _details(quality, tag)
+        if not details:  # no output is asked of embeddings and rankings
+            continue
         share = percent(details["share_exact"])
         yield own_row(label, f"{share} ({details['source']})" if details["n"] else NOT_MEASURED)
         if details["n"] and (details["min_deviation"] or details["max_deviation"]):

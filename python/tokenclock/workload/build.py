@@ -12,6 +12,7 @@ from tokenclock.plan import (
     ShareGptDataset,
     SonnetDataset,
 )
+from tokenclock.workload.batches import build_without_output
 from tokenclock.workload.datasets.burstgpt import build_burstgpt
 from tokenclock.workload.datasets.custom import build_custom
 from tokenclock.workload.datasets.hugging_face import build_hf
@@ -30,7 +31,7 @@ def needs_vocabulary(plan: ServingPlan) -> bool:
     """Whether token ids will be drawn whose range only the server can tell."""
     dataset = plan.dataset
     draws = isinstance(dataset, (RandomDataset, BurstGptDataset)) and dataset.vocab_size is None
-    return draws and not plan.endpoint.is_chat and find_tokenizer(plan) is None
+    return draws and not plan.endpoint.wants_text and find_tokenizer(plan) is None
 
 
 def build_workload(plan: ServingPlan, *, n_vocab: int | None = None) -> Workload:
@@ -39,6 +40,12 @@ def build_workload(plan: ServingPlan, *, n_vocab: int | None = None) -> Workload
     n_vocab: vocabulary size the server reports, used for token ids when there is neither a tokenizer nor --vocab-size.
     Raises UsageError for a tokenizer or dataset that cannot be read, with the line of the file where one is at fault.
     """
+    if plan.endpoint.backend in ("embeddings", "rerank"):
+        return build_without_output(plan, lambda inner: _build(inner, n_vocab))
+    return _build(plan, n_vocab)
+
+
+def _build(plan: ServingPlan, n_vocab: int | None) -> Workload:
     dataset = plan.dataset
     if isinstance(dataset, RandomDataset):
         return build_random(plan, dataset, n_vocab)

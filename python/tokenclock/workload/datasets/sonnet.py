@@ -51,7 +51,7 @@ def _prompts(
     plan: ServingPlan, dataset: SonnetDataset, meter: LengthMeter, form: ChatForm, lines: list[str]
 ) -> Iterator[ChatRow]:
     """Prompts that differ from each other, without end; none where not one line fits."""
-    special = not plan.endpoint.is_chat
+    special = not plan.endpoint.takes_messages
     sizes = meter.counts([line + "\n" for line in lines])
     n_shared = _lines_within(dataset.prefix_len - int(meter.counts([_OPENING], special=special)[0]), sizes)
     shared = _OPENING + "".join(line + "\n" for line in lines[:n_shared])
