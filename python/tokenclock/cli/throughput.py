@@ -90,7 +90,7 @@ def plan_from_args(command: str, args: argparse.Namespace, environment: Mapping[
     is_latency = command == "latency"
     return plan.ThroughputPlan(
         model=args.model,
-        dataset="/dev/stdin" if args.dataset == "-" else args.dataset,
+        dataset=args.dataset,
         runtime=None if args.base_url else _runtime(args, is_latency),
         server=_server(args, environment) if args.base_url else None,
         command=command,
@@ -174,6 +174,7 @@ def _require_installed(backend: str, runtime: str, *, named: bool) -> None:
 
 def _server(args: argparse.Namespace, environment: Mapping[str, str]) -> BenchServer:
     from tokenclock.plan_throughput import BenchServer
+    from tokenclock.plan_transport import TransportPlan
     from tokenclock.serving.endpoint import Endpoint
 
     Endpoint.parse(args.base_url)
@@ -185,6 +186,9 @@ def _server(args: argparse.Namespace, environment: Mapping[str, str]) -> BenchSe
         headers=tuple(args.header),
         api_key=environment.get("OPENAI_API_KEY") or None,
         request_timeout_s=args.request_timeout,
+        transport=TransportPlan(
+            unix_socket=args.unix_socket, insecure=args.insecure, cacert=args.cacert, cert=args.cert, key=args.key
+        ),
     )
 
 
