@@ -34,6 +34,8 @@ def serving_plan(plan: ThroughputPlan, rows: BenchRows) -> serving.ServingPlan:
     """
     server = plan.server
     assert server is not None, "the plan is of a runtime"
+    if plan.output.iteration_log is not None:
+        raise UsageError("--iteration_log needs a runtime in this process: leave it out with --base-url")
     unknown = sorted(set(plan.sampling) - set(_SAMPLING))
     if unknown:
         raise UsageError(f"--sampler_options: a server is sent {', '.join(_SAMPLING)}, not {unknown[0]}; leave it out")
