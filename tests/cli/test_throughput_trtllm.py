@@ -96,7 +96,16 @@ def test_end_tokens_sampling_and_iterations(release: str, tmp_path: Path, datase
     options.write_text("temperature: 0.7\n")
     asks = ("--iteration_log", str(log)) if release != "1.0.0" else ()
     code, report = run(
-        tmp_path, dataset, "--eos_id", "2", "--sampler_options", str(options), "--streaming", "--concurrency", "1", *asks
+        tmp_path,
+        dataset,
+        "--eos_id",
+        "2",
+        "--sampler_options",
+        str(options),
+        "--streaming",
+        "--concurrency",
+        "1",
+        *asks,
     )
     assert code == 0
     assert report["tokenclock"]["tokens"]["osl"] == sum((6 + i) // 2 for i in range(8)), "the stand-in ends half-way"

@@ -136,5 +136,3 @@ def get_stats(llm: Any, timeout: float | None) -> list[dict[str, Any]]:
     if not llm._options.get("enable_iter_perf_stats"):
         return []
     return [{"iter": number, "iterLatencyMS": 1.0, "kvCacheStats": None} for number in range(llm._engine.iteration)]
-
-

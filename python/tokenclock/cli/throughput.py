@@ -36,6 +36,8 @@ def main(argv: Sequence[str], group: GroupOptions | None = None) -> int:
 
 def run(command: str, argv: Sequence[str], group: GroupOptions) -> int:
     """Run `throughput` or `latency`."""
+    if "--external" in argv:
+        return _external(command, [word for word in argv if word != "--external"], group)
     args = _read(command, argv, group)
     plan = plan_from_args(command, args, os.environ)
     from tokenclock.parallel import connect
@@ -56,6 +58,18 @@ def run(command: str, argv: Sequence[str], group: GroupOptions) -> int:
     quality = quality_block.render(result, percentile_rule=face["percentile_rule"])
     show(f"tokenclock {command}", trtllm_bench_log.render(face), quality)
     return exit_code(plan, result)
+
+
+def _external(command: str, argv: Sequence[str], group: GroupOptions) -> int:
+    """trtllm-bench itself, with the words as they are; its log goes to standard output as it comes."""
+    from tokenclock.cli.build import group_words
+    from tokenclock.throughput.external import run_external
+
+    return run_external(
+        [*group_words(group), command, *argv],
+        write=lambda line: print(line, flush=True),
+        say=lambda line: say_on_stderr(f"tokenclock {command}: {line}"),
+    )
 
 
 def plan_from_argv(

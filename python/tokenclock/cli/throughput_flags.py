@@ -167,6 +167,11 @@ def _add_output(parser: CommandParser) -> None:
     add("--output_json", metavar="FILE", help="task_id -> generated text")
     add("--iteration_log", metavar="FILE", help="JSON lines of the runtime's iterations, with trtllm-llm")
     add("--no-save-columns", action="store_true", help="no columns beside --report_json")
+    add(
+        "--external",
+        action="store_true",
+        help="run trtllm-bench itself with these words, and keep what its log says; needs it on the PATH",
+    )
     add("--max-failure-share", default=0.0, type=words.number, metavar="SHARE", help="that may fail (default: 0)")
     add("--strict", action="store_true", help="exit 3 unless the measurement's quality is without a warning")
     add("--disable-tqdm", action="store_true", help="no progress bar")

@@ -38,6 +38,9 @@ def load(
     """
     found = asked_for(directory, "dec", options, world)
     effective = _options(found, options, asked)
+    known = trtllm_package.installed_options(found.version)
+    if asked.iterations and known.top and "enable_iter_perf_stats" not in known.top:
+        raise UsageError(f"--iteration_log: {known.source} keeps nothing of its iterations; leave it out")
     llm_class = trtllm_package.member("tensorrt_llm", "LLM")
     _sampling_params(sampling, 1)
     try:
