@@ -43,6 +43,7 @@ def conclude(
     started: datetime,
     path: Path | None,
     say: Callable[[str], None],
+    on_records: Callable[[Records], None] | None = None,
 ) -> tuple[Result, bool]:
     """One result of what all ranks saw, written to its files.
 
@@ -53,11 +54,14 @@ def conclude(
         started: when the run began, with its time zone.
         path: of the result's file; None: no files are written.
         say: told one line at a time.
+        on_records: given the columns of all ranks before the result is made of them.
 
     Returns:
         The result, and whether every file of it was written.
     """
     records = records_of_all(parts, workload)
+    if on_records is not None:
+        on_records(records)
     side = side_results(plan, findings, probe_columns, records, gpu)
     result = _result(plan, workload, records, started, side, parts)
     whole = True

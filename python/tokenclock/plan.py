@@ -28,6 +28,7 @@ from tokenclock.plan_datasets import (
     RandomImageDataset,
     ShareGptDataset,
     SonnetDataset,
+    TrtllmBenchDataset,
     TrtllmCustomDataset,
 )
 from tokenclock.plan_generation import GenerationPlan
@@ -58,6 +59,7 @@ __all__ = [
     "ShareGptDataset",
     "SonnetDataset",
     "TransportPlan",
+    "TrtllmBenchDataset",
     "TrtllmCustomDataset",
 ]
 

@@ -12,6 +12,7 @@ from typing import Any
 from tokenclock.errors import UsageError
 from tokenclock.plan import MASK
 from tokenclock.plan_checks import LONGEST, MOST_REQUESTS, is_number, require, require_int
+from tokenclock.plan_transport import TransportPlan
 
 __all__ = ["BenchOutput", "BenchRuntime", "BenchServer", "ThroughputPlan"]
 
@@ -64,6 +65,10 @@ class BenchServer:
     headers: tuple[tuple[str, str], ...] = ()
     api_key: str | None = None
     request_timeout_s: float = 21600.0
+    transport: TransportPlan = field(default_factory=TransportPlan)
+
+    def __post_init__(self) -> None:
+        self.transport.check_against(self.base_url)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ def run_serving(
     on_progress: Progress | None = None,
     say: Callable[[str], None] = say_on_stderr,
     ends_process: bool = False,
+    on_records: Callable[[Records], None] | None = None,
+    keep_texts: bool = False,
 ) -> Result:
     """Measure an OpenAI-compatible server and return the result; files are written as the plan's output group says.
 
@@ -52,6 +54,8 @@ def run_serving(
         on_progress: told the counters 20 times a second (`n_requests n_sent n_done n_failed n_in_flight n_events`).
         say: told one line at a time what the user should know; default: stderr.
         ends_process: the caller exits after this run: once a signal has stopped it, later ones are ignored.
+        on_records: given the columns of all ranks, on rank 0, before the result is made of them.
+        keep_texts: keep all generated text in the records.
 
     Returns:
         The Result; `incomplete` after Ctrl-C, with everything that had been measured. Where every request failed it
@@ -97,7 +101,16 @@ def run_serving(
             from tokenclock.conclusion import conclude  # only now: it delays no request
 
             result, whole = conclude(
-                plan, workload, parts, findings, probe_columns, gpu, started=started, path=path, say=say
+                plan,
+                workload,
+                parts,
+                findings,
+                probe_columns,
+                gpu,
+                started=started,
+                path=path,
+                say=say,
+                on_records=on_records,
             )
             return result
 
@@ -110,7 +123,7 @@ def run_serving(
 
         with ranks.guarded(finish_from_logs, needed=path is not None) as done:
             own_records, findings, probe_columns, gpu = _measure(
-                own_plan, own_workload, addresses, count_tokens, observer, ranks
+                own_plan, own_workload, addresses, count_tokens, observer, ranks, keep_texts
             )
             if log is not None:
                 log.finish(own_records, incomplete=bool(own_records.client["interrupted"]))
@@ -137,6 +150,7 @@ def _measure(
     count_tokens: Callable[[str], int] | None,
     observer: _Watcher,
     ranks: Ranks,
+    keep_texts: bool,
 ) -> tuple[Records, Findings, dict[str, Any] | None, dict[str, Any] | None]:
     """The load, with what is asked of the server before and after it and the probes beside it."""
     around, probes = Around(plan, ranks.say, asks=ranks.is_first), observer.probes
@@ -147,7 +161,7 @@ def _measure(
         if probes is not None:
             probes.start()
         gpus.begin()
-        records = _load(plan, workload, addresses, count_tokens, observer, ranks)
+        records = _load(plan, workload, addresses, count_tokens, observer, ranks, keep_texts)
         gpus.end()
         probe_columns = _afterwards(around, probes, bool(records.client["interrupted"]), ranks.say)
     finally:
@@ -195,6 +209,7 @@ def _load(
     count_tokens: Callable[[str], int] | None,
     observer: Observer,
     ranks: Ranks,
+    keep_texts: bool,
 ) -> Records:
     """The measured part."""
     output = plan.output
@@ -211,7 +226,7 @@ def _load(
         ),
         addresses=addresses,
         keep_text=count_tokens is not None,
-        keep_all_text=output.save_result and output.save_detailed,
+        keep_all_text=keep_texts or (output.save_result and output.save_detailed),
         keep_final_event=output.save_result and output.save_columns and len(workload) <= _FINAL_EVENTS_UP_TO,
         count_tokens=count_tokens,
         observer=observer,

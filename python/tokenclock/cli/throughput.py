@@ -36,6 +36,8 @@ def main(argv: Sequence[str], group: GroupOptions | None = None) -> int:
 
 def run(command: str, argv: Sequence[str], group: GroupOptions) -> int:
     """Run `throughput` or `latency`."""
+    if "--external" in argv:
+        return _external(command, [word for word in argv if word != "--external"], group)
     args = _read(command, argv, group)
     plan = plan_from_args(command, args, os.environ)
     from tokenclock.parallel import connect
@@ -56,6 +58,18 @@ def run(command: str, argv: Sequence[str], group: GroupOptions) -> int:
     quality = quality_block.render(result, percentile_rule=face["percentile_rule"])
     show(f"tokenclock {command}", trtllm_bench_log.render(face), quality)
     return exit_code(plan, result)
+
+
+def _external(command: str, argv: Sequence[str], group: GroupOptions) -> int:
+    """trtllm-bench itself, with the words as they are; its log goes to standard output as it comes."""
+    from tokenclock.cli.build import group_words
+    from tokenclock.throughput.external import run_external
+
+    return run_external(
+        [*group_words(group), command, *argv],
+        write=lambda line: print(line, flush=True),
+        say=lambda line: say_on_stderr(f"tokenclock {command}: {line}"),
+    )
 
 
 def plan_from_argv(
@@ -90,7 +104,7 @@ def plan_from_args(command: str, args: argparse.Namespace, environment: Mapping[
     is_latency = command == "latency"
     return plan.ThroughputPlan(
         model=args.model,
-        dataset="/dev/stdin" if args.dataset == "-" else args.dataset,
+        dataset=args.dataset,
         runtime=None if args.base_url else _runtime(args, is_latency),
         server=_server(args, environment) if args.base_url else None,
         command=command,
@@ -174,6 +188,7 @@ def _require_installed(backend: str, runtime: str, *, named: bool) -> None:
 
 def _server(args: argparse.Namespace, environment: Mapping[str, str]) -> BenchServer:
     from tokenclock.plan_throughput import BenchServer
+    from tokenclock.plan_transport import TransportPlan
     from tokenclock.serving.endpoint import Endpoint
 
     Endpoint.parse(args.base_url)
@@ -185,6 +200,9 @@ def _server(args: argparse.Namespace, environment: Mapping[str, str]) -> BenchSe
         headers=tuple(args.header),
         api_key=environment.get("OPENAI_API_KEY") or None,
         request_timeout_s=args.request_timeout,
+        transport=TransportPlan(
+            unix_socket=args.unix_socket, insecure=args.insecure, cacert=args.cacert, cert=args.cert, key=args.key
+        ),
     )
 
 

@@ -6,6 +6,7 @@ import argparse
 
 from tokenclock.cli import arguments as words
 from tokenclock.cli.arguments import CommandParser
+from tokenclock.cli.transport_flags import add_transport
 
 __all__ = ["build_parser"]
 
@@ -58,6 +59,7 @@ def build_parser(command: str) -> CommandParser:
     _add_model(parser)
     _add_runtime(parser, is_latency)
     _add_server(parser)
+    add_transport(parser)
     _add_requests(parser, is_latency)
     _add_output(parser)
     _add_tuning(parser, is_latency)
@@ -126,7 +128,7 @@ def _add_server(parser: CommandParser) -> None:
 
 def _add_requests(parser: CommandParser, is_latency: bool) -> None:
     add = parser.add_argument_group("requests").add_argument
-    add("--dataset", metavar="FILE", help="JSON lines; - for standard input, where that is a pipe (required)")
+    add("--dataset", metavar="FILE", help="JSON lines, one request a line (required)")
     add("--num_requests", default=0, type=words.whole_number, metavar="N", help="at most; 0: all (default: 0)")
     add(
         "--concurrency",
@@ -165,6 +167,11 @@ def _add_output(parser: CommandParser) -> None:
     add("--output_json", metavar="FILE", help="task_id -> generated text")
     add("--iteration_log", metavar="FILE", help="JSON lines of the runtime's iterations, with trtllm-llm")
     add("--no-save-columns", action="store_true", help="no columns beside --report_json")
+    add(
+        "--external",
+        action="store_true",
+        help="run trtllm-bench itself with these words, and keep what its log says; needs it on the PATH",
+    )
     add("--max-failure-share", default=0.0, type=words.number, metavar="SHARE", help="that may fail (default: 0)")
     add("--strict", action="store_true", help="exit 3 unless the measurement's quality is without a warning")
     add("--disable-tqdm", action="store_true", help="no progress bar")

@@ -59,18 +59,24 @@ def idle_flags(args: argparse.Namespace, plan: ThroughputPlan) -> list[str]:
         if getattr(args, name) is not None
     ]
     if plan.server is not None:
-        own = ("backend", "engine_dir", "extra_llm_api_options", "max_batch_size", "max_num_tokens", "max_seq_len")
-        own += ("kv_cache_free_gpu_mem_fraction", "ep", "dtype", "threads", "chunked_context", "scheduler_policy")
+        own: tuple[str, ...] = ("backend", "engine_dir", "extra_llm_api_options", "max_batch_size", "max_num_tokens")
+        own += (
+            "max_seq_len",
+            "kv_cache_free_gpu_mem_fraction",
+            "ep",
+            "dtype",
+            "threads",
+            "chunked_context",
+            "scheduler_policy",
+        )
         for name in own:
             if getattr(args, name, None) is not None:
                 flag = ("en" if args.chunked_context else "dis") + "able_" + name if name == "chunked_context" else name
                 lines.append(f"--{flag} changes nothing with --base-url: the server was started with its own")
     else:
-        for name in ("served_model_name",):
-            if getattr(args, name) is not None:
+        for name in ("served_model_name", "header", "unix_socket", "insecure", "cacert", "cert", "key"):
+            if getattr(args, name):
                 lines.append(f"--{name.replace('_', '-')} without --base-url changes nothing")
-        if args.header:
-            lines.append("--header without --base-url changes nothing")
         if args.runtime is not None and args.backend is not None:
             lines.append(f"--backend {args.backend} changes nothing: --runtime {args.runtime} is named")
         if args.engine_dir is not None and args.model_path is not None:

@@ -81,6 +81,7 @@ class InFlightOptions:
         kv_cache_share: of the free GPU memory; None: the runtime's own.
         chunked_context: cut long prompts into several iterations; None: the runtime's own.
         scheduler_policy: `guaranteed_no_evict` or `max_utilization`; None: the runtime's own.
+        iterations: keep what the runtime says of its iterations; such a runtime has a method `iterations`.
     """
 
     concurrency: int | None = None
@@ -92,6 +93,7 @@ class InFlightOptions:
     kv_cache_share: float | None = None
     chunked_context: bool | None = None
     scheduler_policy: str | None = None
+    iterations: bool = False
 
 
 @runtime_checkable

@@ -77,6 +77,10 @@ def measure_in_process(
     )
     load_ns = now_ns() - begun_ns
     try:
+        if asked.iterations and not hasattr(target, "iterations"):
+            raise UsageError(
+                f"--iteration_log needs --runtime trtllm-llm: {target.name} says nothing of its iterations; leave it out"
+            )
         check_fit(rows, requests, target.model.vocab_size, target.limits, takes_lora=target.name == "trtllm-llm")
         for line in (*target.notes, *target.model.details.get("warnings", ())):
             say(line)
@@ -143,6 +147,7 @@ def _asked(plan: ThroughputPlan, runtime: BenchRuntime, requests: Sequence[InFli
         kv_cache_share=runtime.kv_cache_share,
         chunked_context=runtime.chunked_context,
         scheduler_policy=runtime.scheduler_policy,
+        iterations=plan.output.iteration_log is not None,
     )
 
 

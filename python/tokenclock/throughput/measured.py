@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tokenclock.metrics.trtllm_bench_face import BenchFacts, trtllm_bench_face
 from tokenclock.plan_throughput import ThroughputPlan
+from tokenclock.quality import Quality
 from tokenclock.records import Records
 from tokenclock.report.trtllm_bench_files import FACE
 from tokenclock.result import Result
@@ -41,6 +42,27 @@ class Measured:
     iterations: list[Any] | None = None
 
 
+# flags of `serving` that reasons and remedies name -> this command's
+_WORDS = {
+    "--num-prompts": "--num_requests",
+    "--max-concurrency": "--concurrency",
+    "--num-warmups": "--warmup",
+    "say --non-streaming": "leave --streaming out",
+    "add --ignore-eos, and": "leave --eos_id out, and",
+    ", or raise --workers": "",
+}
+
+
+def _in_own_words(quality: Quality) -> Quality:
+    def told(text: str) -> str:
+        for theirs, ours in _WORDS.items():
+            text = text.replace(theirs, ours)
+        return text
+
+    checks = [replace(check, reason=told(check.reason), remedy=told(check.remedy)) for check in quality.checks]
+    return replace(quality, checks=tuple(checks))
+
+
 def with_face(plan: ThroughputPlan, rows: BenchRows, measured: Measured) -> Result:
     """The result with trtllm-bench's face, and the plan of this command."""
     facts = BenchFacts(
@@ -57,4 +79,7 @@ def with_face(plan: ThroughputPlan, rows: BenchRows, measured: Measured) -> Resu
     own = plan.to_dict()
     if plan.server is not None:
         own["serving"] = result.to_dict()["plan"]
-    return replace(result, plan=own, faces={**result.faces, FACE: trtllm_bench_face(measured.records, facts)})
+    quality = _in_own_words(result.quality)
+    return replace(
+        result, plan=own, quality=quality, faces={**result.faces, FACE: trtllm_bench_face(measured.records, facts)}
+    )

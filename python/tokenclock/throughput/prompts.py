@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
 from tokenclock.plan import EndpointPlan, ServingPlan
 from tokenclock.plan_throughput import ThroughputPlan
@@ -57,9 +57,9 @@ def requests_of(rows: BenchRows, tokenizer: Tokenizer | None) -> list[InFlightRe
     return requests
 
 
-def _ids(path: str, row: BenchRow, encoded: Sequence[int] | None) -> npt.NDArray[np.int32] | Sequence[int]:
+def _ids(path: str, row: BenchRow, encoded: Sequence[int] | None) -> Sequence[int]:
     if not isinstance(row.prompt, str):
-        return row.prompt
+        return cast("Sequence[int]", row.prompt)  # an array: a list would take eight times its room
     if not encoded:
         raise fault(
             path, row.line, "prompt must be text of at least one token, got one that the tokenizer leaves empty"

@@ -11,6 +11,7 @@ from tokenclock.plan import (
     ServingPlan,
     ShareGptDataset,
     SonnetDataset,
+    TrtllmBenchDataset,
 )
 from tokenclock.workload.batches import build_without_output
 from tokenclock.workload.datasets.burstgpt import build_burstgpt
@@ -19,6 +20,7 @@ from tokenclock.workload.datasets.hugging_face import build_hf
 from tokenclock.workload.datasets.random_image import build_random_image
 from tokenclock.workload.datasets.sharegpt import build_sharegpt
 from tokenclock.workload.datasets.sonnet import build_sonnet
+from tokenclock.workload.datasets.trtllm_bench_workload import build_trtllm_bench
 from tokenclock.workload.datasets.trtllm_custom import build_trtllm_custom
 from tokenclock.workload.random_workload import build_random
 from tokenclock.workload.realised import Workload
@@ -59,6 +61,8 @@ def _build(plan: ServingPlan, n_vocab: int | None) -> Workload:
         return build_custom(plan, dataset)
     if isinstance(dataset, HfDataset):
         return build_hf(plan, dataset)
+    if isinstance(dataset, TrtllmBenchDataset):
+        return build_trtllm_bench(plan, dataset)
     if isinstance(dataset, RandomImageDataset):
         return build_random_image(plan, dataset)
     return build_trtllm_custom(plan, dataset)

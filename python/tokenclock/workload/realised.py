@@ -53,7 +53,7 @@ class Workload:
         """Requests for each LoRA module, all modules named; empty without any."""
         if self.lora_index is None:
             return {}
-        counts = np.bincount(self.lora_index, minlength=len(self.lora_modules)).tolist()
+        counts = np.bincount(self.lora_index[self.lora_index >= 0], minlength=len(self.lora_modules)).tolist()
         return dict(zip(self.lora_modules, counts, strict=True))
 
     def spare_prompts(self, count: int) -> list[tuple[Prompt, int]]:
