@@ -160,7 +160,7 @@ def test_a_server_that_dies_during_a_point(write: Write, tmp_path: Path) -> None
 
 
 def test_a_detached_server_is_ended_by_its_stop_command(write: Write, tmp_path: Path) -> None:
-    """A client that leaves its server alive, as `docker exec` does: here a helper outside of us has started it."""
+    """A client that leaves its server alive, as `docker exec` does: here a helper outside starts it."""
     pid, fifo = tmp_path / "pid", tmp_path / "start"
     os.mkfifo(fifo)
     port = free_port()

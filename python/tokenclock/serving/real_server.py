@@ -167,7 +167,6 @@ def main() -> None:
     parser.add_argument("--n-parallel", type=int, required=True, metavar="N", help="requests answered at a time")
     parser.add_argument("--n-threads", type=int, required=True, metavar="N", help="threads that compute")
     parser.add_argument("--port", type=int, default=0, metavar="N", help="0 picks a free one (default: 0)")
-    parser.add_argument("--n-batch", type=int, default=None, metavar="N", help="tokens of a prompt taken at a time")
     arguments = parser.parse_args()
 
     from xllamacpp import CommonParams, Server
@@ -181,8 +180,6 @@ def main() -> None:
     parameters.cache_prompt = False  # a prompt that was seen before costs as much as a new one
     parameters.endpoint_metrics = True
     parameters.ui = False
-    if arguments.n_batch is not None:
-        parameters.n_batch = parameters.n_ubatch = arguments.n_batch
     parameters.port = arguments.port
     server = Server(parameters)
     print(json.dumps({"url": server.listening_address}), flush=True)

@@ -15,7 +15,7 @@ from tokenclock.errors import UsageError
 from tokenclock.runtime.llm_api_options import merge_options, read_options
 from tokenclock.sweep.points import Variant
 
-__all__ = ["Settled", "options_flag", "port_of", "settle", "write_options"]
+__all__ = ["Settled", "check_options_file", "options_flag", "port_of", "settle", "write_options"]
 
 _MARK = "# written by tokenclock sweep; it may be written anew"
 _OPTIONS_FLAG = re.compile(
@@ -106,32 +106,38 @@ def options_flag(command: str | Sequence[str]) -> str | None:
     return found[1].strip("\"'") if found else None
 
 
-def write_options(settled: Settled) -> None:
-    """Write the options file, unless a file that is not ours is in its place.
+def check_options_file(settled: Settled) -> None:
+    """Refuse to write over a file that the sweep did not write, unless it says the same.
 
     Raises:
-        UsageError: another file is there, or it cannot be written.
+        UsageError: another file is in the place of the options.
     """
     import yaml
 
     path = settled.options_file
-    if not settled.writes_options or path is None:
+    if not settled.writes_options or path is None or not path.exists():
         return
-    text = f"{_MARK}\n{yaml.safe_dump(dict(settled.options or {}), sort_keys=False)}"
     try:
-        if path.is_file():
-            there = path.read_text(encoding="utf-8", errors="replace")
-            if there == text:
-                return
-            if not there.startswith(_MARK) and yaml.safe_load(there) != dict(settled.options or {}):
-                raise UsageError(
-                    f"extra_llm_api_options would be written to {path}, which holds something else; remove that file, "
-                    "or name another one in the command"
-                )
+        there = path.read_text(encoding="utf-8")
+        ours = there.startswith(_MARK) or yaml.safe_load(there) == dict(settled.options or {})
+    except (OSError, ValueError, yaml.YAMLError):
+        ours = False
+    if not ours:
+        raise UsageError(
+            f"extra_llm_api_options would be written to {path}, which holds something else; remove that file, or name "
+            "another one in the command"
+        )
+
+
+def write_options(settled: Settled) -> None:
+    """Write the options file, if the options are the YAML's. Raises OSError where it cannot be written."""
+    import yaml
+
+    path = settled.options_file
+    if settled.writes_options and path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"extra_llm_api_options cannot be written to {path}: {error}; name another file") from None
+        text = yaml.safe_dump(dict(settled.options or {}), sort_keys=False)
+        path.write_text(f"{_MARK}\n{text}", encoding="utf-8")
 
 
 def _place_options(

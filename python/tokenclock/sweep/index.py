@@ -37,7 +37,7 @@ class Entry:
         failure: why it failed, in one line.
         started: ISO 8601.
         took_s: how long its command ran.
-        counts: whether the point belongs to the results; False for runs of a search that were tries.
+        files: kind -> further file.
     """
 
     server: str
@@ -70,6 +70,7 @@ class Index:
     def __init__(self, result_dir: Path, sweep: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
         self.path = result_dir / _NAME
         self.entries: dict[str, Entry] = {}
+        self.earlier: dict[str, Entry] = {}  # done by an earlier sweep, their files whole
         self._head: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "kind": "sweep",
@@ -105,6 +106,14 @@ class Index:
                 fingerprint=point.fingerprint,
             )
         return self.entries[point.key]
+
+    def taken_over(self, point: Point) -> Entry | None:
+        """The entry of a point that an earlier sweep has done, by the same command; None otherwise."""
+        old = self.earlier.get(point.key)
+        if old is None or old.fingerprint != point.fingerprint:
+            return None
+        self.entries[point.key] = old
+        return old
 
     def note_server(self, folder: str, **facts: Any) -> None:
         """Keep what was seen of a server, one mapping for each of its starts."""

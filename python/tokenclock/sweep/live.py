@@ -33,6 +33,7 @@ class Page:
         self._state = "starting"
         self._left = {point.key: point for point in plan.points}
         self._n_total = len(self._left)
+        self._n_ran = 0
         self._guessed_s = self._took_s = 0.0
         self._point: Point | None = None
         self._begun_s = time.monotonic()
@@ -77,8 +78,10 @@ class Page:
             self._guessed_s += point.expected_s
             self._took_s += entry.took_s
         done = self._n_total - len(self._left)
+        self._n_ran += 1
+        count = f"{done}/{self._n_total}" if self._plan.sweep.search is None else f"{self._n_ran}"
         took = f"{entry.took_s:.1f} s" if entry.took_s is not None else "n/a"
-        self.say(f"tokenclock sweep: [{done}/{self._n_total}] {point.key}: {entry.status}, {took}")
+        self.say(f"tokenclock sweep: [{count}] {point.key}: {entry.status}, {took}")
 
     def say(self, line: str) -> None:
         """A line that stays."""

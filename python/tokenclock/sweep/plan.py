@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokenclock.errors import UsageError
-from tokenclock.sweep.commands import Settled, settle
+from tokenclock.sweep.commands import Settled, check_options_file, settle
 from tokenclock.sweep.flags import Vocabulary, vocabulary_of
 from tokenclock.sweep.points import Point, Variant, Visit, make_points, make_variants, n_points, visits
 from tokenclock.sweep.schema import Sweep, load_sweep
@@ -94,13 +94,22 @@ def build_plan(
     sweep = _with_urls(sweep, file, environment)
     variants = make_variants(sweep, file)
     points = make_points(sweep, file, variants, words, environment)
-    settled = {variant.folder: settle(variant, folder) for variant in variants}
+    settled = {variant.folder: _settled(variant, sweep, file, folder) for variant in variants}
     for point in _one_of_each(points):
         try:
             commands.check(point.argv)
         except UsageError as error:
             raise file.error(("benchmark",), f"{point.key}: {error}") from None
     return SweepPlan(sweep, file, folder, words, settled, tuple(visits(sweep, points)), environment)
+
+
+def _settled(variant: Variant, sweep: Sweep, file: YamlFile, folder: Path) -> Settled:
+    try:
+        settled = settle(variant, folder)
+        check_options_file(settled)
+    except UsageError as error:
+        raise file.error(("servers", sweep.servers.index(variant.server)), str(error)) from None
+    return settled
 
 
 def _one_of_each(points: Sequence[Point]) -> Iterator[Point]:

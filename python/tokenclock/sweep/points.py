@@ -112,16 +112,32 @@ def make_points(
         UsageError: a flag the command does not have, a value of the wrong form, or two points with the same files.
     """
     axes = {name: values for name, values in sweep.matrix.items() if not name.startswith(_SERVER)}
+    first: dict[str, Any] = {}  # of a search only its first tries are known
     if sweep.search is not None:
+        load = sweep.search.low
+        first = {sweep.search.axis: int(load) if load == int(load) else load}
         for name in ("concurrency", "request_rate"):
             if name in axes:
                 raise file.error(("matrix", name), f"{name} is what the search varies; leave it out of the matrix")
+    more = sweep.search.flags if sweep.search is not None else {}
     points = []
     for variant in variants:
         for values in itertools.product(*axes.values()):
-            loads = dict(zip(axes, values, strict=True))
+            loads = {**dict(zip(axes, values, strict=True)), **first}
             for repeat in range(1, sweep.repeat + 1):
-                points.append(make_point(sweep, file, variant, words, environment, loads, repeat))
+                points.append(
+                    make_point(
+                        sweep,
+                        file,
+                        variant,
+                        words,
+                        environment,
+                        loads,
+                        repeat,
+                        more=more,
+                        try_number=1 if first else None,
+                    )
+                )
     keys = [point.key for point in points]
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
@@ -140,8 +156,10 @@ def make_point(
     *,
     stem: str | None = None,
     n_requests: int | None = None,
+    more: Mapping[str, Any] | None = None,
+    try_number: int | None = None,
 ) -> Point:
-    """One point: flags of the benchmark, over them those of its server, over them those of its axes."""
+    """One point: flags of the benchmark, over them those of its server, over them those of its axes, and `more`."""
     axes: dict[str, Any] = dict(variant.settings)
     chosen: dict[str, tuple[Any, tuple[Any, ...]]] = {}  # flag -> value, where it stands in the file
     index = sweep.servers.index(variant.server)
@@ -161,6 +179,8 @@ def make_point(
         for flag, part in zip(names, parts, strict=True):
             chosen[_flag(words, flag, file, path)] = (part, path)
     _set_defaults(sweep, variant, words, chosen, repeat, file)
+    for name, value in (more or {}).items():
+        chosen[words.flag(name)] = (value, ())
     if n_requests is not None:
         chosen[words.flag(words.requests)] = (n_requests, ())
     argv = [words.command]
@@ -169,7 +189,7 @@ def make_point(
             argv += [expand(word, environment) for word in flag_words(flag, value)]
         except UsageError as error:
             raise file.error(path, str(error)) from None
-    name = stem or _stem(sweep, axes, repeat)
+    name = stem or _stem(sweep, axes, repeat) + (f"_try_{try_number}" if try_number is not None else "")
     argv += words.output(Path(expand(sweep.result_dir, environment)) / variant.folder, name)
     return Point(variant, axes, repeat, name, tuple(argv), _expected_s(sweep.expected, words, chosen))
 
@@ -224,7 +244,7 @@ def _set_defaults(
     options = variant.server.extra_llm_api_options or {}
     if words.command == "serving" and options.get("return_perf_metrics") and options.get("perf_metrics_max_requests"):
         chosen.setdefault("--save-request-time-breakdown", (True, ()))
-    if sweep.vary_seed and words.seed is not None:
+    if (sweep.vary_seed or sweep.search is not None) and words.seed is not None:
         flag = words.flag(words.seed)
         seed = chosen.get(flag, (0,))[0]
         if not _is_whole(seed):

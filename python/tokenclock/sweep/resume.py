@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenclock.errors import UsageError
-from tokenclock.sweep.index import DONE, Entry, Index, read_entries
+from tokenclock.sweep.index import DONE, Index, read_entries
 from tokenclock.sweep.points import Point
 
 __all__ = ["take_over"]
@@ -30,16 +29,17 @@ def take_over(index: Index, result_dir: Path, points: Sequence[Point], *, resume
             f"{result_dir} holds a sweep already ({n_done} of {len(earlier)} points done); --resume goes on with it, "
             "--overwrite begins anew, another result_dir keeps both"
         )
-    before: Mapping[str, Entry] = {f"{entry.folder}/{Path(entry.file).stem}": entry for entry in earlier or ()}
+    index.earlier = {
+        f"{entry.folder}/{Path(entry.file).stem}": entry
+        for entry in earlier or ()
+        if entry.status == DONE and _is_whole(result_dir / entry.file)
+    }
     n_done = 0
     for point in points:
-        entry = index.add(point)
-        old = before.get(point.key)
-        if old is None or old.status != DONE or old.fingerprint != entry.fingerprint:
-            continue
-        if _is_whole(result_dir / old.file):
-            index.entries[point.key] = replace(old)
+        if index.taken_over(point) is not None:
             n_done += 1
+        else:
+            index.add(point)
     return n_done
 
 

@@ -57,15 +57,14 @@ class Runner:
             left = tuple(point for point in visit.points if self.index.add(point).status != DONE)
             if not left:
                 continue
-            if self._must_end(left[0]):
+            if self.must_end(left[0]):
                 break
             self.visit(Visit(visit.variant, left))
-        self.index.save(finished=not self.interrupted())
 
     def visit(self, visit: Visit) -> None:
         """Start the server, run its points, stop it; after its death start it again for what is left."""
         left = list(visit.points)
-        while left and not self._must_end(left[0]):
+        while left and not self.must_end(left[0]):
             with contextlib.ExitStack() as stack:
                 server = self.started(visit, stack)
                 if server is None:
@@ -73,7 +72,7 @@ class Runner:
                         for point in left:
                             self._fail(point, "its server did not start")
                     return
-                while left and server.died() is None and not self._must_end(left[0]):
+                while left and server.died() is None and not self.must_end(left[0]):
                     self.run_point(left.pop(0), server)
 
     def started(self, visit: Visit, stack: contextlib.ExitStack) -> RunningServer | None:
@@ -200,10 +199,12 @@ class Runner:
             self.say_failure(problem, [])
             self.stopped = self.stopped or not self.continue_on_error
 
-    def _must_end(self, point: Point) -> bool:
+    def must_end(self, point: Point | None = None) -> bool:
+        """Whether nothing more, or not this point, is to begin."""
         if self.interrupted() or self.stopped:
             return True
-        if time.monotonic() + self.page.expected_s(point) > self._deadline_s:
+        needed_s = self.page.expected_s(point) if point is not None else 0.0
+        if time.monotonic() + needed_s > self._deadline_s:
             self.out_of_time = True
         return self.out_of_time
 

@@ -106,6 +106,16 @@ class Search(_Part):
     confirm: int = Field(2, ge=0, le=50)  # more runs of the load that is about to be called the highest
     tolerance: float = Field(0.05, gt=0, lt=1)  # of a rate: how near the two ends of the bracket come
 
+    @property
+    def axis(self) -> str:
+        """What is varied: request_rate or concurrency."""
+        return "request_rate" if self.kind == "request_rate" else "concurrency"
+
+    @property
+    def flags(self) -> Flags:
+        """Flags of every try."""
+        return {"goodput": [f"{name}:{limit:g}" for name, limit in self.slo.items()]} if self.slo else {}
+
     @model_validator(mode="after")
     def _whole(self) -> Search:
         if self.low > self.high:

@@ -80,8 +80,10 @@ class RunningServer:
             self._wait_for_health(begun_s + self._server.ready_timeout)
             self.ready_s = time.monotonic() - begun_s
             self._probe()
-        except BaseException:
+        except BaseException as error:
             self.stop()
+            if isinstance(error, (OSError, MeasurementError)) and not isinstance(error, ServerFailed):
+                raise self.failure(f"was not started: {error}") from None
             raise
 
     def died(self) -> int | None:

@@ -12,11 +12,13 @@ from tokenclock.sweep.comparison import run_compare
 from tokenclock.sweep.index import DONE, NOT_RUN, Index, read_entries
 from tokenclock.sweep.live import shown_page
 from tokenclock.sweep.option_checks import OptionReport, check_server_options
+from tokenclock.sweep.pareto import pareto_lines, write_pareto
 from tokenclock.sweep.plan import Commands, SweepPlan, build_plan
 from tokenclock.sweep.plan_text import expected_minutes, render
 from tokenclock.sweep.resume import take_over
 from tokenclock.sweep.runner import Runner
 from tokenclock.sweep.schema import dump
+from tokenclock.sweep.searches import check_search, run_searches, summary_lines
 
 __all__ = ["dry_run", "run_sweep"]
 
@@ -30,6 +32,7 @@ def dry_run(path: str, environment: Mapping[str, str], commands: Commands, *, re
         UsageError: one line on what is wrong.
     """
     plan = build_plan(path, environment, commands, **options)
+    check_search(plan)
     done = []
     if resume:
         earlier = {f"{e.folder}/{e.file.rpartition('/')[2][:-5]}": e for e in read_entries(plan.result_dir) or ()}
@@ -55,26 +58,36 @@ def run_sweep(
         UsageError: before anything was started.
     """
     plan = build_plan(path, environment, commands, **options)
+    check_search(plan)
     for folder, report in _reports(plan).items():
         for text in report.warnings if report is not None else ():
             say_on_stderr(f"tokenclock sweep: server {folder}: warning: {text}")
     if not plan.words.known:
         say_on_stderr(f"tokenclock sweep: tokenclock {plan.words.command} is not built here: every point would fail")
     index = Index(plan.result_dir, _without_secrets(dump(plan.sweep)), environment_module.collect())
-    n_kept = take_over(index, plan.result_dir, plan.points, resume=resume, overwrite=overwrite)
+    points = plan.points if plan.sweep.search is None else []  # of a search, the tries are found out on the way
+    n_kept = take_over(index, plan.result_dir, points, resume=resume, overwrite=overwrite)
     index.save()
     kept = f", {n_kept} done already" if n_kept else ""
-    minutes = expected_minutes(plan)
+    minutes, what = expected_minutes(plan), "points" if plan.sweep.search is None else "searches"
     say_on_stderr(
-        f"tokenclock sweep: {len(plan.points)} points{kept}, about {minutes:.1f} minutes; results in {plan.result_dir}/"
+        f"tokenclock sweep: {len(plan.points)} {what}{kept}, about {minutes:.1f} minutes; results in {plan.result_dir}/"
     )
     with deferred_interrupts(lambda text: say_on_stderr(f"tokenclock sweep: {text}"), ends_process=True) as came, \
             shown_page(plan) as page:  # fmt: skip
         page.already_done([key for key, entry in index.entries.items() if entry.status == DONE])
         runner = Runner(plan, index, page, came, continue_on_error)
-        runner.run()
+        found: list[dict[str, Any]] = []
+        if plan.sweep.search is not None:
+            found = run_searches(runner)
+        else:
+            runner.run()
         interrupted = came()
-    return _end(plan, index, runner, interrupted=interrupted)
+    index.save(finished=not interrupted)
+    _show(plan, index, found)
+    code = _end(plan, index, runner, interrupted=interrupted)
+    unmet = any(one.get("highest", 0) is None or not one["complete"] for one in found)
+    return code or (3 if unmet else 0)
 
 
 def _end(plan: SweepPlan, index: Index, runner: Runner, *, interrupted: bool) -> int:
@@ -100,6 +113,14 @@ def _end(plan: SweepPlan, index: Index, runner: Runner, *, interrupted: bool) ->
         compared = run_compare(plan, index)
         code = code or compared
     return code
+
+
+def _show(plan: SweepPlan, index: Index, found: list[dict[str, Any]]) -> None:
+    """What a search and the Pareto front came to, on stdout."""
+    front = write_pareto(plan, index)
+    lines = [*summary_lines(found, plan), *(pareto_lines(front) if front is not None else [])]
+    if lines:
+        print("\n".join(lines), flush=True)
 
 
 def _reports(plan: SweepPlan) -> dict[str, OptionReport | None]:
