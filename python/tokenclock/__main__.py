@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark": ("tokenclock.cli.benchmark", "times a model runtime in this process, or under mpirun"),
     "serving": ("tokenclock.cli.serving", "load test of an OpenAI-compatible server"),
+    "profile": ("tokenclock.cli.profile", "load test of a server, in the words and files of genai-perf"),
     "paced-server": (
         "tokenclock.cli.paced_server",
         "OpenAI-compatible server with exact, logged emission times; no model",
@@ -24,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 NOT_BUILT = (
     "analyze", "baseline", "compare", "history", "latency", "prepare-dataset",
-    "process-export-files", "profile", "report", "sweep", "throughput",
+    "process-export-files", "report", "sweep", "throughput",
 )  # fmt: skip
 
 

@@ -17,11 +17,13 @@ from tokenclock.findings import SideResults, side_results
 from tokenclock.interrupts import deferred_interrupts
 from tokenclock.metrics.client_cost import event_rate
 from tokenclock.metrics.facts import RunFacts
+from tokenclock.metrics.genai_perf_face import genai_perf_face
 from tokenclock.metrics.summary import summarise
 from tokenclock.of_ranks import ranks_block, records_of_all
 from tokenclock.output_place import prepare_output, set_aside, temporary_log
 from tokenclock.parallel import connect
 from tokenclock.plan import ServingPlan
+from tokenclock.profile_files import Payloads, write_inputs
 from tokenclock.quality import assess
 from tokenclock.records import Records
 from tokenclock.result import Result, build_result
@@ -83,10 +85,15 @@ def run_serving(
     workload = _realise(plan)
     own_plan, own_workload = ranks.share(plan, workload)
     has_usage = ranks.same(ranks.is_first and _prepare_server(plan, workload, addresses, deadline_s))
+    payloads = None
+    if path is not None and plan.command == "profile":
+        payloads = Payloads(plan, workload)
+        write_inputs(payloads, path, say)
     for note in workload.notes:  # only now: a server that is not there deserves one line
         say(f"tokenclock serving: {note}")
     if plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
-        say("tokenclock serving: no --temperature: the server's own default holds (0 is greedy)")
+        missing = "--temperature" if plan.command == "serving" else "--extra-inputs temperature:T"
+        say(f"tokenclock serving: no {missing}: the server's own default holds (0 is greedy)")
     count_tokens = None if has_usage else workload.count_tokens
     with deferred_interrupts(
         lambda line: say(f"tokenclock serving: {line}"), ends_process=ends_process
@@ -110,7 +117,7 @@ def run_serving(
             incomplete = bool(records.client["interrupted"])
             result = _conclude(plan, workload, records, started, incomplete, side, parts)
             if path is not None:
-                whole = save_result_files(plan, result, records, side, path=path, date=date, say=say)
+                whole = save_result_files(plan, result, records, side, path=path, date=date, say=say, payloads=payloads)
             if result.requests["ok"] == 0 and not result.incomplete:
                 why = explain_failure(plan, records, _first_failure(records))
                 say(f"tokenclock serving: every request failed: {why}")
@@ -355,6 +362,7 @@ def _conclude(
         probes=side.probes,
         ranks=ranks_block(parts, facts),
         gpu=side.gpu,
+        faces={"profile": genai_perf_face(records, facts, summary)} if plan.command == "profile" else None,
         **certainty_sections(records, facts, summary, seed=plan.load.seed),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -136,19 +137,25 @@ class BodyBuilder(Protocol):
 
 def body_builder(plan: ServingPlan) -> BodyBuilder:
     """A function that makes bodies, with everything constant built once."""
-    with_text, with_ids, with_messages = (_Template(plan, form) for form in ("text", "ids", "messages"))
+    with_text, with_ids, with_messages = (_template(plan, form) for form in ("text", "ids", "messages"))
     models = [json.dumps(name) for name in (*plan.endpoint.lora_modules, plan.endpoint.body_model)]  # -1 is the last
 
     def build(prompt: Prompt, osl: int, lora: int = -1) -> bytes:
         if isinstance(prompt, str):
-            return with_text.fill(json.dumps(prompt), osl, models[lora])
+            return with_text(osl).fill(json.dumps(prompt), osl, models[lora])
         if isinstance(prompt, Messages):
             if not plan.endpoint.is_chat:
                 raise TypeError("completions take text or token ids, not messages")
-            return with_messages.fill(prompt.json, osl, models[lora])
-        return with_ids.fill(_compact_json(list(prompt)), osl, models[lora])
+            return with_messages(osl).fill(prompt.json, osl, models[lora])
+        return with_ids(osl).fill(_compact_json(list(prompt)), osl, models[lora])
 
     return build
+
+
+def _template(plan: ServingPlan, form: str) -> Callable[[int], _Template]:
+    """The template for an output length; without one (below 0) the body has no field for it."""
+    full, bare = _Template(plan, form), _Template(plan, form, with_length=False)
+    return lambda osl: full if osl >= 0 else bare
 
 
 class _Template:
@@ -156,8 +163,9 @@ class _Template:
 
     _PROMPT, _LENGTH, _MODEL = "\0prompt\0", "\0length\0", "\0model\0"  # NUL cannot stand in a header
 
-    def __init__(self, plan: ServingPlan, form: str) -> None:
-        text = _compact_json(_fields(plan, self._MODEL, self._PROMPT, self._LENGTH, form=form))
+    def __init__(self, plan: ServingPlan, form: str, *, with_length: bool = True) -> None:
+        length = self._LENGTH if with_length else None
+        text = _compact_json(_fields(plan, self._MODEL, self._PROMPT, length, form=form))
         self._pieces: list[str] = []  # constant text; between pieces i and i+1 goes slot i
         self._slots: list[str] = []
         marks = {json.dumps(mark): mark for mark in (self._PROMPT, self._LENGTH, self._MODEL)}
@@ -188,11 +196,11 @@ def _fields(plan: ServingPlan, model: Any, prompt: Any, osl: Any, *, form: str) 
         else:
             fields["messages"] = [{"role": "user", "content": prompt}]
         fields["temperature"] = generation.temperature
-        fields["max_completion_tokens"] = osl
+        fields[generation.length_field or "max_completion_tokens"] = osl
     else:
         fields |= {"prompt": prompt, "temperature": generation.temperature}
         fields["repetition_penalty"] = 1.0
-        fields["max_tokens"] = osl
+        fields[generation.length_field or "max_tokens"] = osl
     fields["stream"] = plan.load.streaming
     fields["stream_options"] = {"include_usage": True} if plan.load.streaming else None
     if generation.logprobs is not None:

@@ -11,6 +11,7 @@ from tokenclock.plan import (
     ServingPlan,
     ShareGptDataset,
     SonnetDataset,
+    SyntheticDataset,
 )
 from tokenclock.workload.datasets.burstgpt import build_burstgpt
 from tokenclock.workload.datasets.custom import build_custom
@@ -21,6 +22,7 @@ from tokenclock.workload.datasets.sonnet import build_sonnet
 from tokenclock.workload.datasets.trtllm_custom import build_trtllm_custom
 from tokenclock.workload.random_workload import build_random
 from tokenclock.workload.realised import Workload
+from tokenclock.workload.synthetic import build_synthetic
 from tokenclock.workload.tokenizer import find_tokenizer
 
 __all__ = ["build_workload", "needs_vocabulary"]
@@ -29,7 +31,7 @@ __all__ = ["build_workload", "needs_vocabulary"]
 def needs_vocabulary(plan: ServingPlan) -> bool:
     """Whether token ids will be drawn whose range only the server can tell."""
     dataset = plan.dataset
-    draws = isinstance(dataset, (RandomDataset, BurstGptDataset)) and dataset.vocab_size is None
+    draws = isinstance(dataset, (RandomDataset, BurstGptDataset, SyntheticDataset)) and dataset.vocab_size is None
     return draws and not plan.endpoint.is_chat and find_tokenizer(plan) is None
 
 
@@ -54,4 +56,6 @@ def build_workload(plan: ServingPlan, *, n_vocab: int | None = None) -> Workload
         return build_hf(plan, dataset)
     if isinstance(dataset, RandomImageDataset):
         return build_random_image(plan, dataset)
+    if isinstance(dataset, SyntheticDataset):
+        return build_synthetic(plan, dataset, n_vocab)
     return build_trtllm_custom(plan, dataset)
