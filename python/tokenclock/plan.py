@@ -33,8 +33,9 @@ from tokenclock.plan_datasets import (
 from tokenclock.plan_generation import GenerationPlan
 from tokenclock.plan_output import GOODPUT_METRICS, LATENCY_METRICS, OutputPlan
 from tokenclock.plan_server import RampUp, ServerPlan
-from tokenclock.plan_synthetic import PROFILE_DATASETS, SyntheticDataset
+from tokenclock.plan_synthetic import PROFILE_DATASETS, InputFileDataset, SyntheticDataset
 from tokenclock.plan_transport import TransportPlan
+from tokenclock.plan_windows import WindowPlan
 
 __all__ = [
     "DATASET_KINDS",
@@ -47,6 +48,7 @@ __all__ = [
     "EndpointPlan",
     "GenerationPlan",
     "HfDataset",
+    "InputFileDataset",
     "LoadPlan",
     "OutputPlan",
     "RampUp",
@@ -59,6 +61,7 @@ __all__ = [
     "SyntheticDataset",
     "TransportPlan",
     "TrtllmCustomDataset",
+    "WindowPlan",
 ]
 
 MASK = "***"
@@ -169,6 +172,7 @@ class LoadPlan:
     ramp_up_s: float = 0.0  # the slots of a closed loop open one by one over this time; 0: all at once
     probe_request_rate: float = 0.0  # one-token requests per second beside the load; 0: none
     request_id_prefix: str | None = None  # row i is sent with `x-request-id: <prefix>i`; None: not sent
+    windows: WindowPlan | None = None  # end by time; num_prompts is then only the most that can be sent
 
     def __post_init__(self) -> None:
         _require_int("--num-prompts", self.num_prompts, 1, highest=MOST_REQUESTS)
@@ -234,7 +238,7 @@ class ServingPlan:
     endpoint: EndpointPlan
     load: LoadPlan = field(default_factory=LoadPlan)
     generation: GenerationPlan = field(default_factory=GenerationPlan)
-    dataset: Dataset | SyntheticDataset = field(default_factory=RandomDataset)
+    dataset: Dataset | SyntheticDataset | InputFileDataset = field(default_factory=RandomDataset)
     output: OutputPlan = field(default_factory=OutputPlan)
     server: ServerPlan = field(default_factory=ServerPlan)
     transport: TransportPlan = field(default_factory=TransportPlan)
@@ -318,6 +322,7 @@ class ServingPlan:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
 
+_NESTED: dict[str, type[Any]] = {"ramp_up": RampUp, "windows": WindowPlan}
 _COMMANDS = ("serving", "profile")
 _GROUPS: dict[str, type[Any]] = {
     "endpoint": EndpointPlan,
@@ -339,8 +344,8 @@ def _restored(kind: type[Any], values: dict[str, Any]) -> Any:
             values[key] = tuple(value)
         elif key in ("request_rate", "burstiness"):
             values[key] = float(value)
-        elif key == "ramp_up" and isinstance(value, dict):
-            values[key] = _restored(RampUp, value)
+        elif key in _NESTED and isinstance(value, dict):
+            values[key] = _restored(_NESTED[key], value)
     try:
         return kind(**values)
     except TypeError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenclock.plan_checks import LONGEST, is_number, require, require_int, require_length
 
-__all__ = ["PROFILE_DATASETS", "SyntheticDataset"]
+__all__ = ["PROFILE_DATASETS", "InputFileDataset", "SyntheticDataset"]
 
 
 @dataclass(frozen=True)
@@ -63,5 +63,22 @@ def _require_deviation(flag: str, value: object) -> None:
     require(ok, flag, f"tokens from 0 to {LONGEST}", value, "0 makes all lengths equal")
 
 
-PROFILE_DATASETS: dict[str, type[Any]] = {"synthetic": SyntheticDataset}
+@dataclass(frozen=True)
+class InputFileDataset:
+    """Prompts of a file of JSON lines, in its order and again from its start until the run ends."""
+
+    path: str
+    name: str = "input_file"
+    output_mean: float | None = None  # tokens asked for; None: the server's own limit
+    output_stddev: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(self.name == "input_file", "dataset.name", "input_file", self.name)
+        require(isinstance(self.path, str) and bool(self.path), "--input-file", "a file of JSON lines", self.path)
+        if self.output_mean is not None:
+            _require_mean("--output-tokens-mean", self.output_mean)
+        _require_deviation("--output-tokens-stddev", self.output_stddev)
+
+
+PROFILE_DATASETS: dict[str, type[Any]] = {"synthetic": SyntheticDataset, "input_file": InputFileDataset}
 """Name -> dataclass of the datasets that only `profile` asks for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ class Payloads:
     def __init__(self, plan: ServingPlan, workload: Workload) -> None:
         self.plan, self.workload = plan, workload
         self._build = body_builder(plan)
-        self.n_unique = min(getattr(plan.dataset, "n_entries", len(workload)), len(workload))
 
     def __call__(self, row: int) -> str:
         """The JSON text of a row's body."""
@@ -38,7 +38,13 @@ class Payloads:
 
     def unique(self) -> Iterator[str]:
         """The bodies that differ, in the order in which they are first sent."""
-        return (self(row) for row in range(self.n_unique))
+        seen: set[bytes] = set()
+        for row in range(min(getattr(self.plan.dataset, "n_entries", len(self.workload)), len(self.workload))):
+            body = self(row)
+            mark = sha256(body.encode()).digest()
+            if mark not in seen:
+                seen.add(mark)
+                yield body
 
 
 def raw_path(path: Path) -> Path:

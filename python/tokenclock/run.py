@@ -15,6 +15,7 @@ from tokenclock.calibration_store import kept_calibration
 from tokenclock.event_log import EventLog
 from tokenclock.findings import SideResults, side_results
 from tokenclock.interrupts import deferred_interrupts
+from tokenclock.measured_windows import MeasuredWindows
 from tokenclock.metrics.client_cost import event_rate
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.genai_perf_face import genai_perf_face
@@ -23,6 +24,7 @@ from tokenclock.of_ranks import ranks_block, records_of_all
 from tokenclock.output_place import prepare_output, set_aside, temporary_log
 from tokenclock.parallel import connect
 from tokenclock.plan import ServingPlan
+from tokenclock.plan_windows import KEPT_WINDOWS
 from tokenclock.profile_files import Payloads, write_inputs
 from tokenclock.quality import assess
 from tokenclock.records import Records
@@ -101,7 +103,8 @@ def run_serving(
         place = ranks.same(_log_place(plan, path, say) if ranks.is_first else None)
         log = None if place is None else _open_log(plan, own_workload, place, ranks)
         probes = Probes(own_plan, addresses) if own_plan.load.probe_request_rate > 0 else None
-        observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload))
+        windows = None if plan.load.windows is None else MeasuredWindows(plan.load.windows)
+        observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload), windows)
         whole = True
 
         def finish(
@@ -113,6 +116,9 @@ def run_serving(
             """On rank 0: one result of all ranks, in its files."""
             nonlocal whole
             records = records_of_all(parts, workload)
+            if windows is not None:
+                records = windows.trimmed(records)
+                say(f"tokenclock serving: {_said_of_windows(windows)}")
             side = side_results(plan, findings, probe_columns, records, gpu)
             incomplete = bool(records.client["interrupted"])
             result = _conclude(plan, workload, records, started, incomplete, side, parts)
@@ -135,7 +141,8 @@ def run_serving(
                 own_plan, own_workload, addresses, count_tokens, observer, ranks
             )
             if log is not None:
-                log.finish(own_records, incomplete=bool(own_records.client["interrupted"]))
+                stopped = bool(own_records.client["interrupted"])
+                log.finish(own_records, incomplete=stopped and not (windows is not None and windows.ended))
             parts = ranks.collect(own_records, place)
             result = None if parts is None else finish(parts, findings, probe_columns, gpu)
             done()
@@ -284,17 +291,21 @@ class _Watcher(Observer):
         probes: Probes | None,
         stop_requested: Callable[[], bool],
         n_requests: int,
+        windows: MeasuredWindows | None = None,
     ) -> None:
         self._on_progress = on_progress
         self._n_requests = n_requests
         self._log = log
         self.probes = probes
         self._stop_requested = stop_requested
+        self._windows = windows
 
     def stop_requested(self) -> bool:
-        return self._stop_requested()
+        return self._stop_requested() or (self._windows is not None and self._windows.ended)
 
     def on_progress(self, progress: Mapping[str, int]) -> None:
+        if self._windows is not None:
+            self._windows.begin()
         if self.probes is not None:
             self.probes.feed()
         if self._on_progress is not None:
@@ -303,6 +314,13 @@ class _Watcher(Observer):
     def on_final(self, client: FinalEvents, *, ended: bool) -> None:
         if self._log is not None and (ended or self._log.due()):
             self._log.write(client.take_final(), client.columns())
+        if self._windows is not None and self._windows.due():
+            self._windows.look(client.columns())
+
+
+def _said_of_windows(windows: MeasuredWindows) -> str:
+    n, end = len(windows.windows), "agree" if windows.stable else "do not agree within --stability-percentage"
+    return f"{n} windows were measured; the last {min(n, KEPT_WINDOWS)} {end} and are reported"
 
 
 def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
@@ -340,6 +358,8 @@ def _conclude(
     parts: list[RankPart],
 ) -> Result:
     facts, environment_facts = _facts(plan, workload), environment.collect()
+    if plan.load.windows is not None:
+        facts = replace(facts, num_prompts=records.n_requests)
     summary = summarise(records, facts)
     return build_result(
         summary,

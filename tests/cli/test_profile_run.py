@@ -150,3 +150,25 @@ def test_failures_are_counted_and_end_with_3(tmp_path: Path) -> None:
     assert found["request_count"]["avg"] == found["tokenclock"]["requests"]["ok"] < 12
     raw = read(tmp_path / "paced-openai-chat-concurrency1" / "profile_export.json")
     assert len(raw["experiments"][0]["requests"]) == found["request_count"]["avg"]
+
+
+def test_a_run_by_time_keeps_three_windows(server: PacedServer, tmp_path: Path) -> None:
+    counts = ["--concurrency", "4", "--measurement-interval", "200", "--isl", "8", "--osl", "6"]
+    run = profile(tmp_path, server.url, "--endpoint-type", "completions", "--streaming", *counts)
+    assert run.returncode == 0, run.stderr
+    assert "windows were measured; the last 3 agree and are reported" in run.stderr
+    found = read(tmp_path / "paced-openai-completions-concurrency4" / "profile_export_genai_perf.json")["tokenclock"]
+    windows = found["client"]["windows"]
+    assert len(windows) >= 3
+    assert found["requests"]["ok"] == found["requests"]["scheduled"] == sum(window["n"] for window in windows[-3:]) > 20
+    assert not found["incomplete"]
+
+
+def test_prompts_of_a_file(server: PacedServer, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "first one"}\n{"text": "second one"}\n')
+    flags = ["--input-file", str(tmp_path / "in.jsonl"), "--request-count", "10", "--osl", "4", "--isl", "9"]
+    run = profile(tmp_path, server.url, "--endpoint-type", "chat", "--streaming", *flags)
+    assert run.returncode == 0, run.stderr
+    assert "--synthetic-input-tokens-mean changes nothing with --input-file" in run.stderr
+    bodies = [row["payload"][0] for row in read(tmp_path / "paced-openai-chat-concurrency1" / "inputs.json")["data"]]
+    assert [body["messages"][0]["content"] for body in bodies] == ["first one", "second one"]

@@ -16,14 +16,24 @@ from tokenclock.cli.profile_values import base_url, extra_body, goodput_ms
 from tokenclock.cli.profile_words import in_profile_words
 from tokenclock.cli.standard_streams import show
 from tokenclock.errors import TokenclockError, UsageError
+from tokenclock.plan_windows import MOST_WINDOWS
 from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
-    from tokenclock.plan import ServingPlan
+    from tokenclock.plan import InputFileDataset, ServingPlan, SyntheticDataset, WindowPlan
 
 __all__ = ["build_parser", "main", "plan_from_argv", "run_directory"]
 
+_OF_SYNTHETIC = (
+    ("--synthetic-input-tokens-mean", "synthetic_input_tokens_mean", 550.0),
+    ("--synthetic-input-tokens-stddev", "synthetic_input_tokens_stddev", 0.0),
+    ("--num-dataset-entries", "num_dataset_entries", 100),
+    ("--prefix-prompt-length", "prefix_prompt_length", 100),
+    ("--vocab-size", "vocab_size", None),
+)
 _PATHS = {"chat": "v1/chat/completions", "completions": "v1/completions"}
+_SHORTEST_REPLY_S = 0.002  # no faster server is planned for where a run ends by time
+_MOST_OF_WINDOWS = 400_000
 _PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0)  # of the native result, beside its own
 
 
@@ -58,7 +68,8 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
     Endpoint.parse(url)
     concurrency, rate = _stimulus(args)
     tokenizer = _tokenizer(args)
-    n_requests = max(10, 2 * (concurrency or 1)) if args.request_count is None else args.request_count
+    windows = _windows(args)
+    n_requests = _request_count(args, concurrency, rate, windows)
     output_dir = os.path.join(args.artifact_dir, run_directory(args))
     return plan.ServingPlan(
         command="profile",
@@ -87,18 +98,10 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
             request_timeout_s=args.request_timeout,
             no_progress_timeout_s=args.no_progress_timeout,
             workers=args.workers,
+            windows=windows,
         ),
         generation=plan.GenerationPlan(extra_body=extra_body(args.extra_inputs, chat=chat), length_field="max_tokens"),
-        dataset=plan.SyntheticDataset(
-            n_entries=args.num_dataset_entries,
-            input_mean=args.synthetic_input_tokens_mean,
-            input_stddev=args.synthetic_input_tokens_stddev,
-            output_mean=args.output_tokens_mean,
-            output_stddev=args.output_tokens_stddev,
-            n_prefixes=args.num_prefix_prompts,
-            prefix_len=args.prefix_prompt_length,
-            vocab_size=args.vocab_size,
-        ),
+        dataset=_dataset(args),
         output=plan.OutputPlan(
             percentile_metrics=("ttft", "tpot", "itl", "e2el"),
             metric_percentiles=_PERCENTILES,
@@ -130,6 +133,64 @@ def _stimulus(args: argparse.Namespace) -> tuple[int | None, float | None]:
     if concurrency < 1:
         raise UsageError(f"--concurrency must be a whole number >= 1, got {concurrency}")
     return concurrency, None
+
+
+def _windows(args: argparse.Namespace) -> WindowPlan | None:
+    from tokenclock.plan import WindowPlan
+
+    if args.measurement_interval is None:
+        return None
+    if args.request_count is not None:
+        raise UsageError("--request-count and --measurement-interval exclude each other: end by a number or by time")
+    return WindowPlan(args.measurement_interval / 1000, args.stability_percentage)
+
+
+def _request_count(
+    args: argparse.Namespace, concurrency: int | None, rate: float | None, windows: WindowPlan | None
+) -> int:
+    """Requests of the run; where it ends by time, the most that can be sent until then."""
+    if args.request_count is not None:
+        return int(args.request_count)
+    if windows is None:
+        return max(10, 2 * (concurrency or 1))
+    longest_s = windows.interval_s * MOST_WINDOWS
+    wanted = rate * longest_s + 1 if rate is not None else (concurrency or 1) * longest_s / _SHORTEST_REPLY_S
+    return max(10, math.ceil(min(wanted, _MOST_OF_WINDOWS)))
+
+
+def _dataset(args: argparse.Namespace) -> SyntheticDataset | InputFileDataset:
+    from tokenclock import plan
+
+    if args.input_file is not None:
+        return plan.InputFileDataset(
+            path=_input_path(args), output_mean=args.output_tokens_mean, output_stddev=args.output_tokens_stddev
+        )
+    return plan.SyntheticDataset(
+        n_entries=args.num_dataset_entries,
+        input_mean=args.synthetic_input_tokens_mean,
+        input_stddev=args.synthetic_input_tokens_stddev,
+        output_mean=args.output_tokens_mean,
+        output_stddev=args.output_tokens_stddev,
+        n_prefixes=args.num_prefix_prompts,
+        prefix_len=args.prefix_prompt_length,
+        vocab_size=args.vocab_size,
+    )
+
+
+def _input_path(args: argparse.Namespace) -> str:
+    path: str = args.input_file
+    kind = path.partition(":")[0] if not os.path.exists(path) else ""
+    if kind == "synthetic":
+        raise UsageError("--input-file synthetic: is refused: it joins files for images and embeddings, not built here")
+    if kind == "payload":
+        raise UsageError(
+            "--input-file payload: is refused: traces are not built here; `tokenclock serving` replays traces"
+        )
+    if os.path.isdir(path):
+        raise UsageError(f"--input-file must be a file of JSON lines, got the directory {path}")
+    if args.num_prefix_prompts:
+        raise UsageError("--num-prefix-prompts and --input-file exclude each other: write the beginning into the file")
+    return path
 
 
 def _selection(args: argparse.Namespace) -> str:
@@ -231,7 +292,7 @@ def _warnings(args: argparse.Namespace, passed: argparse.Namespace, plan: Servin
         limits = [name for name, _ in args.goodput if name != "request_latency"]
         if limits:
             lines.append(f"--goodput {', '.join(limits)} is N/A without --streaming; limit request_latency, or give it")
-    if args.num_dataset_entries < plan.load.num_prompts:
+    if args.input_file is None and plan.load.windows is None and args.num_dataset_entries < plan.load.num_prompts:
         lines.append(
             f"--num-prompts {args.num_dataset_entries} is less than --request-count {plan.load.num_prompts}: prompts "
             "are sent more than once, which a prefix cache answers faster; raise --num-prompts for unique ones"
@@ -250,6 +311,9 @@ def _warnings(args: argparse.Namespace, passed: argparse.Namespace, plan: Servin
         lines.append(
             "--max-threads changes nothing: the client needs no thread per request; --workers sets its threads"
         )
-    if args.stability_percentage != 999.0:
+    if args.input_file is not None:
+        given = [flag for flag, value, default in _OF_SYNTHETIC if getattr(args, value) != default]
+        lines += [f"{flag} changes nothing with --input-file" for flag in given]
+    if args.stability_percentage != 999.0 and plan.load.windows is None:
         lines.append("--stability-percentage changes nothing with --request-count: one window, as in the original")
     return lines

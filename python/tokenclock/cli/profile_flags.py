@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from tokenclock.cli import arguments as words
 from tokenclock.cli.arguments import CommandParser
 from tokenclock.cli.profile_values import extra_input, profile_goodput
@@ -129,6 +127,11 @@ def _add_input(parser: CommandParser) -> None:
         metavar="L",
         help="length of each of them (default: 100)",
     )
+    add(
+        "--input-file",
+        metavar="FILE",
+        help='JSON lines of {"text": PROMPT} in place of synthetic prompts; sent in order, and again until the end',
+    )
     add("--random-seed", type=words.whole_number, default=0, metavar="N", help="seed of all that is drawn (default: 0)")
     add(
         "--extra-inputs",
@@ -181,7 +184,22 @@ def _add_load(parser: CommandParser) -> None:
         metavar="N",
         help="requests of the measurement (default: the larger of 10 and twice the concurrency)",
     )
-    add("-s", "--stability-percentage", type=words.number, default=999.0, metavar="P", help=argparse.SUPPRESS)
+    add(
+        "-p",
+        "--measurement-interval",
+        type=words.number,
+        metavar="MS",
+        help="end by time, not by a number: windows of MS milliseconds follow each other until three agree, ten at\n"
+        "most; what ended in the last three is reported",
+    )
+    add(
+        "-s",
+        "--stability-percentage",
+        type=words.number,
+        default=999.0,
+        metavar="P",
+        help="three windows agree when the largest throughput and latency is P %% above the smallest (default: 999)",
+    )
     add(
         "--workers",
         default=1,

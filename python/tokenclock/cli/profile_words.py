@@ -13,6 +13,7 @@ _WORDS = {
     "--backend": "--endpoint-type",
     "--base-url": "--url",
     "--dataset-path": "--input-file",
+    " for --dataset-name input_file": "",
     "--extra-body": "--extra-inputs",
     "--max-concurrency": "--concurrency",
     "--num-prompts": "--request-count",

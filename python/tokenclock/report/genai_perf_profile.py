@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from tokenclock.atomic_file import atomic_write
+from tokenclock.metrics.request_series import RequestSeries
 
 __all__ = ["NOTE", "cut_text", "write_inputs", "write_profile"]
 
@@ -19,16 +20,6 @@ NOTE = (
     "response_outputs were built again from the whole text of each reply: instants and text are as received, the cut "
     "of the text between events follows the tokens each event carried"
 )
-
-
-class Series(Protocol):
-    """``metrics.request_series.RequestSeries``."""
-
-    row: int
-    t_sent_ns: int
-    t_response_ns: list[int]
-    n_tokens: list[int]
-    text: str | None
 
 
 def write_inputs(payloads: Iterable[str], path: str | os.PathLike[str]) -> None:
@@ -41,7 +32,7 @@ def write_inputs(payloads: Iterable[str], path: str | os.PathLike[str]) -> None:
 
 
 def write_profile(
-    series: Iterable[Series],
+    series: Iterable[RequestSeries],
     payloads: Callable[[int], str],
     path: str | os.PathLike[str],
     *,

@@ -6,6 +6,7 @@ from tokenclock.plan import (
     BurstGptDataset,
     CustomDataset,
     HfDataset,
+    InputFileDataset,
     RandomDataset,
     RandomImageDataset,
     ServingPlan,
@@ -16,6 +17,7 @@ from tokenclock.plan import (
 from tokenclock.workload.datasets.burstgpt import build_burstgpt
 from tokenclock.workload.datasets.custom import build_custom
 from tokenclock.workload.datasets.hugging_face import build_hf
+from tokenclock.workload.datasets.input_file import build_input_file
 from tokenclock.workload.datasets.random_image import build_random_image
 from tokenclock.workload.datasets.sharegpt import build_sharegpt
 from tokenclock.workload.datasets.sonnet import build_sonnet
@@ -58,4 +60,6 @@ def build_workload(plan: ServingPlan, *, n_vocab: int | None = None) -> Workload
         return build_random_image(plan, dataset)
     if isinstance(dataset, SyntheticDataset):
         return build_synthetic(plan, dataset, n_vocab)
+    if isinstance(dataset, InputFileDataset):
+        return build_input_file(plan, dataset)
     return build_trtllm_custom(plan, dataset)

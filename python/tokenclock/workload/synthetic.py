@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +12,14 @@ from tokenclock.plan import ServingPlan, SyntheticDataset
 from tokenclock.workload.assemble import assemble
 from tokenclock.workload.corpus_prompts import corpus_ids, drawer
 from tokenclock.workload.kinds import choose_kind, notes_on_outcome
-from tokenclock.workload.messages import Prompt
+from tokenclock.workload.messages import Messages, Prompt, prompt_key
 from tokenclock.workload.prompts import Ids, TokenPrompts, draw_token_prompts, fit_text_prompts
-from tokenclock.workload.realised import Workload
+from tokenclock.workload.realised import RecipePrompts, Workload
 from tokenclock.workload.streams import content_stream, stream
 from tokenclock.workload.tokenizer import Tokenizer, find_tokenizer
 from tokenclock.workload.words import WORDS
 
-__all__ = ["build_synthetic", "in_turn", "normal_lengths"]
+__all__ = ["InTurn", "asked_lengths", "build_synthetic", "normal_lengths"]
 
 Lengths = npt.NDArray[np.int32]
 Drawn = tuple[Sequence[Prompt], Lengths]
@@ -35,7 +36,7 @@ def build_synthetic(plan: ServingPlan, dataset: SyntheticDataset, n_vocab: int |
     tokenizer = find_tokenizer(plan)
     draw, notes = _way_to_draw(plan, dataset, tokenizer, n_vocab)
     lengths = normal_lengths(stream("input_lengths", load.seed), n_unique, dataset.input_mean, dataset.input_stddev)
-    osl = _output_lengths(stream("output_lengths", load.seed), n_unique, dataset)
+    osl = asked_lengths(stream("output_lengths", load.seed), n_unique, dataset.output_mean, dataset.output_stddev)
     taken: set[bytes] = set()
     unique, realised = draw(content_stream("content", plan), lengths, _beginnings(plan, dataset, n_unique), taken)
     isl = lengths + np.int32(dataset.prefix_len if dataset.n_prefixes else 0)
@@ -46,7 +47,7 @@ def build_synthetic(plan: ServingPlan, dataset: SyntheticDataset, n_vocab: int |
         unlike, spares = set(taken), []
         for _ in range(count):
             length = normal_lengths(lengths_stream, 1, dataset.input_mean, dataset.input_stddev)
-            output = _output_lengths(lengths_stream, 1, dataset)
+            output = asked_lengths(lengths_stream, 1, dataset.output_mean, dataset.output_stddev)
             first = np.full(1, 0 if dataset.n_prefixes else -1, dtype=np.int32)
             spares.append((draw(content, length, first, unlike)[0][0], int(output[0])))
         return spares
@@ -54,7 +55,7 @@ def build_synthetic(plan: ServingPlan, dataset: SyntheticDataset, n_vocab: int |
     outcome = notes_on_outcome(isl, realised, n_unique - len(taken), "raise --synthetic-input-tokens-mean")
     return assemble(
         plan,
-        in_turn(unique, turn),
+        InTurn(unique, load.num_prompts),
         isl=isl[turn],
         isl_realised=realised[turn],
         osl=osl[turn],
@@ -70,20 +71,35 @@ def normal_lengths(generator: np.random.Generator, count: int, mean: float, stdd
     return np.maximum(1, generator.normal(mean, stddev, size=count)).astype(np.int32)
 
 
-def in_turn(prompts: Sequence[Prompt], turn: npt.NDArray[np.int64]) -> Sequence[Prompt]:
-    """The prompts of the given indices."""
-    if not isinstance(prompts, TokenPrompts):
-        return [prompts[index] for index in turn.tolist()]
-    rows = [prompts.flat[prompts.offsets[index] : prompts.offsets[index + 1]] for index in turn.tolist()]
-    offsets = np.concatenate(([0], np.cumsum([len(row) for row in rows], dtype=np.int64)))
-    return TokenPrompts(np.concatenate(rows), offsets)
+class InTurn(RecipePrompts):
+    """Request i has prompt i modulo their number: however many are sent, each is kept once."""
+
+    def __init__(self, unique: Sequence[Prompt], count: int) -> None:
+        self._unique, self._count = unique, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Prompt: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Prompt]: ...
+    def __getitem__(self, index: int | slice) -> Prompt | list[Prompt]:
+        if isinstance(index, slice):
+            return [self[row] for row in range(*index.indices(self._count))]
+        return self._unique[range(self._count)[index] % len(self._unique)]
+
+    @property
+    def recipes(self) -> list[bytes]:
+        """The unique prompts, and how many times they are gone through follows from the lengths beside."""
+        return [prompt_key(prompt) for prompt in self._unique]
 
 
-def _output_lengths(generator: np.random.Generator, count: int, dataset: SyntheticDataset) -> Lengths:
-    """Tokens to ask for; -1 where no length is asked."""
-    if dataset.output_mean is None:
+def asked_lengths(generator: np.random.Generator, count: int, mean: float | None, stddev: float) -> Lengths:
+    """Tokens to ask for, int32[count]; -1 where no length is asked."""
+    if mean is None:
         return np.full(count, -1, dtype=np.int32)
-    return normal_lengths(generator, count, dataset.output_mean, dataset.output_stddev)
+    return normal_lengths(generator, count, mean, stddev)
 
 
 def _beginnings(plan: ServingPlan, dataset: SyntheticDataset, count: int) -> Lengths:
@@ -135,7 +151,9 @@ def _words(generator: np.random.Generator, dataset: SyntheticDataset) -> Draw:
 
     def draw(generator: np.random.Generator, lengths: Lengths, beginnings: Lengths, taken: set[bytes]) -> Drawn:
         rows, _ = draw_ids(generator, lengths, beginnings, taken)
-        return [" ".join(WORDS[int(index)] for index in row) for row in rows], np.full_like(lengths, -1)
+        return [
+            " ".join(WORDS[int(index)] for index in row) for row in rows if not isinstance(row, Messages)
+        ], np.full_like(lengths, -1)
 
     return draw
 
