@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark": ("tokenclock.cli.benchmark", "times a model runtime in this process, or under mpirun"),
     "serving": ("tokenclock.cli.serving", "load test of an OpenAI-compatible server"),
+    "analyze": ("tokenclock.cli.analyze", "profile once for each point of a sweep, with checkpoint"),
     "profile": ("tokenclock.cli.profile", "load test of a server, in the words and files of genai-perf"),
     "paced-server": (
         "tokenclock.cli.paced_server",
@@ -24,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "compare", "history", "latency", "prepare-dataset",
+    "baseline", "compare", "history", "latency", "prepare-dataset",
     "process-export-files", "report", "sweep", "throughput",
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tokenclock.cli.analyze_points import SWEEP_FLAGS
 from tokenclock.cli.perf_analyzer_flags import read_pass_through, split_pass_through
 from tokenclock.cli.profile_flags import build_parser
 from tokenclock.cli.profile_refused import refuse_endpoint_type, refuse_profile_flags
@@ -239,6 +240,10 @@ def _asked(args: argparse.Namespace, url: str, n_requests: int, concurrency: int
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns its exit code. Raises TokenclockError for what ends it early."""
+    if any(argument.partition("=")[0] in SWEEP_FLAGS for argument in argv):
+        from tokenclock.cli.analyze import main as sweep
+
+        return sweep(argv)
     args, passed = _read(argv)
     try:
         return _main(args, passed)

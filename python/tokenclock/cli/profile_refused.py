@@ -33,8 +33,8 @@ _FLAGS = {
     "--fixed-schedule": "not built yet; `tokenclock serving --dataset-name burstgpt --self-timed` replays a trace",
     "--session-concurrency": "sessions are not built yet; give --concurrency",
     "--num-sessions": "sessions are not built yet; give --num-prompts",
-    "--enable-checkpointing": "not built yet; leave it out",
-    "--checkpoint-dir": "not built yet; leave it out",
+    "--enable-checkpointing": "a single run is always measured; with --sweep-type points are kept anyway",
+    "--checkpoint-dir": "a single run is always measured; with --sweep-type points are kept there",
     "--server-metrics-url": "not built yet; --gpu-telemetry watches this host's GPUs by NVML",
     "--server-metrics-urls": "not built yet; --gpu-telemetry watches this host's GPUs by NVML",
 }
@@ -42,7 +42,6 @@ _FAMILIES = {
     "--image-": _MEDIA,
     "--audio-": _MEDIA,
     "--session-": "sessions are not built yet",
-    "--sweep-": "not built yet",
 }
 
 
