@@ -15,8 +15,12 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark": ("tokenclock.cli.benchmark", "times a model runtime in this process, or under mpirun"),
     "serving": ("tokenclock.cli.serving", "load test of an OpenAI-compatible server"),
-    "analyze": ("tokenclock.cli.analyze", "profile once for each point of a sweep, with checkpoint"),
     "profile": ("tokenclock.cli.profile", "load test of a server, in the words and files of genai-perf"),
+    "analyze": ("tokenclock.cli.analyze", "profile once for each point of a sweep, with checkpoint"),
+    "process-export-files": (
+        "tokenclock.cli.process_export_files",
+        "merge what several client machines measured at the same time",
+    ),
     "paced-server": (
         "tokenclock.cli.paced_server",
         "OpenAI-compatible server with exact, logged emission times; no model",
@@ -26,8 +30,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 NOT_BUILT = (
     "baseline", "compare", "history", "latency", "prepare-dataset",
-    "process-export-files", "report", "sweep", "throughput",
+    "report", "sweep", "throughput",
 )  # fmt: skip
+REFUSED = {  # commands of the tools we stand in for that will not be here -> what to do instead
+    "config": "it reads genai-perf's YAML file; give `tokenclock profile` flags, in a shell script",
+    "create-template": "it writes the YAML file of `config`, which is not read; see `tokenclock profile --help`",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,6 +90,8 @@ def _run(arguments: list[str]) -> int:
         return int(run(arguments[1:]))
     if command in NOT_BUILT:
         raise UsageError(f"{command} is not built yet; `tokenclock` alone lists the commands there are")
+    if command in REFUSED:
+        raise UsageError(f"{command} is refused: {REFUSED[command]}")
     from tokenclock.cli.arguments import did_you_mean
 
     nearest = did_you_mean(command, [*COMMANDS, "--help", "--version"])

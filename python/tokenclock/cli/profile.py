@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from tokenclock.cli.profile_flags import build_parser
 from tokenclock.cli.profile_refused import refuse_endpoint_type, refuse_profile_flags
 from tokenclock.cli.profile_values import base_url, extra_body, goodput_ms
 from tokenclock.cli.profile_words import in_profile_words
-from tokenclock.cli.standard_streams import show
+from tokenclock.cli.standard_streams import draws_boxes, show
 from tokenclock.errors import TokenclockError, UsageError
 from tokenclock.plan_windows import MOST_WINDOWS
 from tokenclock.standard_error import say_on_stderr
@@ -23,7 +22,7 @@ from tokenclock.standard_error import say_on_stderr
 if TYPE_CHECKING:
     from tokenclock.plan import InputFileDataset, ServingPlan, SyntheticDataset, WindowPlan
 
-__all__ = ["build_parser", "main", "plan_from_argv", "run_directory"]
+__all__ = ["build_parser", "main", "plan_from_argv", "run_directory", "statistics_name"]
 
 _OF_SYNTHETIC = (
     ("--synthetic-input-tokens-mean", "synthetic_input_tokens_mean", 550.0),
@@ -110,7 +109,7 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
             save_result=True,
             save_detailed=not args.no_raw_export,
             result_dir=output_dir,
-            result_filename=_statistics_name(args.profile_export_file),
+            result_filename=statistics_name(args.profile_export_file),
             progress=not args.disable_tqdm,
             strict=args.strict,
             max_failure_share=args.max_failure_share,
@@ -213,7 +212,8 @@ def _tokenizer(args: argparse.Namespace) -> str | None:
     return cached_snapshot(name, args.tokenizer_revision, os.environ)
 
 
-def _statistics_name(export_file: str) -> str:
+def statistics_name(export_file: str) -> str:
+    """The file of statistics that goes with a file of requests: ``a.json`` -> ``a_genai_perf.json``."""
     if not export_file or os.path.dirname(export_file):
         raise UsageError(f"--profile-export-file must be a file name, got {export_file!r}; --artifact-dir says where")
     stem, suffix = os.path.splitext(export_file)
@@ -268,7 +268,7 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
         result = run_serving(plan, on_progress=on_progress, say=_say, ends_process=True)
     if world.rank != 0:
         return 0
-    table = genai_perf_table.render(result, ascii_only=not _draws_boxes())
+    table = genai_perf_table.render(result, ascii_only=not draws_boxes())
     gpus = [] if result.gpu is None or not args.verbose else [gpu_section.render(result.gpu)]
     show("tokenclock profile", table, *gpus, in_profile_words(quality_block.render(result)))
     return exit_code(plan, result)
@@ -276,14 +276,6 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
 
 def _say(line: str) -> None:
     say_on_stderr(in_profile_words(line))
-
-
-def _draws_boxes() -> bool:
-    try:
-        "┏┃╇".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 def _warnings(args: argparse.Namespace, passed: argparse.Namespace, plan: ServingPlan) -> list[str]:
