@@ -29,11 +29,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": ("tokenclock.cli.calibrate", "measure tokenclock's own error on this machine"),
     "compare": ("tokenclock.cli.compare", "two results or more: which differs, by how much, and how sure that is"),
     "sweep": ("tokenclock.cli.sweep", "starts servers, runs every point of a matrix, stops them, resumes"),
+    "profile": ("tokenclock.cli.profile", "load test of a server, in the words and files of genai-perf"),
+    "analyze": ("tokenclock.cli.analyze", "profile once for each point of a sweep, with checkpoint"),
+    "process-export-files": (
+        "tokenclock.cli.process_export_files",
+        "merge what several client machines measured at the same time",
+    ),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "history",
-    "process-export-files", "profile", "report",
+    "baseline", "history", "report",
 )  # fmt: skip
 
 

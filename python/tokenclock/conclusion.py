@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from typing import Any
 from tokenclock import environment
 from tokenclock.calibration_store import kept_calibration
 from tokenclock.findings import SideResults, side_results
+from tokenclock.measured_windows import MeasuredWindows
 from tokenclock.metrics.client_cost import event_rate
 from tokenclock.metrics.facts import RunFacts
+from tokenclock.metrics.genai_perf_face import genai_perf_face
 from tokenclock.metrics.summary import summarise
 from tokenclock.of_ranks import ranks_block, records_of_all
 from tokenclock.plan import ServingPlan
+from tokenclock.plan_windows import KEPT_WINDOWS
+from tokenclock.profile_files import Payloads
 from tokenclock.quality import assess
 from tokenclock.records import Records
 from tokenclock.result import Result, build_result
@@ -44,6 +49,8 @@ def conclude(
     path: Path | None,
     say: Callable[[str], None],
     on_records: Callable[[Records], None] | None = None,
+    windows: MeasuredWindows | None = None,
+    payloads: Payloads | None = None,
 ) -> tuple[Result, bool]:
     """One result of what all ranks saw, written to its files.
 
@@ -55,6 +62,8 @@ def conclude(
         path: of the result's file; None: no files are written.
         say: told one line at a time.
         on_records: given the columns of all ranks before the result is made of them.
+        windows: those that were measured, where the run was to end by them: the last of them are reported.
+        payloads: what each request sent, for the files of ``profile``.
 
     Returns:
         The result, and whether every file of it was written.
@@ -62,12 +71,15 @@ def conclude(
     records = records_of_all(parts, workload)
     if on_records is not None:
         on_records(records)
+    if windows is not None:
+        records = windows.trimmed(records)
+        say(f"tokenclock serving: {_said_of_windows(windows)}")
     side = side_results(plan, findings, probe_columns, records, gpu)
     result = _result(plan, workload, records, started, side, parts)
     whole = True
     if path is not None:
         date = started.astimezone().strftime("%Y%m%d-%H%M%S")
-        whole = save_result_files(plan, result, records, side, path=path, date=date, say=say)
+        whole = save_result_files(plan, result, records, side, path=path, date=date, say=say, payloads=payloads)
     if result.requests["ok"] == 0 and not result.incomplete:
         why = explain_failure(plan, records, int((~records.ok).argmax()))
         say(f"tokenclock serving: every request failed: {why}")
@@ -84,6 +96,8 @@ def _result(
 ) -> Result:
     facts, environment_facts = _facts(plan, workload), environment.collect()
     incomplete = bool(records.client["interrupted"])
+    if plan.load.windows is not None:
+        facts = replace(facts, num_prompts=records.n_requests)
     summary = summarise(records, facts)
     return build_result(
         summary,
@@ -106,8 +120,14 @@ def _result(
         probes=side.probes,
         ranks=ranks_block(parts, facts),
         gpu=side.gpu,
+        faces={"profile": genai_perf_face(records, facts, summary)} if plan.command == "profile" else None,
         **certainty_sections(records, facts, summary, seed=plan.load.seed),
     )
+
+
+def _said_of_windows(windows: MeasuredWindows) -> str:
+    n, end = len(windows.windows), "agree" if windows.stable else "do not agree within --stability-percentage"
+    return f"{n} windows were measured; the last {min(n, KEPT_WINDOWS)} {end} and are reported"
 
 
 def _with_ceiling(records: Records, machine: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from tokenclock.event_log import EventLog
 from tokenclock.interrupts import deferred_interrupts
+from tokenclock.measured_windows import MeasuredWindows
 from tokenclock.output_place import prepare_output, set_aside, temporary_log
 from tokenclock.parallel import connect
 from tokenclock.plan import ServingPlan
+from tokenclock.profile_files import Payloads, write_inputs
 from tokenclock.records import Records
 from tokenclock.serving.around import Around, Findings
 from tokenclock.serving.client import FinalEvents, LoadRequests, Observer, run_load
@@ -76,10 +78,15 @@ def run_serving(
     workload = _realise(plan)
     own_plan, own_workload = ranks.share(plan, workload)
     has_usage = ranks.same(ranks.is_first and _prepare_server(plan, workload, addresses, deadline_s))
+    payloads = None
+    if path is not None and plan.command == "profile":
+        payloads = Payloads(plan, workload)
+        write_inputs(payloads, path, say)
     for note in workload.notes:  # only now: a server that is not there deserves one line
         say(f"tokenclock serving: {note}")
     if plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
-        say("tokenclock serving: no --temperature: the server's own default holds (0 is greedy)")
+        missing = "--temperature" if plan.command == "serving" else "--extra-inputs temperature:T"
+        say(f"tokenclock serving: no {missing}: the server's own default holds (0 is greedy)")
     count_tokens = None if has_usage else workload.count_tokens
     with deferred_interrupts(
         lambda line: say(f"tokenclock serving: {line}"), ends_process=ends_process
@@ -87,7 +94,8 @@ def run_serving(
         place = ranks.same(_log_place(plan, path, say) if ranks.is_first else None)
         log = None if place is None else _open_log(plan, own_workload, place, ranks)
         probes = Probes(own_plan, addresses) if own_plan.load.probe_request_rate > 0 else None
-        observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload))
+        windows = None if plan.load.windows is None else MeasuredWindows(plan.load.windows)
+        observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload), windows)
         whole = True
 
         def finish(
@@ -111,6 +119,8 @@ def run_serving(
                 path=path,
                 say=say,
                 on_records=on_records,
+                windows=windows,
+                payloads=payloads,
             )
             return result
 
@@ -126,7 +136,8 @@ def run_serving(
                 own_plan, own_workload, addresses, count_tokens, observer, ranks, keep_texts
             )
             if log is not None:
-                log.finish(own_records, incomplete=bool(own_records.client["interrupted"]))
+                stopped = bool(own_records.client["interrupted"])
+                log.finish(own_records, incomplete=stopped and not (windows is not None and windows.ended))
             parts = ranks.collect(own_records, place)
             result = None if parts is None else finish(parts, findings, probe_columns, gpu)
             done()
@@ -280,17 +291,21 @@ class _Watcher(Observer):
         probes: Probes | None,
         stop_requested: Callable[[], bool],
         n_requests: int,
+        windows: MeasuredWindows | None = None,
     ) -> None:
         self._on_progress = on_progress
         self._n_requests = n_requests
         self._log = log
         self.probes = probes
         self._stop_requested = stop_requested
+        self._windows = windows
 
     def stop_requested(self) -> bool:
-        return self._stop_requested()
+        return self._stop_requested() or (self._windows is not None and self._windows.ended)
 
     def on_progress(self, progress: Mapping[str, int]) -> None:
+        if self._windows is not None:
+            self._windows.begin()
         if self.probes is not None:
             self.probes.feed()
         if self._on_progress is not None:
@@ -299,3 +314,5 @@ class _Watcher(Observer):
     def on_final(self, client: FinalEvents, *, ended: bool) -> None:
         if self._log is not None and (ended or self._log.due()):
             self._log.write(client.take_final(), client.columns())
+        if self._windows is not None and self._windows.due():
+            self._windows.look(client.columns())

@@ -248,11 +248,11 @@ def exit_code(plan: ServingPlan, result: Result) -> int:
     if share > plan.output.max_failure_share:
         limit = plan.output.max_failure_share
         say_on_stderr(
-            f"tokenclock serving: {requests['failed']} of {requests['scheduled']} requests failed, "
+            f"tokenclock {plan.command}: {requests['failed']} of {requests['scheduled']} requests failed, "
             f"more than --max-failure-share {limit:g} allows"
         )
         code = 3
     if plan.output.strict and result.quality.status != "ok":
-        say_on_stderr(f"tokenclock serving: --strict: the measurement is {result.quality.verdict}")
+        say_on_stderr(f"tokenclock {plan.command}: --strict: the measurement is {result.quality.verdict}")
         code = 3
     return code

@@ -199,6 +199,7 @@ def run_load(
 
     Returns:
         Records without the plan's secrets in its errors. `client` holds the native counters, `wall_ns`,
+        `epoch_realtime_ns` (the start by the wall clock as the run's end had it, ns since 1970),
         `process_cpu_ns`, `host` (shares of all cores' time) and `interrupted` (True after Ctrl-C: what was in flight is
         `cancelled`, what was never sent `not_sent`).
 
@@ -231,8 +232,10 @@ def run_load(
     feeder = _Feeder(client, body_builder(plan), requests)
     epoch_ns, interrupted = _drive(client, feeder, observer or Observer(), final, start_at or (lambda: 0))
     wall_ns = time.perf_counter_ns() - epoch_ns
+    epoch_realtime_ns = time.time_ns() - (time.perf_counter_ns() - epoch_ns)
     facts = client.facts() | {
         "wall_ns": wall_ns,
+        "epoch_realtime_ns": epoch_realtime_ns,
         "process_cpu_ns": _process_cpu_ns() - cpu_before_ns,
         "host": host_before.until(host_load()),
         "interrupted": interrupted,

@@ -6,17 +6,20 @@ from tokenclock.plan import (
     BurstGptDataset,
     CustomDataset,
     HfDataset,
+    InputFileDataset,
     RandomDataset,
     RandomImageDataset,
     ServingPlan,
     ShareGptDataset,
     SonnetDataset,
+    SyntheticDataset,
     TrtllmBenchDataset,
 )
 from tokenclock.workload.batches import build_without_output
 from tokenclock.workload.datasets.burstgpt import build_burstgpt
 from tokenclock.workload.datasets.custom import build_custom
 from tokenclock.workload.datasets.hugging_face import build_hf
+from tokenclock.workload.datasets.input_file import build_input_file
 from tokenclock.workload.datasets.random_image import build_random_image
 from tokenclock.workload.datasets.sharegpt import build_sharegpt
 from tokenclock.workload.datasets.sonnet import build_sonnet
@@ -24,6 +27,7 @@ from tokenclock.workload.datasets.trtllm_bench_workload import build_trtllm_benc
 from tokenclock.workload.datasets.trtllm_custom import build_trtllm_custom
 from tokenclock.workload.random_workload import build_random
 from tokenclock.workload.realised import Workload
+from tokenclock.workload.synthetic import build_synthetic
 from tokenclock.workload.tokenizer import find_tokenizer
 
 __all__ = ["build_workload", "needs_vocabulary"]
@@ -32,7 +36,7 @@ __all__ = ["build_workload", "needs_vocabulary"]
 def needs_vocabulary(plan: ServingPlan) -> bool:
     """Whether token ids will be drawn whose range only the server can tell."""
     dataset = plan.dataset
-    draws = isinstance(dataset, (RandomDataset, BurstGptDataset)) and dataset.vocab_size is None
+    draws = isinstance(dataset, (RandomDataset, BurstGptDataset, SyntheticDataset)) and dataset.vocab_size is None
     return draws and not plan.endpoint.wants_text and find_tokenizer(plan) is None
 
 
@@ -65,4 +69,8 @@ def _build(plan: ServingPlan, n_vocab: int | None) -> Workload:
         return build_trtllm_bench(plan, dataset)
     if isinstance(dataset, RandomImageDataset):
         return build_random_image(plan, dataset)
+    if isinstance(dataset, SyntheticDataset):
+        return build_synthetic(plan, dataset, n_vocab)
+    if isinstance(dataset, InputFileDataset):
+        return build_input_file(plan, dataset)
     return build_trtllm_custom(plan, dataset)
