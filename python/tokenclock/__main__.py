@@ -21,11 +21,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "calibrate": ("tokenclock.cli.calibrate", "measure tokenclock's own error on this machine"),
     "compare": ("tokenclock.cli.compare", "two results or more: which differs, by how much, and how sure that is"),
+    "report": ("tokenclock.cli.report", "results as a page, a picture or Markdown; results anew from event logs"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
     "analyze", "baseline", "history", "latency", "prepare-dataset",
-    "process-export-files", "profile", "report", "sweep", "throughput",
+    "process-export-files", "profile", "sweep", "throughput",
 )  # fmt: skip
 
 
