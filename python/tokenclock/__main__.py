@@ -35,10 +35,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "tokenclock.cli.process_export_files",
         "merge what several client machines measured at the same time",
     ),
+    "report": ("tokenclock.cli.report", "results as a page, a picture or Markdown; results anew from event logs"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "baseline", "history", "report",
+    "baseline", "history",
 )  # fmt: skip
 
 

@@ -54,6 +54,7 @@ def build_parser() -> CommandParser:
     out = parser.add_argument_group("what is written, besides the table on stdout")
     out.add_argument("--summary", metavar="FILE", help="text: every metric by load, speed-up, scaling, verdicts")
     out.add_argument("--png", metavar="FILE", help="picture: latencies and throughput by load (needs matplotlib)")
+    out.add_argument("--html", metavar="FILE", help="one page that needs no network (needs plotly)")
     out.add_argument("--markdown", metavar="FILE", help="for a pull request")
     out.add_argument("--json", metavar="FILE", help="everything, with exact numbers")
     gate = parser.add_argument_group("gate")
@@ -118,7 +119,7 @@ def _files(arguments: argparse.Namespace) -> list[tuple[str, Writer]]:
     """The files asked for, whose directories must be there before anything is read."""
     wanted: list[tuple[str, Writer]] = []
     for name, write in (
-        ("summary", _summary), ("png", _png), ("markdown", _markdown), ("json", _json),
+        ("summary", _summary), ("png", _png), ("html", _html), ("markdown", _markdown), ("json", _json),
     ):  # fmt: skip
         path = getattr(arguments, name)
         if path is None:
@@ -166,6 +167,12 @@ def _png(comparison: Mapping[str, Any], path: str) -> None:
     from tokenclock.report import compare_png
 
     compare_png.write(comparison, path)
+
+
+def _html(comparison: Mapping[str, Any], path: str) -> None:
+    from tokenclock.report import compare_html
+
+    compare_html.write(comparison, path)
 
 
 def _json(comparison: Mapping[str, Any], path: str) -> None:

@@ -14,7 +14,7 @@ from tokenclock.readers.ours import OwnResult
 from tokenclock.readers.read import AnyResult
 from tokenclock.result import Result
 
-__all__ = ["Load", "Run", "runs_of"]
+__all__ = ["Load", "Run", "estimates_of", "runs_of"]
 
 _STATISTICS = ("mean", "p50", "p99")
 _LATENCIES = ("ttft", "tpot", "itl", "e2el", "response_ttft", "response_e2el")
@@ -133,7 +133,9 @@ def _serving(found: OwnResult, steady: bool) -> Run:
         model=str(endpoint.get("model") or ""),
         created=result.created,
         verdict=result.quality.verdict,
-        estimates=_steady_estimates(result) if steady else _estimates(result, result.confidence),
+        estimates=_steady_estimates(result)
+        if steady
+        else estimates_of({"latencies": result.latencies, "throughput": result.throughput}, result.confidence),
         incomplete=result.incomplete,
         own=found,
         n_failed=result.requests.get("failed"),
@@ -145,14 +147,16 @@ def _steady_estimates(result: Result) -> dict[str, Estimate]:
     steady = result.steady or {}
     if steady.get("t_start_ns") is None:
         return {}
-    return _estimates(steady, steady.get("confidence"))
+    return estimates_of(steady, steady.get("confidence"))
 
 
-def _estimates(numbers: Any, confidence: Mapping[str, Any] | None) -> dict[str, Estimate]:
-    """Of the whole run (a Result) or of the steady window (its section)."""
-    section = (
-        numbers if isinstance(numbers, Mapping) else {"latencies": numbers.latencies, "throughput": numbers.throughput}
-    )
+def estimates_of(section: Mapping[str, Any], confidence: Mapping[str, Any] | None) -> dict[str, Estimate]:
+    """The numbers of a load test with their intervals.
+
+    Args:
+        section: with ``latencies`` and ``throughput`` as a Result has them, of the whole run or of its steady window.
+        confidence: of the same part of the run; None where there is none.
+    """
     found: dict[str, Estimate | None] = {}
     intervals = confidence or {"latencies": {}, "throughput": {}, "method": "", "n_blocks": 0}
     alone = intervals["method"] == "independent requests"
