@@ -292,6 +292,7 @@ class ServingPlan:
         for key in ("request_rate", "burstiness"):
             if load[key] == math.inf:
                 load[key] = "inf"
+        data["server"]["dcgm_urls"] = list(self.server.dcgm_urls)
         for key in ("percentile_metrics", "metric_percentiles"):
             data["output"][key] = list(data["output"][key])
         if self.command == "serving":

@@ -19,7 +19,8 @@ from tokenclock.measured_windows import MeasuredWindows
 from tokenclock.metrics.client_cost import event_rate
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.genai_perf_face import genai_perf_face
-from tokenclock.metrics.summary import summarise
+from tokenclock.metrics.summary import RunSummary, summarise
+from tokenclock.metrics.telemetry import nvml_statistics
 from tokenclock.of_ranks import ranks_block, records_of_all
 from tokenclock.output_place import prepare_output, set_aside, temporary_log
 from tokenclock.parallel import connect
@@ -33,6 +34,7 @@ from tokenclock.result_files import save_result_files
 from tokenclock.result_sections import certainty_sections
 from tokenclock.serving.around import Around, Findings
 from tokenclock.serving.client import FinalEvents, LoadRequests, Observer, run_load
+from tokenclock.serving.dcgm import DcgmWatch
 from tokenclock.serving.endpoint import Prompt
 from tokenclock.serving.gpu_watch import GpuWatch
 from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
@@ -167,18 +169,23 @@ def _measure(
     """The load, with what is asked of the server before and after it and the probes beside it."""
     around, probes = Around(plan, ranks.say, asks=ranks.is_first), observer.probes
     gpus = GpuWatch(plan, addresses, ranks.say, asks=ranks.is_first)
+    dcgm = DcgmWatch(plan.server.dcgm_urls if ranks.is_first else (), ranks.say)
     try:
         gpus.start()
         around.before()
         if probes is not None:
             probes.start()
+        dcgm.begin()
         gpus.begin()
         records = _load(plan, workload, addresses, count_tokens, observer, ranks)
         gpus.end()
+        dcgm.end()
+        around.findings.dcgm = dcgm.readings
         probe_columns = _afterwards(around, probes, bool(records.client["interrupted"]), ranks.say)
     finally:
         around.stop_profile()
         gpus.stop()
+        dcgm.end()
         if probes is not None:
             probes.abandon()
     return records, around.findings, probe_columns, gpus.found
@@ -382,9 +389,19 @@ def _conclude(
         probes=side.probes,
         ranks=ranks_block(parts, facts),
         gpu=side.gpu,
-        faces={"profile": genai_perf_face(records, facts, summary)} if plan.command == "profile" else None,
+        faces=_other_faces(plan, records, facts, summary, side),
         **certainty_sections(records, facts, summary, seed=plan.load.seed),
     )
+
+
+def _other_faces(
+    plan: ServingPlan, records: Records, facts: RunFacts, summary: RunSummary, side: SideResults
+) -> dict[str, Any]:
+    """What further tools would have shown of this run, for the commands that stand in for them."""
+    if plan.command != "profile":
+        return {}
+    telemetry = side.dcgm or nvml_statistics(side.gpu)
+    return {"profile": {**genai_perf_face(records, facts, summary), "telemetry": telemetry}}
 
 
 def _with_ceiling(records: Records, machine: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ _OF_SYNTHETIC = (
 _PATHS = {"chat": "v1/chat/completions", "completions": "v1/completions"}
 _SHORTEST_REPLY_S = 0.002  # no faster server is planned for where a run ends by time
 _MOST_OF_WINDOWS = 400_000
+_DCGM = "http://localhost:9400/metrics"
 _PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0)  # of the native result, beside its own
 
 
@@ -114,7 +115,7 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
             strict=args.strict,
             max_failure_share=args.max_failure_share,
         ),
-        server=plan.ServerPlan(gpu_telemetry=args.gpu_telemetry),
+        server=plan.ServerPlan(gpu_telemetry=args.gpu_telemetry, dcgm_urls=_dcgm_urls(args)),
         transport=plan.TransportPlan(
             unix_socket=args.unix_socket, insecure=args.insecure, cacert=args.cacert, cert=args.cert, key=args.key
         ),
@@ -193,6 +194,13 @@ def _input_path(args: argparse.Namespace) -> str:
     return path
 
 
+def _dcgm_urls(args: argparse.Namespace) -> tuple[str, ...]:
+    """What was given; with --verbose, which is to show GPUs, also the original's default, unless ours are watched."""
+    if args.server_metrics_url:
+        return tuple(dict.fromkeys(url if "://" in url else f"http://{url}" for url in args.server_metrics_url))
+    return (_DCGM,) if args.verbose and not args.gpu_telemetry else ()
+
+
 def _selection(args: argparse.Namespace) -> str:
     strategies = {"round_robin": "round-robin", "random": "random"}
     if args.model_selection_strategy not in strategies:
@@ -260,7 +268,7 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
     if world.rank == 0:
         for line in _warnings(args, passed, plan):
             say_on_stderr(f"tokenclock profile: {line}")
-    from tokenclock.report import genai_perf_table, gpu_section, quality_block
+    from tokenclock.report import genai_perf_table, genai_perf_telemetry, gpu_section, quality_block
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
@@ -269,7 +277,9 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
     if world.rank != 0:
         return 0
     table = genai_perf_table.render(result, ascii_only=not draws_boxes())
-    gpus = [] if result.gpu is None or not args.verbose else [gpu_section.render(result.gpu)]
+    telemetry = result.faces["profile"]["telemetry"] if args.verbose else None
+    gpus = [] if telemetry is None else [genai_perf_telemetry.render(telemetry, ascii_only=not draws_boxes())]
+    gpus += [] if result.gpu is None else [gpu_section.render(result.gpu)]
     show("tokenclock profile", table, *gpus, in_profile_words(quality_block.render(result)))
     return exit_code(plan, result)
 

@@ -221,6 +221,15 @@ def _add_output(parser: CommandParser) -> None:
         help="name of the file of requests; the others' are made of it (default: profile_export.json)",
     )
     add("--no-raw-export", action="store_true", help="write no file of requests and keep no answers")
+    add(
+        "--server-metrics-url",
+        "--server-metrics-urls",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="URL",
+        help="DCGM exporters to read every 0.33 s during the load (with -v default: http://localhost:9400/metrics)",
+    )
     add("--gpu-telemetry", action="store_true", help="watch this host's GPUs by NVML every 10 ms")
     add("-v", "--verbose", action="store_true", help="print the table of GPUs too, where there is telemetry")
     add("--disable-tqdm", action="store_true", help="no progress bar (there is none when piped)")

@@ -35,8 +35,6 @@ _FLAGS = {
     "--num-sessions": "sessions are not built yet; give --num-prompts",
     "--enable-checkpointing": "a single run is always measured; with --sweep-type points are kept anyway",
     "--checkpoint-dir": "a single run is always measured; with --sweep-type points are kept there",
-    "--server-metrics-url": "not built yet; --gpu-telemetry watches this host's GPUs by NVML",
-    "--server-metrics-urls": "not built yet; --gpu-telemetry watches this host's GPUs by NVML",
 }
 _FAMILIES = {
     "--image-": _MEDIA,
