@@ -134,7 +134,7 @@ def test_a_dict_that_is_no_plan_is_refused(data: dict[str, Any], message: str) -
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (EndpointPlan, {"model": ""}, "--model must be a model name, got ''"),
-    (EndpointPlan, {"backend": "vllm"}, "--backend must be openai or openai-chat, got vllm"),
+    (EndpointPlan, {"backend": "vllm"}, "--backend must be one of openai, openai-chat, embeddings, rerank, responses"),
     (EndpointPlan, {"path": "v1"}, "--endpoint must be a path that starts with /, got v1"),
     (EndpointPlan, {"path": "/a b"}, "without spaces"),
     (EndpointPlan, {"path": "/a\r\nX: y"}, "without spaces"),

@@ -28,6 +28,7 @@ from tokenclock.plan_datasets import (
     RandomImageDataset,
     ShareGptDataset,
     SonnetDataset,
+    TrtllmBenchDataset,
     TrtllmCustomDataset,
 )
 from tokenclock.plan_generation import GenerationPlan
@@ -38,10 +39,12 @@ from tokenclock.plan_transport import TransportPlan
 from tokenclock.plan_windows import WindowPlan
 
 __all__ = [
+    "BACKENDS",
     "DATASET_KINDS",
     "GOODPUT_METRICS",
     "LATENCY_METRICS",
     "MASK",
+    "RERANK_STYLES",
     "BurstGptDataset",
     "CustomDataset",
     "Dataset",
@@ -60,11 +63,17 @@ __all__ = [
     "SonnetDataset",
     "SyntheticDataset",
     "TransportPlan",
+    "TrtllmBenchDataset",
     "TrtllmCustomDataset",
     "WindowPlan",
 ]
 
 MASK = "***"
+BACKENDS = ("openai", "openai-chat", "embeddings", "rerank", "responses", "triton")
+"""What `--backend` can be."""
+RERANK_STYLES = ("jina", "nim", "tei")
+_WITHOUT_OUTPUT = ("embeddings", "rerank")
+_ASSIGNMENTS = ("random", "round-robin", "zipf", "per-row")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_HEADERS = ("content-length", "transfer-encoding", "connection")
 
@@ -74,7 +83,7 @@ class EndpointPlan:
     """Which server, which path, which model, and how it is spoken to."""
 
     model: str
-    backend: str = "openai"  # openai: completions; openai-chat: chat completions
+    backend: str = "openai"  # openai: completions; openai-chat: chat completions; else one of BACKENDS
     base_url: str = "http://127.0.0.1:8000"  # scheme, host, port and a path prefix; the path is appended to it
     path: str = "/v1/completions"
     served_model_name: str | None = None  # model name in the body, where it differs from `model`
@@ -85,11 +94,23 @@ class EndpointPlan:
     api_key: str | None = None  # sent as `Authorization: Bearer`
     connection: str = "reuse"  # reuse: keep-alive; new: one connection per request
     lora_modules: tuple[str, ...] = ()  # adapters, by the names the server knows; each request goes to one of them
-    lora_assignment: str = "random"  # random | round-robin
+    lora_assignment: str = "random"  # random | round-robin | zipf | per-row
+    lora_zipf: float = 1.0  # zipf: adapter k, from 1 in the order named, is drawn in proportion to k ** -lora_zipf
+    batch_size: int = 1  # embeddings: texts of a request; rerank: documents of a request
+    rerank_style: str = "jina"  # jina | nim | tei
 
     def __post_init__(self) -> None:
         _require(bool(self.model), "--model", "a model name", self.model)
-        _require(self.backend in ("openai", "openai-chat"), "--backend", "openai or openai-chat", self.backend)
+        _require(self.backend in BACKENDS, "--backend", "one of " + ", ".join(BACKENDS), self.backend)
+        _require_int("--batch-size", self.batch_size, 1, highest=100_000)
+        _require(
+            self.batch_size == 1 or not self.generates,
+            "--batch-size",
+            "left out, or given with --backend embeddings or rerank",
+            self.batch_size,
+        )
+        styles = ", ".join(RERANK_STYLES)
+        _require(self.rerank_style in RERANK_STYLES, "--rerank-style", f"one of {styles}", self.rerank_style)
         _require(self.path.startswith("/"), "--endpoint", "a path that starts with /", self.path)
         _require(
             self.path.isascii() and not re.search(r"[\s\x00-\x1f#]", self.path),
@@ -104,7 +125,9 @@ class EndpointPlan:
             ok = isinstance(module, str) and bool(module.strip())
             _require(ok, "--lora-modules", "names that the server knows", module, "GET /v1/models lists them")
         assignment = self.lora_assignment
-        _require(assignment in ("random", "round-robin"), "--lora-assignment", "random or round-robin", assignment)
+        _require(assignment in _ASSIGNMENTS, "--lora-assignment", "one of " + ", ".join(_ASSIGNMENTS), assignment)
+        zipf_ok = _is_number(self.lora_zipf) and 0 <= self.lora_zipf < math.inf
+        _require(zipf_ok, "--lora-zipf-alpha", "an exponent >= 0", self.lora_zipf, "0 is uniform")
         for name, value in self.headers:
             spelt = "KEY=VALUE or 'Key: value' with a KEY of letters, digits and dashes"
             _require(bool(_HEADER_NAME.fullmatch(name)), "--header", spelt, name)
@@ -131,6 +154,21 @@ class EndpointPlan:
     def is_chat(self) -> bool:
         """Whether requests are chat completions."""
         return self.backend == "openai-chat"
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether requests can hold the messages of a chat as they are."""
+        return self.backend in ("openai-chat", "responses")
+
+    @property
+    def wants_text(self) -> bool:
+        """Whether prompts without a tokenizer must be words, as token ids cannot be sent in the prompt's place."""
+        return self.backend in ("openai-chat", "responses", "triton", "rerank") or self.batch_size > 1
+
+    @property
+    def generates(self) -> bool:
+        """Whether answers are generated tokens; embeddings and rankings are not."""
+        return self.backend not in _WITHOUT_OUTPUT
 
     @property
     def secrets(self) -> list[str]:
@@ -253,6 +291,20 @@ class ServingPlan:
             "--request-id-prefix",
             "left out with --header x-request-id",
             self.load.request_id_prefix,
+        )
+        _require(
+            self.endpoint.generates or not self.load.streaming,
+            "--backend",
+            "openai, openai-chat, responses or triton for answers that stream",
+            self.endpoint.backend,
+            f"say --non-streaming: answers of {self.endpoint.backend} come in one piece",
+        )
+        sends_ids = getattr(self.dataset, "tokenize_on_client", False)
+        _require(
+            not sends_ids or self.endpoint.is_chat or not self.endpoint.wants_text,
+            "--tokenize-on-client",
+            f"left out with --backend {self.endpoint.backend}, whose requests hold text",
+            sends_ids,
         )
         ramp, self_timed = self.load.ramp_up, isinstance(self.dataset, BurstGptDataset) and self.dataset.self_timed
         _require(

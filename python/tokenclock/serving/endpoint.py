@@ -11,7 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.plan import ServingPlan
-from tokenclock.workload.messages import Messages, Prompt
+from tokenclock.serving.endpoint_kinds import ENDPOINT_KINDS
+from tokenclock.workload.messages import Messages, Prompt, Ranking, Texts
 
 __all__ = ["BodyBuilder", "Endpoint", "Prompt", "body_builder", "request_body", "request_head"]
 
@@ -137,17 +138,46 @@ class BodyBuilder(Protocol):
 
 def body_builder(plan: ServingPlan) -> BodyBuilder:
     """A function that makes bodies, with everything constant built once."""
-    with_text, with_ids, with_messages = (_template(plan, form) for form in ("text", "ids", "messages"))
+    if plan.endpoint.backend == "rerank":
+        return _rerank_builder(plan)
+    templates = {form: _template(plan, form) for form in _forms(plan)}
     models = [json.dumps(name) for name in (*plan.endpoint.lora_modules, plan.endpoint.body_model)]  # -1 is the last
+
+    def template(form: str, osl: int) -> _Template:
+        if form not in templates:
+            raise TypeError(f"--backend {plan.endpoint.backend} takes {' or '.join(templates)}, not {form}")
+        return templates[form](osl)
 
     def build(prompt: Prompt, osl: int, lora: int = -1) -> bytes:
         if isinstance(prompt, str):
-            return with_text(osl).fill(json.dumps(prompt), osl, models[lora])
+            return template("text", osl).fill(json.dumps(prompt), osl, models[lora])
         if isinstance(prompt, Messages):
-            if not plan.endpoint.is_chat:
-                raise TypeError("completions take text or token ids, not messages")
-            return with_messages(osl).fill(prompt.json, osl, models[lora])
-        return with_ids(osl).fill(_compact_json(list(prompt)), osl, models[lora])
+            return template("messages", osl).fill(prompt.json, osl, models[lora])
+        if isinstance(prompt, Texts):
+            return template("texts", osl).fill(prompt.json, osl, models[lora])
+        if isinstance(prompt, Ranking):
+            raise TypeError("a query with documents is for --backend rerank")
+        return template("ids", osl).fill(_compact_json(list(prompt)), osl, models[lora])
+
+    return build
+
+
+def _forms(plan: ServingPlan) -> tuple[str, ...]:
+    kind = ENDPOINT_KINDS.get(plan.endpoint.backend)
+    if kind is not None:
+        return kind.forms
+    return ("text", "ids", "messages") if plan.endpoint.is_chat else ("text", "ids")
+
+
+def _rerank_builder(plan: ServingPlan) -> BodyBuilder:
+    """Bodies of rankings: short-lived dicts, as the documents' place depends on the style."""
+    names = (*plan.endpoint.lora_modules, plan.endpoint.body_model)
+    fields = ENDPOINT_KINDS["rerank"].fields
+
+    def build(prompt: Prompt, osl: int, lora: int = -1) -> bytes:
+        if not isinstance(prompt, Ranking):
+            raise TypeError("--backend rerank takes a query with documents")
+        return _compact_json(fields(plan, names[lora], prompt.parts(), osl, "ranking")).encode()
 
     return build
 
@@ -186,6 +216,9 @@ class _Template:
 
 def _fields(plan: ServingPlan, model: Any, prompt: Any, osl: Any, *, form: str) -> dict[str, Any]:
     """The body as a dict: the fields and their order of the tool whose command this is."""
+    kind = ENDPOINT_KINDS.get(plan.endpoint.backend)
+    if kind is not None:
+        return kind.fields(plan, model, prompt, osl, form)
     generation = plan.generation
     fields: dict[str, Any] = {"model": model}
     if plan.endpoint.is_chat:
