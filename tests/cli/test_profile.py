@@ -74,6 +74,28 @@ def test_several_models_are_dealt() -> None:
     assert str(asked.output.result_dir) == "artifacts/a_x_multi-openai-completions-concurrency1"
 
 
+def test_other_endpoints() -> None:
+    asked = plan("-m a --endpoint-type embeddings -b 3 --num-prompts 7")
+    assert (asked.endpoint.backend, asked.endpoint.path, asked.endpoint.batch_size) == (
+        "embeddings",
+        "/v1/embeddings",
+        3,
+    )
+    assert asked.dataset == SyntheticDataset(n_entries=21)
+    asked = plan("-m a --endpoint-type rankings")
+    assert (asked.endpoint.backend, asked.endpoint.path, asked.endpoint.rerank_style) == (
+        "rerank",
+        "/v1/ranking",
+        "nim",
+    )
+    asked = plan("-m a --endpoint-type rankings --extra-inputs rankings:tei")
+    assert (asked.endpoint.path, asked.endpoint.rerank_style, asked.generation.extra_body) == (
+        "/rerank", "tei", {"repetition_penalty": None},
+    )  # fmt: skip
+    assert plan("-m a --endpoint-type generate --streaming").endpoint.path == "/v2/models/a/generate_stream"
+    assert plan("-m a --endpoint-type generate").endpoint.path == "/v2/models/a/generate"
+
+
 def test_secrets_reach_no_file() -> None:
     asked = plan(f"{CHAT} -H 'Authorization: Bearer topsecret'")
     assert asked.endpoint.headers == (("Authorization", "Bearer topsecret"),)
@@ -84,9 +106,15 @@ def test_secrets_reach_no_file() -> None:
     ("flags", "message"),
     [
         ("--endpoint-type chat", "--model is needed"),
-        ("-m a", "--endpoint-type must be given, chat or completions; the original's default, kserve, is not spoken"),
-        ("-m a --endpoint-type kserve", "--endpoint-type kserve is refused: Triton's own protocols are not spoken"),
-        ("-m a --endpoint-type chatt", "--endpoint-type must be chat or completions, got chatt"),
+        (
+            "-m a",
+            "--endpoint-type must be given, one of chat, completions, embeddings, rankings, generate; the original's",
+        ),
+        ("-m a --endpoint-type kserve", "--endpoint-type kserve is refused: KServe is not spoken"),
+        (
+            "-m a --endpoint-type chatt",
+            "--endpoint-type must be one of chat, completions, embeddings, rankings, generate, got chatt",
+        ),
         ("-m a --service-kind triton --endpoint-type chat", "--service-kind must be openai, got triton"),
         (f"{CHAT} --concurrency 2 --request-rate 3", "--concurrency and --request-rate exclude each other"),
         (f"{CHAT} --concurrency 0", "--concurrency must be a whole number >= 1, got 0"),
@@ -95,6 +123,14 @@ def test_secrets_reach_no_file() -> None:
         (f"{CHAT} --backend vllm", "--backend is refused: it tells Triton's kserve forms apart"),
         (f"{CHAT} --generate-plots", "--generate-plots is refused"),
         (f"{CHAT} --image-width-mean 3", "--image-width-mean is refused"),
+        (
+            "-m a --endpoint-type embeddings --streaming",
+            "--streaming and --endpoint-type embeddings exclude each other",
+        ),
+        (
+            "-m a --endpoint-type rankings --osl 3",
+            "--output-tokens-mean must be left out with --endpoint-type rankings",
+        ),
         (f"{CHAT} -b 2", "--batch-size must be 1 with --endpoint-type chat, got 2"),
         (f"{CHAT} --extra-inputs ignore_eos", "must be name:value or a JSON object, got ignore_eos; for a switch say"),
         (f"{CHAT} --extra-inputs a:1 a:2", "--extra-inputs must name a once"),

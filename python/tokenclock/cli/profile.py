@@ -31,7 +31,13 @@ _OF_SYNTHETIC = (
     ("--prefix-prompt-length", "prefix_prompt_length", 100),
     ("--vocab-size", "vocab_size", None),
 )
-_PATHS = {"chat": "v1/chat/completions", "completions": "v1/completions"}
+_BACKENDS = {  # type of endpoint -> our name of it, and its default path
+    "chat": ("openai-chat", "v1/chat/completions"),
+    "completions": ("openai", "v1/completions"),
+    "embeddings": ("embeddings", "v1/embeddings"),
+    "rankings": ("rerank", "v1/ranking"),
+    "generate": ("triton", "v2/models/{model}/generate{stream}"),
+}
 _SHORTEST_REPLY_S = 0.002  # no faster server is planned for where a run ends by time
 _MOST_OF_WINDOWS = 400_000
 _DCGM = "http://localhost:9400/metrics"
@@ -61,11 +67,10 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
     refuse_endpoint_type(args.endpoint_type, args.service_kind)
     if not args.model:
         raise UsageError("--model is needed: the name the server knows its model by (GET /v1/models lists them)")
-    for flag in ("batch_size", "batch_size_image", "batch_size_audio"):
-        if getattr(args, flag) != 1:
-            name, got = "--" + flag.replace("_", "-"), getattr(args, flag)
-            raise UsageError(f"{name} must be 1 with --endpoint-type {args.endpoint_type}, got {got}")
-    chat, url = args.endpoint_type == "chat", base_url(args.url)
+    _check_kind(args)
+    (backend, _), url = _BACKENDS[args.endpoint_type], base_url(args.url)
+    fields = extra_body(args.extra_inputs, chat=args.endpoint_type == "chat")
+    is_tei = args.endpoint_type == "rankings" and fields.pop("rankings", "nim") == "tei"
     Endpoint.parse(url)
     concurrency, rate = _stimulus(args)
     tokenizer = _tokenizer(args)
@@ -77,9 +82,11 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
         asked=_asked(args, url, n_requests, concurrency),
         endpoint=plan.EndpointPlan(
             model=args.model[0],
-            backend="openai-chat" if chat else "openai",
+            backend=backend,
             base_url=url,
-            path="/" + (args.endpoint or _PATHS[args.endpoint_type]).lstrip("/"),
+            path=_path(args, is_tei=is_tei),
+            batch_size=args.batch_size,
+            rerank_style="tei" if is_tei else "nim" if backend == "rerank" else "jina",
             tokenizer=tokenizer,
             trust_remote_code=args.tokenizer_trust_remote_code,
             headers=tuple(args.header),
@@ -101,7 +108,7 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
             workers=args.workers,
             windows=windows,
         ),
-        generation=plan.GenerationPlan(extra_body=extra_body(args.extra_inputs, chat=chat), length_field="max_tokens"),
+        generation=plan.GenerationPlan(extra_body=fields, length_field="max_tokens"),
         dataset=_dataset(args),
         output=plan.OutputPlan(
             percentile_metrics=("ttft", "tpot", "itl", "e2el"),
@@ -120,6 +127,27 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
             unix_socket=args.unix_socket, insecure=args.insecure, cacert=args.cacert, cert=args.cert, key=args.key
         ),
     )
+
+
+def _check_kind(args: argparse.Namespace) -> None:
+    """Raise UsageError for flags that this type of endpoint does not have."""
+    without_output = args.endpoint_type in ("embeddings", "rankings")
+    for flag in ("batch_size", "batch_size_image", "batch_size_audio"):
+        if getattr(args, flag) != 1 and not (flag == "batch_size" and without_output):
+            name, got = "--" + flag.replace("_", "-"), getattr(args, flag)
+            raise UsageError(f"{name} must be 1 with --endpoint-type {args.endpoint_type}, got {got}")
+    if without_output and args.streaming:
+        raise UsageError(
+            f"--streaming and --endpoint-type {args.endpoint_type} exclude each other: nothing is generated"
+        )
+    if without_output and args.output_tokens_mean is not None:
+        raise UsageError(f"--output-tokens-mean must be left out with --endpoint-type {args.endpoint_type}")
+
+
+def _path(args: argparse.Namespace, *, is_tei: bool) -> str:
+    default = "rerank" if is_tei else _BACKENDS[args.endpoint_type][1]
+    path = args.endpoint or default.format(model=args.model[0], stream="_stream" if args.streaming else "")
+    return "/" + str(path).lstrip("/")
 
 
 def _stimulus(args: argparse.Namespace) -> tuple[int | None, float | None]:
@@ -167,7 +195,7 @@ def _dataset(args: argparse.Namespace) -> SyntheticDataset | InputFileDataset:
             path=_input_path(args), output_mean=args.output_tokens_mean, output_stddev=args.output_tokens_stddev
         )
     return plan.SyntheticDataset(
-        n_entries=args.num_dataset_entries,
+        n_entries=args.num_dataset_entries * _texts_of(args),
         input_mean=args.synthetic_input_tokens_mean,
         input_stddev=args.synthetic_input_tokens_stddev,
         output_mean=args.output_tokens_mean,
@@ -176,6 +204,11 @@ def _dataset(args: argparse.Namespace) -> SyntheticDataset | InputFileDataset:
         prefix_len=args.prefix_prompt_length,
         vocab_size=args.vocab_size,
     )
+
+
+def _texts_of(args: argparse.Namespace) -> int:
+    """Texts of one request, so that as many requests differ as there are entries."""
+    return int(args.batch_size) + (args.endpoint_type == "rankings")
 
 
 def _input_path(args: argparse.Namespace) -> str:
@@ -291,7 +324,7 @@ def _say(line: str) -> None:
 def _warnings(args: argparse.Namespace, passed: argparse.Namespace, plan: ServingPlan) -> list[str]:
     """What a user should know of these flags before the run, one line each."""
     lines = []
-    if not args.streaming:
+    if not args.streaming and plan.endpoint.generates:
         lines.append(
             "no --streaming: whole answers show no token times, so there are no rows of time to first token, time to "
             "second token, inter token latency and throughput per user; give --streaming for them"

@@ -62,8 +62,12 @@ def _add_endpoint(parser: CommandParser) -> None:
         help="which of several models a request names: round_robin or random (default: round_robin)",
     )
     add("--service-kind", metavar="KIND", help="openai; newer releases leave it out (default: openai)")
-    add("--endpoint-type", metavar="TYPE", help="chat or completions (required)")
-    add("--endpoint", metavar="PATH", help="path (default: v1/chat/completions or v1/completions)")
+    add(
+        "--endpoint-type",
+        metavar="TYPE",
+        help="chat, completions, embeddings, rankings, or generate (Triton's) (required)",
+    )
+    add("--endpoint", metavar="PATH", help="path (default: that of the type, such as v1/chat/completions)")
     add("-u", "--url", metavar="URL", help="[http(s)://]HOST:PORT[/PREFIX] (default: localhost:8000)")
     add("--streaming", action="store_true", help="ask for token by token answers: without, no TTFT, TTST, ITL")
     add(
@@ -154,11 +158,11 @@ def _add_input(parser: CommandParser) -> None:
         "output_token_throughput_per_user in tokens/s at least",
     )
     for names, what in (
-        (("-b", "--batch-size", "--batch-size-text"), "texts"),
+        (("-b", "--batch-size", "--batch-size-text"), "embeddings: texts, rankings: passages"),
         (("--batch-size-image",), "images"),
         (("--batch-size-audio",), "audios"),
     ):
-        add(*names, type=words.whole_number, default=1, metavar="N", help=f"{what} in a request: 1")
+        add(*names, type=words.whole_number, default=1, metavar="N", help=f"{what} in a request (default: 1)")
     add(
         "--warmup-request-count",
         "--num-warmup-requests",

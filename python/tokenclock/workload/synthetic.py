@@ -118,8 +118,8 @@ def _way_to_draw(
     if tokenizer is not None:
         kind_notes = choose_kind(tokenizer, chat=plan.endpoint.is_chat).notes
         return _fitted(generator, dataset, tokenizer, special=not plan.endpoint.is_chat), kind_notes
-    kind = choose_kind(None, chat=plan.endpoint.is_chat, vocab_size=dataset.vocab_size, n_vocab=n_vocab)
-    if plan.endpoint.is_chat:
+    kind = choose_kind(None, chat=plan.endpoint.wants_text, vocab_size=dataset.vocab_size, n_vocab=n_vocab)
+    if plan.endpoint.wants_text:
         return _words(generator, dataset), kind.notes
     return _ids(generator, dataset, kind.choices), kind.notes
 
