@@ -226,7 +226,7 @@ class LoadPlan:
             "--burstiness",
             "a number > 0",
             self.burstiness,
-            "1 is Poisson, below 1 burstier, above 1 more regular, inf evenly spaced",
+            "1 is Poisson, below 1 burstier, above 1 more regular",
         )
         if self.max_concurrency is not None:
             _require_int("--max-concurrency", self.max_concurrency, 1, "leave it out for no limit", highest=1_000_000)

@@ -154,7 +154,8 @@ def _add_input(parser: CommandParser) -> None:
         type=profile_goodput,
         default=[],
         metavar="METRIC:LIMIT",
-        help="limits of a good request: time_to_first_token, inter_token_latency, request_latency in ms at most, "
+        help="limits of a good request: time_to_first_token, time_to_second_token, inter_token_latency, "
+        "request_latency in ms at most, "
         "output_token_throughput_per_user in tokens/s at least",
     )
     for names, what in (

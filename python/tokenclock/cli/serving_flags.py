@@ -167,7 +167,7 @@ def _add_load(parser: CommandParser) -> None:
         default=1.0,
         type=words.number,
         metavar="B",
-        help="shape of the gamma-distributed gaps: 1 Poisson, < 1 burstier, > 1 more regular (default: 1)",
+        help="shape of the gamma-distributed gaps: 1 Poisson, < 1 burstier, > 1 more regular, inf equal (default: 1)",
     )
     add(
         "--seed",
