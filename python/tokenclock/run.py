@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from tokenclock.event_log import EventLog
 from tokenclock.interrupts import deferred_interrupts
-from tokenclock.measured_windows import MeasuredWindows
 from tokenclock.output_place import prepare_output, set_aside, temporary_log
 from tokenclock.parallel import connect
 from tokenclock.plan import ServingPlan
-from tokenclock.profile_files import Payloads, write_inputs
+from tokenclock.plan_windows import WindowPlan
 from tokenclock.records import Records
 from tokenclock.serving.around import Around, Findings
 from tokenclock.serving.client import FinalEvents, LoadRequests, Observer, run_load
@@ -32,6 +31,8 @@ from tokenclock.workload.build import build_workload, needs_vocabulary
 from tokenclock.workload.realised import Workload
 
 if TYPE_CHECKING:
+    from tokenclock.measured_windows import MeasuredWindows
+    from tokenclock.profile_files import Payloads
     from tokenclock.result import Result
 
 __all__ = ["run_serving"]
@@ -79,10 +80,7 @@ def run_serving(
     workload = _realise(plan)
     own_plan, own_workload = ranks.share(plan, workload)
     has_usage = ranks.same(ranks.is_first and _prepare_server(plan, workload, addresses, deadline_s))
-    payloads = None
-    if path is not None and plan.command == "profile":
-        payloads = Payloads(plan, workload)
-        write_inputs(payloads, path, say)
+    payloads = None if path is None or plan.command != "profile" else _write_inputs(plan, workload, path, say)
     for note in workload.notes:  # only now: a server that is not there deserves one line
         say(f"tokenclock serving: {note}")
     if plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
@@ -95,7 +93,7 @@ def run_serving(
         place = ranks.same(_log_place(plan, path, say) if ranks.is_first else None)
         log = None if place is None else _open_log(plan, own_workload, place, ranks)
         probes = Probes(own_plan, addresses) if own_plan.load.probe_request_rate > 0 else None
-        windows = None if plan.load.windows is None else MeasuredWindows(plan.load.windows)
+        windows = None if plan.load.windows is None else _windows(plan.load.windows)
         observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload), windows)
         whole = True
 
@@ -206,6 +204,20 @@ def _prepare_server(plan: ServingPlan, workload: Workload, addresses: list[tuple
     if spares and plan.load.ramp_up_s == 0:
         send_warmups(plan, spares, addresses)
     return has_usage
+
+
+def _write_inputs(plan: ServingPlan, workload: Workload, path: Path, say: Callable[[str], None]) -> Payloads:
+    from tokenclock.profile_files import Payloads, write_inputs
+
+    payloads = Payloads(plan, workload)
+    write_inputs(payloads, path, say)
+    return payloads
+
+
+def _windows(plan: WindowPlan) -> MeasuredWindows:
+    from tokenclock.measured_windows import MeasuredWindows
+
+    return MeasuredWindows(plan)
 
 
 def _spares(plan: ServingPlan, workload: Workload) -> list[tuple[Prompt, int]]:
