@@ -97,6 +97,20 @@ def test_other_endpoints() -> None:
     assert plan("-m a --endpoint-type generate").endpoint.path == "/v2/models/a/generate"
 
 
+def test_variables_are_defaults() -> None:
+    variables = {
+        "TOKENCLOCK_PROFILE_URL": "h:1",
+        "TOKENCLOCK_PROFILE_SYNTHETIC_INPUT_TOKENS_MEAN": "7",
+        "OPENAI_API_KEY": "k",
+    }
+    asked = plan_from_argv([*shlex.split(CHAT), "--isl", "9", "-u", "h:2"], variables)
+    assert (asked.endpoint.base_url, asked.endpoint.api_key) == ("http://h:2", "k")
+    assert asked.dataset == SyntheticDataset(input_mean=9)
+    asked = plan_from_argv(shlex.split(CHAT), variables)
+    assert asked.endpoint.base_url == "http://h:1"
+    assert asked.dataset == SyntheticDataset(input_mean=7)
+
+
 def test_secrets_reach_no_file() -> None:
     asked = plan(f"{CHAT} -H 'Authorization: Bearer topsecret'")
     assert asked.endpoint.headers == (("Authorization", "Bearer topsecret"),)
@@ -121,8 +135,7 @@ def test_secrets_reach_no_file() -> None:
         (f"{CHAT} --concurrency 0", "--concurrency must be a whole number >= 1, got 0"),
         (f"{CHAT} --request-count 0", "--request-count must be a whole number >= 1, got 0"),
         (f"{CHAT} --random-seed -1", "--random-seed must be a whole number >= 0, got -1"),
-        (f"{CHAT} --backend vllm", "--backend is refused: it tells Triton's kserve forms apart"),
-        (f"{CHAT} --generate-plots", "--generate-plots is refused"),
+        (f"{CHAT} --fixed-schedule", "--fixed-schedule is refused"),
         (f"{CHAT} --image-width-mean 3", "--image-width-mean is refused"),
         (
             "-m a --endpoint-type embeddings --streaming",

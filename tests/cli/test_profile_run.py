@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -200,3 +202,37 @@ def test_endpoints_without_output(tmp_path: Path, kind: str, title: str) -> None
     assert found["request_count"]["avg"] == 10
     assert "output_sequence_length" not in found
     assert len(read(tmp_path / f"paced-openai-{kind}-concurrency1" / "inputs.json")["data"]) == 10
+
+
+def test_ctrl_c_keeps_what_was_measured(server: PacedServer, tmp_path: Path) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "tokenclock",
+        "profile",
+        "-m",
+        "paced",
+        "--url",
+        server.url,
+        "--endpoint-type",
+        "chat",
+    ]
+    words += ["--streaming", "--request-count", "100000", "--num-prompts", "10", "--isl", "4", "--osl", "4"]
+    words += ["--backend", "vllm", "--generate-plots", "--artifact-dir", str(tmp_path)]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    folder = tmp_path / "paced-openai-chat-concurrency1"
+    deadline_s = time.monotonic() + 30
+    while not (folder / "inputs.json").exists():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    time.sleep(1.0)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=30)
+    assert child.returncode == 130, err
+    assert "--backend vllm changes nothing" in err
+    assert "--generate-plots draws nothing here" in err
+    assert "Request Count (count)" in out
+    found = read(folder / "profile_export_genai_perf.json")
+    assert found["tokenclock"]["incomplete"]
+    assert found["request_count"]["avg"] > 0
+    assert len(read(folder / "profile_export.json")["experiments"][0]["requests"]) == found["request_count"]["avg"]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tokenclock.cli.analyze_points import SWEEP_FLAGS
+from tokenclock.cli.arguments import from_environment
 from tokenclock.cli.perf_analyzer_flags import read_pass_through, split_pass_through
 from tokenclock.cli.profile_flags import build_parser
 from tokenclock.cli.profile_refused import refuse_endpoint_type, refuse_profile_flags
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_parser", "main", "plan_from_argv", "run_directory", "statistics_name"]
 
+ENVIRONMENT_PREFIX = "TOKENCLOCK_PROFILE_"
 _OF_SYNTHETIC = (
     ("--synthetic-input-tokens-mean", "synthetic_input_tokens_mean", 550.0),
     ("--synthetic-input-tokens-stddev", "synthetic_input_tokens_stddev", 0.0),
@@ -46,17 +48,20 @@ _PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0)  # of the native result, beside it
 
 def plan_from_argv(argv: Sequence[str], environment: Mapping[str, str]) -> ServingPlan:
     """The plan of a command line. Raises UsageError with one line for anything wrong, or SystemExit after --help."""
-    args, passed = _read(argv)
+    args, passed = _read(argv, environment)
     try:
         return _plan(args, passed, environment)
     except UsageError as error:
         raise UsageError(in_profile_words(str(error))) from error
 
 
-def _read(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.Namespace]:
+def _read(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[argparse.Namespace, argparse.Namespace]:
     own, passed = split_pass_through(argv)
     refuse_profile_flags(own)
-    args = build_parser().read(own)
+    parser = build_parser()
+    preset = from_environment(parser, environment, ENVIRONMENT_PREFIX) if not {"-h", "--help"} & set(own) else []
+    given = {name for argument in own for name in parser.names_of(argument)}  # several values would be added to them
+    args = parser.read([*(flag for flag in preset if flag.partition("=")[0] not in given), *own])
     return args, read_pass_through(passed)
 
 
@@ -208,7 +213,8 @@ def _dataset(args: argparse.Namespace) -> SyntheticDataset | InputFileDataset:
 
 def _texts_of(args: argparse.Namespace) -> int:
     """Texts of one request, so that as many requests differ as there are entries."""
-    return int(args.batch_size) + (args.endpoint_type == "rankings")
+    batch_size: int = args.batch_size
+    return batch_size + (args.endpoint_type == "rankings")
 
 
 def _input_path(args: argparse.Namespace) -> str:
@@ -285,7 +291,7 @@ def main(argv: Sequence[str]) -> int:
         from tokenclock.cli.analyze import main as sweep
 
         return sweep(argv)
-    args, passed = _read(argv)
+    args, passed = _read(argv, os.environ)
     try:
         return _main(args, passed)
     except TokenclockError as error:
@@ -346,6 +352,12 @@ def _warnings(args: argparse.Namespace, passed: argparse.Namespace, plan: Servin
         lines.append(
             f"--tokenizer {args.tokenizer} is no directory and not in the hub's cache on this machine; nothing is "
             "downloaded: prompts are made without it"
+        )
+    if args.backend is not None:
+        lines.append(f"--backend {args.backend} changes nothing: it tells forms of KServe apart")
+    if args.generate_plots:
+        lines.append(
+            "--generate-plots draws nothing here: `tokenclock report --html FILE RESULT` makes a page of plots"
         )
     if passed.max_threads is not None:
         lines.append(

@@ -22,6 +22,10 @@ files, in ARTIFACT_DIR/MODEL-openai-chat-concurrency8/ (say):
   profile_export_genai_perf.csv     statistics
   profile_export_genai_perf.columns.npz    raw columns
 
+environment:
+  OPENAI_API_KEY             sent as 'Authorization: Bearer ...' when set
+  TOKENCLOCK_PROFILE_<FLAG>  default of a flag, e.g. TOKENCLOCK_PROFILE_URL; the flag itself wins
+
 exit codes:
   0 measured; 1 nothing could be measured; 2 wrong flags; 3 measured, but failures exceed --max-failure-share
   or --strict found the quality wanting; 130 stopped by Ctrl-C (what was measured is saved)
@@ -69,6 +73,7 @@ def _add_endpoint(parser: CommandParser) -> None:
     )
     add("--endpoint", metavar="PATH", help="path (default: that of the type, such as v1/chat/completions)")
     add("-u", "--url", metavar="URL", help="[http(s)://]HOST:PORT[/PREFIX] (default: localhost:8000)")
+    add("--backend", metavar="NAME", help="of KServe alone: changes nothing, which is said")
     add("--streaming", action="store_true", help="ask for token by token answers: without, no TTFT, TTST, ITL")
     add(
         "-H",
@@ -225,6 +230,7 @@ def _add_output(parser: CommandParser) -> None:
         metavar="NAME",
         help="name of the file of requests; the others' are made of it (default: profile_export.json)",
     )
+    add("--generate-plots", action="store_true", help="deprecated: draws nothing, which is said")
     add("--no-raw-export", action="store_true", help="write no file of requests and keep no answers")
     add(
         "--server-metrics-url",

@@ -23,10 +23,8 @@ _OTHER_TYPES = {
     "vision": _MEDIA,
 }
 _FLAGS = {
-    "--backend": "it tells Triton's kserve forms apart, which are not spoken; leave it out",
     "--grpc-method": "gRPC is not spoken",
     "--output-tokens-mean-deterministic": "of Triton's kserve alone; give --extra-inputs ignore_eos:true min_tokens:N",
-    "--generate-plots": "deprecated in the original; the file of requests and the .columns.npz hold what plots need",
     "--fixed-schedule": "not built yet; `tokenclock serving --dataset-name burstgpt --self-timed` replays a trace",
     "--session-concurrency": "sessions are not built yet; give --concurrency",
     "--num-sessions": "sessions are not built yet; give --num-prompts",
