@@ -28,6 +28,7 @@ from tokenclock.plan_datasets import (
     RandomImageDataset,
     ShareGptDataset,
     SonnetDataset,
+    TraceDataset,
     TrtllmCustomDataset,
 )
 from tokenclock.plan_generation import GenerationPlan
@@ -41,6 +42,7 @@ __all__ = [
     "GOODPUT_METRICS",
     "LATENCY_METRICS",
     "MASK",
+    "MOST_REQUESTS",
     "RERANK_STYLES",
     "BurstGptDataset",
     "CustomDataset",
@@ -57,6 +59,7 @@ __all__ = [
     "ServingPlan",
     "ShareGptDataset",
     "SonnetDataset",
+    "TraceDataset",
     "TransportPlan",
     "TrtllmCustomDataset",
 ]
@@ -288,6 +291,13 @@ class ServingPlan:
             self.endpoint.backend,
             f"say --non-streaming: answers of {self.endpoint.backend} come in one piece",
         )
+        speedup = getattr(self.dataset, "speedup", 1.0)
+        _require(
+            speedup == 1.0 or self.load.request_rate == math.inf,
+            "--trace-speedup",
+            "left out with --request-rate, which chooses it",
+            speedup,
+        )
         sends_ids = getattr(self.dataset, "tokenize_on_client", False)
         _require(
             not sends_ids or self.endpoint.is_chat or not self.endpoint.wants_text,
@@ -295,18 +305,18 @@ class ServingPlan:
             f"left out with --backend {self.endpoint.backend}, whose requests hold text",
             sends_ids,
         )
-        ramp, self_timed = self.load.ramp_up, isinstance(self.dataset, BurstGptDataset) and self.dataset.self_timed
+        ramp, self_timed = self.load.ramp_up, _times_itself(self.dataset)
         _require(
             self.load.burstiness == 1.0 or not self_timed,
             "--burstiness",
-            "left out with --self-timed",
+            f"left out with {_TIMES_ITSELF.get(self.dataset.name)}",
             self.load.burstiness,
             "the gaps are the trace's",
         )
         _require(
             ramp is None or not self_timed,
             "--ramp-up-strategy",
-            "left out with --self-timed",
+            f"left out with {_TIMES_ITSELF.get(self.dataset.name)}",
             ramp.strategy if ramp else None,
             "the trace says when requests are due",
         )
@@ -356,6 +366,16 @@ class ServingPlan:
     def to_json(self) -> str:
         """The masked plan as indented JSON text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+
+_TIMES_ITSELF = {"burstgpt": "--self-timed", "trace": "--dataset-name trace, or --trace-untimed given with it"}
+
+
+def _times_itself(dataset: Dataset) -> bool:
+    """Whether the dataset says when its requests are due."""
+    if isinstance(dataset, TraceDataset):
+        return not dataset.untimed
+    return isinstance(dataset, BurstGptDataset) and dataset.self_timed
 
 
 _GROUPS: dict[str, type[Any]] = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from tokenclock.plan_checks import is_number, require, require_int, require_length
+from tokenclock.plan_checks import is_number, require, require_int, require_length, require_seconds
 
 __all__ = [
     "DATASET_KINDS",
@@ -18,6 +19,7 @@ __all__ = [
     "RandomImageDataset",
     "ShareGptDataset",
     "SonnetDataset",
+    "TraceDataset",
     "TrtllmCustomDataset",
 ]
 
@@ -231,6 +233,35 @@ class RandomImageDataset:
         return self.input_len
 
 
+@dataclass(frozen=True)
+class TraceDataset:
+    """Requests of a recorded trace, sent when it says: Mooncake, BurstGPT, Azure, or our own JSON lines."""
+
+    path: str
+    name: str = "trace"
+    form: str = "auto"  # auto | mooncake | burstgpt | azure | jsonl
+    start_s: float = 0.0  # the slice of the trace that is sent, in its own seconds: from here
+    end_s: float | None = None  # to here, not included; None: to its end
+    speedup: float = 1.0  # 2: twice as fast
+    untimed: bool = False  # leave its times aside: the plan's rate or concurrency holds
+    tokenize_on_client: bool = False
+    vocab_size: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.name == "trace", "--dataset-name", "trace", self.name)
+        _require_path(self.path, self.name)
+        forms = ("auto", "mooncake", "burstgpt", "azure", "jsonl")
+        require(self.form in forms, "--trace-format", f"one of {', '.join(forms)}", self.form)
+        require_seconds("--trace-start", self.start_s, "in the trace's own time")
+        if self.end_s is not None:
+            require_seconds("--trace-end", self.end_s, "in the trace's own time")
+            require(self.end_s > self.start_s, "--trace-end", f"above --trace-start {self.start_s:g}", self.end_s)
+        ok = is_number(self.speedup) and 0 < self.speedup < math.inf
+        require(ok, "--trace-speedup", "a number > 0", self.speedup, "2 is twice as fast, 0.5 half")
+        if self.vocab_size is not None:
+            require_int("--vocab-size", self.vocab_size, 16, highest=1 << 24)
+
+
 Dataset = (
     RandomDataset
     | ShareGptDataset
@@ -240,6 +271,7 @@ Dataset = (
     | CustomDataset
     | HfDataset
     | RandomImageDataset
+    | TraceDataset
 )
 
 DATASET_KINDS: dict[str, type[Any]] = {
@@ -251,5 +283,6 @@ DATASET_KINDS: dict[str, type[Any]] = {
     "custom": CustomDataset,
     "hf": HfDataset,
     "random_image": RandomImageDataset,
+    "trace": TraceDataset,
 }
 """Name -> dataclass, in the order the help lists them."""

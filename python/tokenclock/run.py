@@ -81,6 +81,8 @@ def run_serving(
     deadline_s = time.monotonic() + plan.load.ready_check_timeout_s
     wait_until_up(plan, deadline_s, say)
     workload = _realise(plan)
+    if workload.lora_modules != plan.endpoint.lora_modules:  # named by the rows
+        plan = replace(plan, endpoint=replace(plan.endpoint, lora_modules=workload.lora_modules))
     own_plan, own_workload = ranks.share(plan, workload)
     has_usage = ranks.same(ranks.is_first and _prepare_server(plan, workload, addresses, deadline_s))
     for note in workload.notes:  # only now: a server that is not there deserves one line

@@ -153,7 +153,12 @@ def _add_endpoint(parser: CommandParser) -> None:
 def _add_load(parser: CommandParser) -> None:
     group = parser.add_argument_group("load")
     add = group.add_argument
-    add("--num-prompts", default=1000, type=words.whole_number, metavar="N", help="requests to send (default: 1000)")
+    add(
+        "--num-prompts",
+        type=words.whole_number,
+        metavar="N",
+        help="requests to send (default: 1000; trace: all its rows)",
+    )
     add("--max-concurrency", type=words.whole_number, metavar="N", help="most requests in flight (default: no limit)")
     add(
         "--request-rate",

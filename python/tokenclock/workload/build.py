@@ -11,6 +11,7 @@ from tokenclock.plan import (
     ServingPlan,
     ShareGptDataset,
     SonnetDataset,
+    TraceDataset,
 )
 from tokenclock.workload.batches import build_without_output
 from tokenclock.workload.datasets.burstgpt import build_burstgpt
@@ -19,6 +20,7 @@ from tokenclock.workload.datasets.hugging_face import build_hf
 from tokenclock.workload.datasets.random_image import build_random_image
 from tokenclock.workload.datasets.sharegpt import build_sharegpt
 from tokenclock.workload.datasets.sonnet import build_sonnet
+from tokenclock.workload.datasets.trace_workload import build_trace
 from tokenclock.workload.datasets.trtllm_custom import build_trtllm_custom
 from tokenclock.workload.random_workload import build_random
 from tokenclock.workload.realised import Workload
@@ -30,7 +32,7 @@ __all__ = ["build_workload", "needs_vocabulary"]
 def needs_vocabulary(plan: ServingPlan) -> bool:
     """Whether token ids will be drawn whose range only the server can tell."""
     dataset = plan.dataset
-    draws = isinstance(dataset, (RandomDataset, BurstGptDataset)) and dataset.vocab_size is None
+    draws = isinstance(dataset, (RandomDataset, BurstGptDataset, TraceDataset)) and dataset.vocab_size is None
     return draws and not plan.endpoint.wants_text and find_tokenizer(plan) is None
 
 
@@ -61,4 +63,6 @@ def _build(plan: ServingPlan, n_vocab: int | None) -> Workload:
         return build_hf(plan, dataset)
     if isinstance(dataset, RandomImageDataset):
         return build_random_image(plan, dataset)
+    if isinstance(dataset, TraceDataset):
+        return build_trace(plan, dataset, n_vocab)
     return build_trtllm_custom(plan, dataset)
