@@ -12,6 +12,7 @@ from typing import Any
 
 from tokenclock import environment
 from tokenclock.calibration_store import kept_calibration
+from tokenclock.errors import UsageError
 from tokenclock.event_log import EventLog
 from tokenclock.findings import SideResults, side_results
 from tokenclock.interrupts import deferred_interrupts
@@ -81,6 +82,7 @@ def run_serving(
     deadline_s = time.monotonic() + plan.load.ready_check_timeout_s
     wait_until_up(plan, deadline_s, say)
     workload = _realise(plan)
+    _check_sessions(plan, workload, several=ranks.several)
     if workload.lora_modules != plan.endpoint.lora_modules:  # named by the rows
         plan = replace(plan, endpoint=replace(plan.endpoint, lora_modules=workload.lora_modules))
     own_plan, own_workload = ranks.share(plan, workload)
@@ -191,6 +193,19 @@ def _prepare_server(plan: ServingPlan, workload: Workload, addresses: list[tuple
     return has_usage
 
 
+def _check_sessions(plan: ServingPlan, workload: Workload, *, several: bool) -> None:
+    """What conversations cannot be measured with."""
+    if workload.session is None:
+        return
+    backend = plan.endpoint.backend
+    if backend not in ("openai", "openai-chat"):
+        raise UsageError(f"sessions need --backend openai or openai-chat, got {backend}: answers must be fed back")
+    if several:
+        raise UsageError("sessions are measured by one process: start it without mpirun")
+    if plan.load.ramp_up_s > 0:
+        raise UsageError("--ramp-up-seconds must be left out with sessions, which begin one by one by themselves")
+
+
 def _spares(plan: ServingPlan, workload: Workload) -> list[tuple[Prompt, int]]:
     """Prompts and lengths of the test request and the warm-ups, in this order."""
     n_spares = int(plan.load.test_input) + plan.load.num_warmups
@@ -222,6 +237,9 @@ def _load(
             plan.load.request_id_prefix,
             lora=workload.lora_index,
             id_numbers=ranks.rows(),
+            session=workload.session,
+            think_ns=workload.think_ns,
+            answer_ids=workload.answer_ids,
         ),
         addresses=addresses,
         keep_text=count_tokens is not None,

@@ -107,3 +107,23 @@ def test_prepared_rows_reach_the_server_as_they_are(tmp_path: Path) -> None:
         assert [body["max_tokens"] for body in bodies] == [row["output_tokens"] for row in rows]
         assert [body["model"] for body in bodies] == [row["lora_request"]["lora_name"] for row in rows]
         assert sum(data["tokenclock"]["workload"]["lora"].values()) == 12
+
+
+def test_prepared_conversations_are_held(server: PacedServer, tmp_path: Path) -> None:
+    shape = "--session-turns-mean 3 --session-turn-delay-mean 20 --request-rate 40 --num-prefixes 1 --prefix-len 30"
+    lengths = "--num-requests 9 --input-mean 10 --input-stdev 0 --output-mean 4 --output-stdev 0"
+    asked = f"--stdout --vocab-size 900 {shape} token-norm-dist {lengths}"
+    prepared = tokenclock(tmp_path, "prepare-dataset", *asked.split())
+    (tmp_path / "rows.jsonl").write_text(prepared.stdout, "utf-8")
+    data = serving(tmp_path, server.url, "--dataset-name", "trace", "--dataset-path", "rows.jsonl", "--save-events",
+                   "events")  # fmt: skip
+    assert data["completed"] == 9
+    columns = read_columns(tmp_path / "a.columns.npz").columns
+    assert columns["isl_server"].tolist() == [40, 54, 68] * 3  # 30 shared ones, then 10 asked and 4 answered a turn
+    done, scheduled = columns["t_done_ns"].reshape(3, 3), columns["t_scheduled_ns"].reshape(3, 3)
+    assert (scheduled[:, 1:] - done[:, :-1]).ravel().tolist() == [20_000_000] * 6
+    stamps = [row["timestamp"] for row in map(json.loads, prepared.stdout.splitlines()) if "timestamp" in row]
+    assert (scheduled[:, 0] / 1e6).tolist() == pytest.approx(stamps, abs=1e-6)
+    _, logged, _ = read_log(tmp_path / "events")
+    assert logged.columns["t_done_ns"].tolist() == columns["t_done_ns"].tolist()
+    assert logged.t_token_ns.tolist() == read_columns(tmp_path / "a.columns.npz").t_token_ns.tolist()

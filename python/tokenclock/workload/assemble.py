@@ -41,13 +41,15 @@ def assemble(
     adapters: Sequence[str | None] | None = None,
     session: npt.NDArray[np.int64] | None = None,
     think_ms: npt.NDArray[np.float64] | None = None,
+    answer_ids: Callable[[str, int], list[int]] | None = None,
 ) -> Workload:
     """The workload of these prompts.
 
     Args:
         due_ns: the dataset's own due times; default: drawn at the plan's rate.
         adapters: the LoRA adapter that each row names, where the dataset's rows do.
-        session: number of each row's conversation, -1 for none; think_ms: pause before each later turn.
+        session: number of each row's conversation, -1 for none; think_ms: pause before each later turn;
+            answer_ids: token ids that stand for a server's answer in later turns.
     """
     due_ns = drawn_due_times(plan, len(prompts)) if due_ns is None else due_ns
     modules = plan.endpoint.lora_modules
@@ -72,6 +74,7 @@ def assemble(
         mean_rate=mean_rate,
         session=session,
         think_ns=None if session is None or think_ms is None else _nanoseconds(think_ms),
+        answer_ids=answer_ids,
         notes=tuple(dict.fromkeys(notes)),
         draw_spares=draw_spares,
     )

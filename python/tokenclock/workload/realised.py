@@ -43,6 +43,7 @@ class Workload:
     lora_index: npt.NDArray[np.int16] | None = None  # which of `lora_modules` each row asks for; None without any
     session: npt.NDArray[np.int64] | None = None  # number of each row's conversation, -1: none; None without any
     think_ns: npt.NDArray[np.int64] | None = None  # from the answer before to a later turn
+    answer_ids: Callable[[str, int], list[int]] | None = field(default=None, repr=False, compare=False)  # see History
     shared_prefix: bool = False  # prompts begin alike by the dataset's nature, so cached prompt tokens are no surprise
     mean_rate: float | None = None  # requests per second where the dataset itself says when they are due
     notes: tuple[str, ...] = ()  # what a user should know about these prompts, one line each

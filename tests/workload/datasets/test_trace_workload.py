@@ -126,7 +126,7 @@ def test_what_cannot_be_sent_is_refused(make_plan: MakePlan, lines_file: Write) 
     only_ids = lines_file({"input_ids": [5], "output_tokens": 4}, name="ids")
     with pytest.raises(UsageError, match="holds token ids, which --backend triton cannot send"):
         built(make_plan, TraceDataset(only_ids), backend="triton")
-    with pytest.raises(UsageError, match="--trace-speedup needs time stamps, and .* has none"):
+    with pytest.raises(UsageError, match=r"--trace-speedup needs time stamps, and .* has none"):
         built(make_plan, TraceDataset(only_ids, speedup=2.0))
     with pytest.raises(UsageError, match="per-row needs a dataset whose rows have lora_request"):
         build_workload(_per_row(make_plan(TraceDataset(only_ids), 1)))

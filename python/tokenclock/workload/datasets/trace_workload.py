@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,7 @@ def build_trace(plan: ServingPlan, dataset: TraceDataset, n_vocab: int | None) -
     if len(trace) < plan.load.num_prompts < MOST_REQUESTS:
         notes.append(f"{dataset.path}: {len(trace)} rows are sent of the {plan.load.num_prompts} asked for")
     due_ns, mean_rate = due_of_trace(plan, dataset, trace)
+    mean_rate = None if trace.has_sessions else mean_rate  # of conversations, not of requests
     return workload_of_trace(plan, dataset, trace, n_vocab, notes=notes, due_ns=due_ns, mean_rate=mean_rate)
 
 
@@ -78,14 +79,33 @@ def workload_of_trace(
         osl=osl,
         draw_spares=draw_spares,
         tokenizer=tokenizer,
-        notes=(*said, *notes),
+        notes=(*said, *notes, *_notes_on_sessions(trace, tokenizer, prompts)),
         due_ns=due_ns,
         mean_rate=mean_rate,
         shared_prefix=shares_beginnings(trace) or trace.has_sessions,
         adapters=trace.lora,
         session=trace.session if trace.has_sessions else None,
         think_ms=trace.delay_ms,
+        answer_ids=_answers(tokenizer, kind, plan) if trace.has_sessions else None,
     )
+
+
+def _answers(tokenizer: Tokenizer | None, kind: PromptKind, plan: ServingPlan) -> Callable[[str, int], list[int]]:
+    """Token ids of an answer: the tokenizer's, or for want of one as many drawn ids."""
+    if tokenizer is not None:
+        return lambda text, _: tokenizer.ids([text], special=False)[0]
+    generator = content_stream("answers", plan)
+    choices = kind.choices
+    return lambda _, n: choices[generator.integers(len(choices), size=max(n, 0))].tolist()  # type: ignore[no-any-return]
+
+
+def _notes_on_sessions(trace: Trace, tokenizer: Tokenizer | None, prompts: Sequence[Prompt]) -> list[str]:
+    if not trace.has_sessions or tokenizer is not None or not isinstance(prompts, TokenPrompts):
+        return []
+    return [
+        "no tokenizer: in later turns as many drawn token ids stand for each answer of the server, so a prefix cache "
+        "finds the turns before in part only (--tokenizer DIR feeds the answers back)"
+    ]
 
 
 def _own_contents(
