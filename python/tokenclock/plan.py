@@ -205,6 +205,7 @@ class LoadPlan:
     ramp_up: RampUp | None = None  # a rate that grows over the run, in place of request_rate
     ramp_up_s: float = 0.0  # the slots of a closed loop open one by one over this time; 0: all at once
     probe_request_rate: float = 0.0  # one-token requests per second beside the load; 0: none
+    cache_bust: str | None = None  # nonce of the prompts; auto: each run its own; None: same plan, same prompts
     request_id_prefix: str | None = None  # row i is sent with `x-request-id: <prefix>i`; None: not sent
 
     def __post_init__(self) -> None:
@@ -253,6 +254,14 @@ class LoadPlan:
             "requests per second from 0 to 1000",
             self.probe_request_rate,
             "0 sends no probes",
+        )
+        nonce = self.cache_bust
+        _require(
+            nonce is None or bool(re.fullmatch(r"[A-Za-z0-9._-]{1,64}", nonce)),
+            "--cache-bust",
+            "1 to 64 letters, digits, dots, dashes or underscores",
+            nonce,
+            "left without a value each run has a nonce of its own",
         )
         prefix = self.request_id_prefix
         _require(

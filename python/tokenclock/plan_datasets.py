@@ -45,7 +45,9 @@ class RandomDataset:
     output_len: int = 128
     range_ratio: float = 0.0  # how far lengths spread; what it means is said by the style
     range_ratio_style: str = "trtllm"  # lengths from int(L(1-r)) to int(L(1+r)); vllm rounds outward; sglang: rL to L
-    prefix_len: int = 0  # tokens shared by all prompts, in addition to input_len
+    prefix_len: int = 0  # tokens shared by prompts, in addition to input_len
+    num_prefixes: int = 1  # different prefixes; each prompt begins with one of them
+    prefix_zipf: float = 0.0  # 0: each alike; else prefix k, from 1, is drawn in proportion to k ** -prefix_zipf
     random_ids: bool = False
     tokenize_on_client: bool = False  # send token ids rather than text
     vocab_size: int | None = None  # ids 3 .. vocab_size-1 are drawn when there is no tokenizer
@@ -55,6 +57,13 @@ class RandomDataset:
         require_length("--random-input-len", self.input_len)
         require_length("--random-output-len", self.output_len)
         require_length("--random-prefix-len", self.prefix_len, 0)
+        require_int("--random-num-prefixes", self.num_prefixes, 1, highest=1_000_000)
+        needs = self.num_prefixes == 1 or self.prefix_len > 0
+        require(needs, "--random-num-prefixes", "given with --random-prefix-len", self.num_prefixes)
+        zipf_ok = is_number(self.prefix_zipf) and 0 <= self.prefix_zipf < math.inf
+        require(zipf_ok, "--random-prefix-zipf", "an exponent >= 0", self.prefix_zipf, "0 draws each prefix alike")
+        several = self.prefix_zipf == 0 or self.num_prefixes > 1
+        require(several, "--random-prefix-zipf", "given with --random-num-prefixes", self.prefix_zipf)
         style = self.range_ratio_style
         require(style in RANGE_RATIO_STYLES, "--range-ratio-style", "trtllm, vllm or sglang", style)
         ratio_is_number = is_number(self.range_ratio)

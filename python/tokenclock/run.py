@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -75,6 +76,10 @@ def run_serving(
     """
     ranks = Ranks(connect(), plan, say)
     say = ranks.say
+    if plan.load.cache_bust == "auto":
+        nonce = ranks.same(secrets.token_hex(4))
+        plan = replace(plan, load=replace(plan.load, cache_bust=nonce))
+        say(f"tokenclock serving: prompts of this run alone: --cache-bust {nonce} sends the same ones again")
     started = ranks.same(datetime.now(timezone.utc))
     date = started.astimezone().strftime("%Y%m%d-%H%M%S")
     path = ranks.same(prepare_output(plan, date) if ranks.is_first else None)

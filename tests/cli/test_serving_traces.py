@@ -127,3 +127,16 @@ def test_prepared_conversations_are_held(server: PacedServer, tmp_path: Path) ->
     _, logged, _ = read_log(tmp_path / "events")
     assert logged.columns["t_done_ns"].tolist() == columns["t_done_ns"].tolist()
     assert logged.t_token_ns.tolist() == read_columns(tmp_path / "a.columns.npz").t_token_ns.tolist()
+
+
+def test_runs_with_a_nonce_of_their_own_share_no_prompt(server: PacedServer, tmp_path: Path) -> None:
+    def sha(*flags: str) -> str:
+        shape = "--dataset-name random --random-input-len 8 --random-output-len 2 --num-prompts 4 --max-concurrency 4"
+        data = serving(tmp_path, server.url, *shape.split(), *flags)
+        return str(data["tokenclock"]["workload"]["sha256"])
+
+    one = sha("--cache-bust")
+    plan = json.loads((tmp_path / "a.json").read_text("utf-8"))["tokenclock"]["plan"]
+    assert sha("--cache-bust") != one
+    assert sha("--cache-bust", plan["load"]["cache_bust"]) == one
+    assert sha() == sha() != one

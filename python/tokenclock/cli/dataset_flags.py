@@ -28,6 +28,8 @@ _FLAGS: dict[str, dict[str, str]] = {
         "range_ratio": "--random-range-ratio",
         "range_ratio_style": "--range-ratio-style",
         "prefix_len": "--random-prefix-len",
+        "num_prefixes": "--random-num-prefixes",
+        "prefix_zipf": "--random-prefix-zipf",
         "random_ids": "--random-ids",
     },
     "sharegpt": {**_ROWS, "output_len": "--sharegpt-output-len"},
@@ -103,6 +105,13 @@ def add_dataset_flags(parser: CommandParser) -> None:
         str,
     )
     add("--random-prefix-len", "L", "random: tokens that all prompts begin with, added to their length (default: 0)")
+    add("--random-num-prefixes", "N", "random: so many different prefixes, one for each prompt (default: 1)")
+    add(
+        "--random-prefix-zipf",
+        "A",
+        "random: prefix k, from 1, is drawn by k**-A (default: 0, alike)",
+        words.number,
+    )
     add("--random-ids", None, "random: draw token ids rather than text of a dataset; what happens anyway")
     add("--tokenize-on-client", None, "random, burstgpt, trace: send token ids, not text: exact on every server")
     add(

@@ -97,6 +97,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             ramp_up=_ramp_up(args),
             ramp_up_s=args.ramp_up_seconds,
             probe_request_rate=args.probe_request_rate,
+            cache_bust=args.cache_bust,
             request_id_prefix=args.request_id_prefix,
         ),
         generation=plan.GenerationPlan(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tokenclock.plan import ServingPlan
 from tokenclock.units import NS_PER_MS
 from tokenclock.workload.arrivals import asked_rates, due_times_ns
+from tokenclock.workload.cache_bust import busted
 from tokenclock.workload.lora import adapters_of_rows, assign_lora
 from tokenclock.workload.messages import Prompt
 from tokenclock.workload.realised import Workload, workload_sha256
@@ -42,16 +43,21 @@ def assemble(
     session: npt.NDArray[np.int64] | None = None,
     think_ms: npt.NDArray[np.float64] | None = None,
     answer_ids: Callable[[str, int], list[int]] | None = None,
+    recorded: bool = False,
 ) -> Workload:
     """The workload of these prompts.
 
     Args:
+        recorded: contents come from a file, so that a nonce (--cache-bust) has to be put into them.
         due_ns: the dataset's own due times; default: drawn at the plan's rate.
         adapters: the LoRA adapter that each row names, where the dataset's rows do.
         session: number of each row's conversation, -1 for none; think_ms: pause before each later turn;
             answer_ids: token ids that stand for a server's answer in later turns.
     """
     due_ns = drawn_due_times(plan, len(prompts)) if due_ns is None else due_ns
+    if plan.load.cache_bust is not None and recorded:
+        prompts, known = busted(prompts, plan.load.cache_bust)
+        isl, isl_realised = (np.where(known, column, np.int32(-1)) for column in (isl, isl_realised))
     modules = plan.endpoint.lora_modules
     lora_index = assign_lora(plan, len(prompts))
     if plan.endpoint.lora_assignment == "per-row" or (adapters is not None and not modules):

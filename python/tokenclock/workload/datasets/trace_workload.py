@@ -83,6 +83,7 @@ def workload_of_trace(
         due_ns=due_ns,
         mean_rate=mean_rate,
         shared_prefix=shares_beginnings(trace) or trace.has_sessions,
+        recorded=trace.prompts is not None,
         adapters=trace.lora,
         session=trace.session if trace.has_sessions else None,
         think_ms=trace.delay_ms,
