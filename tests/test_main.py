@@ -58,7 +58,7 @@ def test_the_version_names_compiler_and_features() -> None:
          "tokenclock serving: --plot-timeline is not built yet; it comes with the report command\n"),
         (["serving", "--model", "a\nb", "--dataset-name", "c\nd"],
          "tokenclock serving: --dataset-name must be one of random, sharegpt, burstgpt, sonnet, trtllm_custom, custom, "
-         "hf, random_image, got c d\n"),
+         "hf, random_image, trace, got c d\n"),
     ],
 )  # fmt: skip
 def test_a_usage_error_is_one_line_on_stderr_and_exit_2(arguments: list[str], line: str) -> None:

@@ -17,7 +17,8 @@ from tokenclock.measured_windows import MeasuredWindows
 from tokenclock.metrics.client_cost import event_rate
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.genai_perf_face import genai_perf_face
-from tokenclock.metrics.summary import summarise
+from tokenclock.metrics.summary import RunSummary, summarise
+from tokenclock.metrics.telemetry import nvml_statistics
 from tokenclock.of_ranks import ranks_block, records_of_all
 from tokenclock.plan import ServingPlan
 from tokenclock.plan_windows import KEPT_WINDOWS
@@ -120,9 +121,19 @@ def _result(
         probes=side.probes,
         ranks=ranks_block(parts, facts),
         gpu=side.gpu,
-        faces={"profile": genai_perf_face(records, facts, summary)} if plan.command == "profile" else None,
+        faces=_other_faces(plan, records, facts, summary, side),
         **certainty_sections(records, facts, summary, seed=plan.load.seed),
     )
+
+
+def _other_faces(
+    plan: ServingPlan, records: Records, facts: RunFacts, summary: RunSummary, side: SideResults
+) -> dict[str, Any]:
+    """What further tools would have shown of this run, for the commands that stand in for them."""
+    if plan.command != "profile":
+        return {}
+    telemetry = side.dcgm or nvml_statistics(side.gpu)
+    return {"profile": {**genai_perf_face(records, facts, summary), "telemetry": telemetry}}
 
 
 def _said_of_windows(windows: MeasuredWindows) -> str:

@@ -23,6 +23,10 @@ def idle_flags(plan: ServingPlan) -> list[str]:
         if plan.server.time_breakdown:
             lines.append("--save-request-time-breakdown without --save-result prints medians and writes no file")
     lines += _unsent(plan)
+    if endpoint.lora_zipf != 1.0 and endpoint.lora_assignment != "zipf":
+        lines.append("--lora-zipf-alpha without --lora-assignment zipf changes nothing")
+    if endpoint.rerank_style != "jina" and endpoint.backend != "rerank":
+        lines.append("--rerank-style without --backend rerank changes nothing")
     if endpoint.lora_assignment not in ("random", "per-row") and not endpoint.lora_modules:
         lines.append("--lora-assignment without --lora-modules assigns nothing")
     if plan.transport.insecure and not endpoint.base_url.startswith("https:"):

@@ -13,6 +13,7 @@ from tokenclock.plan import (
     ShareGptDataset,
     SonnetDataset,
     SyntheticDataset,
+    TraceDataset,
     TrtllmBenchDataset,
 )
 from tokenclock.workload.batches import build_without_output
@@ -23,6 +24,7 @@ from tokenclock.workload.datasets.input_file import build_input_file
 from tokenclock.workload.datasets.random_image import build_random_image
 from tokenclock.workload.datasets.sharegpt import build_sharegpt
 from tokenclock.workload.datasets.sonnet import build_sonnet
+from tokenclock.workload.datasets.trace_workload import build_trace
 from tokenclock.workload.datasets.trtllm_bench_workload import build_trtllm_bench
 from tokenclock.workload.datasets.trtllm_custom import build_trtllm_custom
 from tokenclock.workload.random_workload import build_random
@@ -36,7 +38,10 @@ __all__ = ["build_workload", "needs_vocabulary"]
 def needs_vocabulary(plan: ServingPlan) -> bool:
     """Whether token ids will be drawn whose range only the server can tell."""
     dataset = plan.dataset
-    draws = isinstance(dataset, (RandomDataset, BurstGptDataset, SyntheticDataset)) and dataset.vocab_size is None
+    draws = (
+        isinstance(dataset, (RandomDataset, BurstGptDataset, SyntheticDataset, TraceDataset))
+        and dataset.vocab_size is None
+    )
     return draws and not plan.endpoint.wants_text and find_tokenizer(plan) is None
 
 
@@ -73,4 +78,6 @@ def _build(plan: ServingPlan, n_vocab: int | None) -> Workload:
         return build_synthetic(plan, dataset, n_vocab)
     if isinstance(dataset, InputFileDataset):
         return build_input_file(plan, dataset)
+    if isinstance(dataset, TraceDataset):
+        return build_trace(plan, dataset, n_vocab)
     return build_trtllm_custom(plan, dataset)
