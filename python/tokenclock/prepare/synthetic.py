@@ -54,7 +54,8 @@ class SyntheticRows:
     def isl(self) -> npt.NDArray[np.int32]:
         """Input tokens of each row, shared prefix included; a later turn's history is not."""
         prefixes = np.where(self.times.first_turns(), np.int32(self.plan.prefixes.length), np.int32(0))
-        return np.add(self.lengths.isl, prefixes, dtype=np.int32)
+        isl: npt.NDArray[np.int32] = self.lengths.isl + prefixes
+        return isl
 
     def json_lines(self) -> Iterator[bytes]:
         """Pieces of JSON lines, each row a line."""

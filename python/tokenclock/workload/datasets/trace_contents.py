@@ -77,10 +77,11 @@ def _ids(keys: _Keys, length: int, choices: Ids) -> Ids:
 
 def _mixed(values: _Keys) -> _Keys:
     """splitmix64's finaliser: neighbouring numbers come out unrelated."""
-    mixed = values
+    mixed = values.copy()
     for shift, factor in _MIX:
         mixed = (mixed ^ (mixed >> shift)) * factor
-    return np.bitwise_xor(mixed, np.right_shift(mixed, np.uint64(31)))
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 def _fitted(
