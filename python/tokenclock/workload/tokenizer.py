@@ -38,7 +38,7 @@ class Tokenizer(Protocol):
         """Tokens of each text; with the special tokens a server adds to a completion prompt, or without."""
 
     def ids(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
-        """Token ids of each text, with or without special tokens as `counts`."""
+        """Token ids of each text, likewise."""
 
 
 def find_tokenizer(plan: ServingPlan) -> Tokenizer | None:
@@ -129,11 +129,11 @@ class _TransformersTokenizer:
         return [decode(row, skip_special_tokens=False, clean_up_tokenization_spaces=False) for row in rows]
 
     def counts(self, texts: Sequence[str], *, special: bool) -> npt.NDArray[np.int32]:
-        encoded = self._reader(list(texts), add_special_tokens=special, verbose=False)["input_ids"]
-        return np.array([len(ids) for ids in encoded], dtype=np.int32)
+        return np.array([len(ids) for ids in self.ids(texts, special=special)], dtype=np.int32)
 
     def ids(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
-        return [list(ids) for ids in self._reader(list(texts), add_special_tokens=special, verbose=False)["input_ids"]]
+        encoded: list[list[int]] = self._reader(list(texts), add_special_tokens=special, verbose=False)["input_ids"]
+        return encoded
 
 
 def _first_line(error: Exception) -> str:
