@@ -1,4 +1,4 @@
-"""`tokenclock throughput` under a real mpirun: two ranks of one engine, two clients of a server, and what is refused."""
+"""`tokenclock throughput` under a real mpirun: one engine, one client of a server, what is refused."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ class Played:
     model = ModelFacts("played", "dec")
     limits = Limits()
     notes: Sequence[str] = ()
+    takes_lora = False
 
     def __init__(self, outcome: Callable[[InFlightRequest], Outcome] | None = None, per_step: int = 1) -> None:
         self._outcome = outcome or (lambda request: Outcome(list(range(request.osl))))

@@ -106,6 +106,7 @@ class CTranslate2InFlight:
     """A loaded decoder with a thread for each request that runs; see `in_flight.InFlight`."""
 
     name = "ctranslate2"
+    takes_lora = False
 
     def __init__(self, found: OpenModel, kwargs: dict[str, Any], sampling: Sampling, notes: Sequence[str]) -> None:
         self.model, self.limits, self.notes = found.facts, found.limits, tuple(notes)

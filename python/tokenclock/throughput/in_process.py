@@ -86,7 +86,7 @@ def measure_in_process(
             raise UsageError(
                 f"--iteration_log needs --runtime trtllm-llm: {target.name} tells nothing of iterations; leave it out"
             )
-        check_fit(rows, requests, target.model.vocab_size, target.limits, takes_lora=target.name == "trtllm-llm")
+        check_fit(rows, requests, target.model.vocab_size, target.limits, takes_lora=target.takes_lora)
         for line in (*target.notes, *target.model.details.get("warnings", ())):
             say(line)
         alone = ends_process and ranks.size == 1
