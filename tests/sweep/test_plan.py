@@ -99,6 +99,14 @@ def test_interleaved_restarts_each_repeat(write: Write) -> None:
     assert visits(plan.sweep, plan.points) == list(plan.visits)
 
 
+def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None:
+    plan = plan_of(write(servers=[A, {"name": "b", "url": "http://h:2"}], repeat=2, order="interleaved"))
+    assert [point.key for point in plan.points] == [
+        "a/concurrency_1_run_1", "b/concurrency_1_run_1", "b/concurrency_2_run_1", "a/concurrency_2_run_1",
+        "a/concurrency_1_run_2", "b/concurrency_1_run_2", "b/concurrency_2_run_2", "a/concurrency_2_run_2",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
