@@ -57,7 +57,7 @@ def test_what_was_measured_scales_the_rest(write: Write, tmp_path: Path) -> None
 
 
 def test_on_a_terminal_it_is_drawn(write: Write) -> None:
-    file = write(servers=[paced("a", "--itl-ms 300")], matrix={"concurrency": [1]})
+    file = write(servers=[paced("a", "--itl-ms 700")], matrix={"concurrency": [4]})
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command(file), stderr=theirs, stdout=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm"}
@@ -70,6 +70,6 @@ def test_on_a_terminal_it_is_drawn(write: Write) -> None:
     os.close(ours)
     assert process.wait(timeout=30) == 0
     text = seen.decode()
-    assert "running a/concurrency_1" in text
+    assert "running a/concurrency_4" in text
     assert "answers," in text
     assert "tok/s, median TTFT" in text

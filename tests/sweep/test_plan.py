@@ -143,9 +143,8 @@ def test_options_are_never_written_over_a_users_file(write: Write, tmp_path: Pat
     theirs.write_text("print_iter_log: true\n")
     server = paced("a", extra_llm_api_options={"print_iter_log": False})
     server["command"] += f"; : --extra_llm_api_options {theirs}"
-    run = sweep(write(servers=[server]))
-    assert run.returncode == 2
-    assert f"extra_llm_api_options would be written to {theirs}, which holds something else" in run.stderr
+    with pytest.raises(UsageError, match=r"would be written to .*o\.yml, which holds something else"):
+        plan_of(write(servers=[server]))
     assert theirs.read_text() == "print_iter_log: true\n"
 
 
@@ -158,11 +157,10 @@ def test_examples_are_sound(example: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "warning: " not in shown
 
 
-def test_dry_run_writes_and_starts_nothing(write: Write, tmp_path: Path) -> None:
-    run = sweep(write(servers=[paced("a")]), "--dry-run")
-    assert run.returncode == 0
+def test_dry_run_writes_and_starts_nothing(write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([str(write(servers=[paced("a")])), "--dry-run"]) == 0
     assert not (tmp_path / "out").exists()
-    assert "expected: 0.1 minutes" in run.stdout
+    assert "expected: 0.1 minutes" in capsys.readouterr().out
 
 
 def test_secrets_are_masked(write: Write, tmp_path: Path) -> None:
@@ -180,10 +178,9 @@ def test_an_index_of_a_newer_schema_or_a_torn_one(write: Write, tmp_path: Path) 
     for text, expected in ((json.dumps({"schema_version": "9.0", "points": []}), "has schema 9.0, expected 1.0"),
                            ('{"schema_version": "1.0", "poi', "is no whole index of a sweep")):  # fmt: skip
         (tmp_path / "out/index.json").write_text(text)
-        run = sweep(file, "--resume")
-        assert run.returncode == 2
-        assert expected in run.stderr
-        assert len(run.stderr.splitlines()) == 1
+        with pytest.raises(UsageError) as caught:
+            command.main([str(file), "--resume"])
+        assert expected in str(caught.value)
 
 
 def test_without_pydantic_it_says_what_to_install(tmp_path: Path) -> None:

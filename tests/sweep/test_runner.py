@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from tests.sweep.files import command, free_port, index_of, paced, processes_with, statuses, sweep
 
+from tokenclock.cli import sweep as cli
+from tokenclock.errors import UsageError
 from tokenclock.result import Result
 
 Write = Callable[..., Path]
@@ -70,7 +73,9 @@ def test_killed_it_leaves_no_process(write: Write, tmp_path: Path) -> None:
     )
 
 
-def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(write: Write, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = write(servers=[paced("a", "--itl-ms 100")], matrix={"concurrency": [4, 1]})
     process = subprocess.Popen(command(file), stderr=subprocess.PIPE, text=True)
     out = tmp_path / "out"
@@ -82,10 +87,10 @@ def test_ctrl_c_keeps_what_is_done_and_resume_goes_on(write: Write, tmp_path: Pa
     assert statuses(out) == {"a/concurrency_4": "done", "a/concurrency_1": "incomplete"}
     before = (out / "a/concurrency_4.json").stat().st_mtime_ns
 
-    refused = sweep(file)
-    assert refused.returncode == 2
-    assert "--resume goes on with it" in refused.stderr
-    assert "(done)" in sweep(file, "--dry-run", "--resume").stdout
+    with pytest.raises(UsageError, match="--resume goes on with it"):
+        cli.main([str(file)])
+    assert cli.main([str(file), "--dry-run", "--resume"]) == 0
+    assert "a/concurrency_4: about 1 s  (done)" in capsys.readouterr().out
 
     resumed = sweep(file, "--resume")
     assert resumed.returncode == 0, resumed.stderr
