@@ -8,8 +8,7 @@ from pathlib import Path
 
 from tokenclock.metrics.definitions import DEFINITIONS, Definition
 from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
-from tokenclock.quality import THRESHOLDS, Threshold
-from tokenclock.quality_benchmark import BENCHMARK_THRESHOLDS
+from tokenclock.quality import BENCHMARK_THRESHOLDS, THRESHOLDS, Threshold
 
 PAGE = Path(__file__).parent / "metrics.md"
 

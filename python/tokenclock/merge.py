@@ -15,7 +15,11 @@ __all__ = ["Part", "merge_client", "merge_records"]
 
 Array = npt.NDArray[Any]
 
-_HIGHEST = {"anchor_uncertainty_ns", "wall_ns"}  # of counters: the highest of all clients; the others add up
+_HIGHEST = {
+    "anchor_uncertainty_ns",
+    "epoch_realtime_ns",
+    "wall_ns",
+}  # of counters: the highest of all clients; the others add up
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ __all__ = [
     "RandomImageDataset",
     "ShareGptDataset",
     "SonnetDataset",
+    "TrtllmBenchDataset",
     "TrtllmCustomDataset",
 ]
 
@@ -163,6 +164,18 @@ class TrtllmCustomDataset:
 
 
 @dataclass(frozen=True)
+class TrtllmBenchDataset:
+    """JSON lines `{"task_id": N, "input_ids": [...], "output_tokens": N}`, of `throughput` and `latency`."""
+
+    path: str
+    name: str = "trtllm_bench"
+
+    def __post_init__(self) -> None:
+        require(self.name == "trtllm_bench", "--dataset-name", "trtllm_bench", self.name)
+        _require_path(self.path, self.name)
+
+
+@dataclass(frozen=True)
 class CustomDataset:
     """JSON lines `{"prompt": TEXT}`, each with an `output_tokens` of its own if asked."""
 
@@ -237,6 +250,7 @@ Dataset = (
     | BurstGptDataset
     | SonnetDataset
     | TrtllmCustomDataset
+    | TrtllmBenchDataset
     | CustomDataset
     | HfDataset
     | RandomImageDataset
@@ -248,6 +262,7 @@ DATASET_KINDS: dict[str, type[Any]] = {
     "burstgpt": BurstGptDataset,
     "sonnet": SonnetDataset,
     "trtllm_custom": TrtllmCustomDataset,
+    "trtllm_bench": TrtllmBenchDataset,
     "custom": CustomDataset,
     "hf": HfDataset,
     "random_image": RandomImageDataset,

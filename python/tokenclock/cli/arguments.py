@@ -89,6 +89,8 @@ def from_environment(parser: CommandParser, environment: Mapping[str, str], pref
         name, action = flags[variable]
         if action.nargs in ("+", "*"):
             arguments += [f"{name}={word}" for word in _words(action, variable, value)]
+        elif isinstance(action.nargs, int) and action.nargs > 1:
+            arguments += [name, *_words(action, variable, value)]
         elif action.nargs != 0:
             arguments.append(f"{name}={value}")
         elif value.lower() in ("1", "true", "yes"):

@@ -18,7 +18,7 @@ class RunFacts:
     """What the user asked for.
 
     Args:
-        backend: ``openai`` or ``openai-chat``.
+        backend: one of the plan's backends.
         model: name of the model as given.
         tokenizer: tokenizer as given, None without one.
         num_prompts: requests asked for.

@@ -18,6 +18,9 @@ from tokenclock.records import MISSING_NS, OSL_SOURCE_NAMES, REQUEST_COLUMNS, Re
 from tokenclock.serving.cores import cores_of_workers
 from tokenclock.serving.descriptors import allow_connections
 from tokenclock.serving.endpoint import Prompt, body_builder, request_head
+from tokenclock.serving.endpoint_kind import EndpointKind
+from tokenclock.serving.endpoint_kinds import ENDPOINT_KINDS
+from tokenclock.serving.foreign_answers import settle_answers
 from tokenclock.serving.slot_handover import MeasuredPart, with_warm_ups
 from tokenclock.serving.transport import addresses_of, tls_context
 from tokenclock.serving.unrecognised import Events, read_unrecognised
@@ -196,6 +199,7 @@ def run_load(
 
     Returns:
         Records without the plan's secrets in its errors. `client` holds the native counters, `wall_ns`,
+        `epoch_realtime_ns` (the start by the wall clock as the run's end had it, ns since 1970),
         `process_cpu_ns`, `host` (shares of all cores' time) and `interrupted` (True after Ctrl-C: what was in flight is
         `cancelled`, what was never sent `not_sent`).
 
@@ -228,14 +232,19 @@ def run_load(
     feeder = _Feeder(client, body_builder(plan), requests)
     epoch_ns, interrupted = _drive(client, feeder, observer or Observer(), final, start_at or (lambda: 0))
     wall_ns = time.perf_counter_ns() - epoch_ns
+    epoch_realtime_ns = time.time_ns() - (time.perf_counter_ns() - epoch_ns)
     facts = client.facts() | {
         "wall_ns": wall_ns,
+        "epoch_realtime_ns": epoch_realtime_ns,
         "process_cpu_ns": _process_cpu_ns() - cpu_before_ns,
         "host": host_before.until(host_load()),
         "interrupted": interrupted,
         "closed_loop": closed_loop,
     }
-    records = _to_records(client, requests, facts, epoch_ns, count_tokens).scrubbed(plan.endpoint.secrets)
+    kind = ENDPOINT_KINDS.get(plan.endpoint.backend)
+    records = _to_records(client, requests, facts, epoch_ns, count_tokens, kind, plan.load.streaming).scrubbed(
+        plan.endpoint.secrets
+    )
     if warm_ups:
         records = records.take(np.arange(len(warm_ups), n))
         records.columns["request_id"][:] = np.arange(n - len(warm_ups))
@@ -277,6 +286,8 @@ def _to_records(
     facts: dict[str, Any],
     epoch_ns: int,
     count_tokens: Callable[[str], int] | None,
+    kind: EndpointKind | None,
+    streamed: bool,
 ) -> Records:
     native = client.columns()
     columns = empty_columns(len(requests.prompts))
@@ -291,11 +302,19 @@ def _to_records(
     tokens = client.tokens()
     events = Events(tokens["token_offsets"], tokens["t_token_ns"], tokens["n_tokens"], tokens["t_read_ns"])
     osl_events = native["osl_events"].copy()
-    raw_events = client.raw_events()
-    if raw_events:
-        events, facts["n_resolved"] = read_unrecognised(raw_events, columns, events, errors, osl_events)
+    osl_server, raw_events = native["osl_server"].copy(), client.raw_events()
     texts = client.reply_texts() or None
-    _settle_osl(columns, native["osl_server"], osl_events, texts, count_tokens)
+    if kind is not None:
+        n_dropped = facts["n_unrecognised_dropped"]
+        events, known_texts = settle_answers(
+            kind, raw_events, columns, events, errors, osl_events, osl_server, streamed=streamed, n_lost=n_dropped
+        )
+        facts["n_resolved"] = facts["n_unrecognised"] - n_dropped
+        facts["n_count_one"] = len(events.n_tokens)
+        texts = None if texts is None else [known_texts.get(row, "") for row in range(len(texts))]
+    elif raw_events:
+        events, facts["n_resolved"] = read_unrecognised(raw_events, columns, events, errors, osl_events)
+    _settle_osl(columns, osl_server, osl_events, texts, count_tokens)
     return Records(
         epoch_ns=epoch_ns,
         columns=columns,

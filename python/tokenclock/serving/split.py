@@ -25,6 +25,8 @@ Array = npt.NDArray[Any]
 def check_split(plan: ServingPlan, size: int) -> None:
     """Raise UsageError where there is not at least one request and one slot for each of `size` ranks."""
     load = plan.load
+    if load.windows is not None and size > 1:
+        raise UsageError(f"--measurement-interval must be left out with {size} ranks; give --request-count")
     for flag, n in (("--num-prompts", load.num_prompts), ("--max-concurrency", load.max_concurrency)):
         if n is not None and n < size:
             raise UsageError(f"{flag} must be {size} or more to be shared by {size} ranks, got {n}; start fewer ranks")

@@ -37,12 +37,16 @@ def assemble(
     due_ns: npt.NDArray[np.int64] | None = None,
     mean_rate: float | None = None,
     shared_prefix: bool = False,
+    lora_index: npt.NDArray[np.int16] | None = None,
 ) -> Workload:
-    """The workload of these prompts. `due_ns`: the dataset's own due times; default: drawn at the plan's rate."""
+    """The workload of these prompts. `due_ns`: the dataset's own due times; default: drawn at the plan's rate.
+
+    lora_index: int16 (n,), the adapter that each row itself asks for, -1 for none; default: assigned as planned.
+    """
     due_ns = drawn_due_times(plan, len(prompts)) if due_ns is None else due_ns
     modules = plan.endpoint.lora_modules
-    lora_index = assign_lora(plan, len(prompts))
-    models = None if lora_index is None else [modules[index] for index in lora_index.tolist()]
+    lora_index = assign_lora(plan, len(prompts)) if lora_index is None else lora_index
+    models = None if lora_index is None else [modules[i] if i >= 0 else "" for i in lora_index.tolist()]
     return Workload(
         dataset=plan.dataset.name,
         prompts=prompts,

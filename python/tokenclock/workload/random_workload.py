@@ -26,7 +26,7 @@ def build_random(plan: ServingPlan, dataset: RandomDataset, n_vocab: int | None)
     tokenizer = find_tokenizer(plan)
     kind = choose_kind(
         tokenizer,
-        chat=plan.endpoint.is_chat,
+        chat=plan.endpoint.wants_text,
         tokenize_on_client=dataset.tokenize_on_client,
         vocab_size=dataset.vocab_size,
         n_vocab=n_vocab,

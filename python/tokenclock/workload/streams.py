@@ -13,6 +13,7 @@ __all__ = ["content_stream", "stream"]
 _PURPOSES = (  # new ones go to the end: the place is part of the seed
     *("input_lengths", "output_lengths", "arrivals", "prefix", "content", "spare_lengths", "spare_content"),
     *("probes", "rows", "lora", "pixels", "spare_pixels"),
+    *("prefix_choice", "session_turns", "session_delays"),
 )
 
 
