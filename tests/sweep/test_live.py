@@ -32,10 +32,11 @@ def part(path: Path, rows: list[int], stamps: list[int], **ended: list[int]) -> 
 
 def test_figures_so_far_by_hand(tmp_path: Path) -> None:
     """Two streams: tokens at 10, 12, 14 ms and 11, 15, 19 ms: 6 in 9 ms; gaps 2, 2, 4, 4; TTFT 10 and 8 ms."""
-    so_far = SoFar(tmp_path)
+    so_far, folder = SoFar(tmp_path, "run"), tmp_path / ".run.events"
     assert so_far.words() == "n/a yet"
     ms = 1_000_000
-    part(tmp_path / "part-000002.npz", [0, 1, 0, 1, 0, 1], [10 * ms, 11 * ms, 12 * ms, 15 * ms, 14 * ms, 19 * ms],
+    folder.mkdir()
+    part(folder / "part-000002.npz", [0, 1, 0, 1, 0, 1], [10 * ms, 11 * ms, 12 * ms, 15 * ms, 14 * ms, 19 * ms],
          t_sent_ns=[0, 3 * ms], t_first_token_ns=[10 * ms, 11 * ms])  # fmt: skip
     assert so_far.words() == "2 answers, 666.7 tok/s, median TTFT 9.00 ms, median ITL 3.00 ms"
     assert so_far.words() == "2 answers, 666.7 tok/s, median TTFT 9.00 ms, median ITL 3.00 ms"  # each part counts once

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.sweep.files import command, free_port, index_of, paced, processes_with, statuses, sweep
+from tests.sweep.files import benchmark, command, free_port, index_of, paced, processes_with, statuses, sweep
 
 from tokenclock.cli import sweep as cli
 from tokenclock.errors import UsageError
@@ -208,3 +208,48 @@ def test_a_missed_gate_of_a_point_is_exit_3_and_goes_on(write: Write, tmp_path: 
     run = sweep(file)
     assert run.returncode == 3, run.stderr
     assert statuses(tmp_path / "out") == {"a/concurrency_1": "done", "a/concurrency_2": "done"}
+
+
+def test_profile_and_throughput_are_points_too(write: Write, tmp_path: Path) -> None:
+    """Their results are found where they put them, and read as ours."""
+    flags = {"command": "profile", "model": "paced", "endpoint-type": "completions", "streaming": True,
+             "request-count": 4, "isl": 4, "osl": 4}  # fmt: skip
+    run = sweep(write(servers=[paced("a")], benchmark=flags, matrix={"concurrency": [2]}))
+    assert run.returncode == 0, run.stderr
+    (point,) = index_of(tmp_path / "out")["points"]
+    assert point["file"] == "a/paced-openai-completions-concurrency2/concurrency_2_genai_perf.json"
+    assert Result.load(tmp_path / "out" / point["file"]).requests["ok"] == 4
+
+    rows = [json.dumps({"task_id": n, "input_ids": [5, 6, 7], "output_tokens": 4}) for n in range(4)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows) + "\n")
+    flags = {"command": "throughput", "model": "paced", "dataset": str(tmp_path / "rows.jsonl")}
+    run = sweep(write(servers=[paced("a")], benchmark=flags, matrix={"concurrency": [2]}), "--overwrite")
+    assert run.returncode == 0, run.stderr
+    (point,) = index_of(tmp_path / "out")["points"]
+    assert point["file"] == "a/concurrency_2.json"
+    assert Result.load(tmp_path / "out" / point["file"]).requests["ok"] == 4
+
+
+def test_a_search_ends_with_its_answer_on_stdout(write: Write, tmp_path: Path) -> None:
+    search = {"kind": "concurrency", "low": 2, "high": 4, "slo": {"ttft": 2000}, "share": 0.8, "tries": 1, "confirm": 1}
+    file = write(servers=[paced("a")], matrix={}, search=search, gpus=1, benchmark=benchmark(**{"num-prompts": 20}))
+    run = sweep(file)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith(
+        "a: highest concurrency with 80 % of requests within ttft <= 2000 ms: 4 at least: no higher load was tried\n"
+    )
+    assert "Pareto front" in run.stdout
+    index = index_of(tmp_path / "out")
+    assert set(statuses(tmp_path / "out")) == {f"a/concurrency_{n}_try_1" for n in (2, 4)} | {"a/concurrency_4_try_2"}
+    assert index["search"][0]["loads"][0] == {
+        "load": 2, "verdict": "keeps", "runs": [[20, 20]], "interval_95": [pytest.approx(0.8389, abs=1e-4), 1.0],
+    }  # fmt: skip
+    seeds = {Result.load(path).plan["load"]["seed"] for path in (tmp_path / "out/a").glob("*_4_try_?.json")}
+    assert len(seeds) == 2  # no try sends the prompts of another
+
+    content = json.loads(file.read_text())
+    content["search"]["slo"] = {"ttft": 0.001}
+    file.write_text(json.dumps(content))
+    run = sweep(file, "--overwrite")
+    assert run.returncode == 3, run.stderr
+    assert "no load kept the limits" in run.stdout

@@ -55,6 +55,11 @@ class Entry:
     took_s: float | None = None
     files: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def key(self) -> str:
+        """As the point's: server's folder and stem of the files' names."""
+        return f"{self.folder}/{Path(self.log).stem}"
+
 
 class Index:
     """The index of one result directory.

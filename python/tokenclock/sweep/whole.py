@@ -35,7 +35,7 @@ def dry_run(path: str, environment: Mapping[str, str], commands: Commands, *, re
     check_search(plan)
     done = []
     if resume:
-        earlier = {f"{e.folder}/{e.file.rpartition('/')[2][:-5]}": e for e in read_entries(plan.result_dir) or ()}
+        earlier = {entry.key: entry for entry in read_entries(plan.result_dir) or ()}
         done = [p.key for p in plan.points
                 if p.key in earlier and earlier[p.key].status == DONE
                 and earlier[p.key].fingerprint == p.fingerprint]  # fmt: skip
