@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.sweep.files import benchmark, paced, sweep
 
 from tokenclock.cli import sweep as command
@@ -18,6 +20,8 @@ from tokenclock.errors import UsageError
 from tokenclock.sweep.plan import SweepPlan, build_plan
 from tokenclock.sweep.plan_text import expected_minutes
 from tokenclock.sweep.points import Point, visits
+from tokenclock.sweep.schema import Server, Sweep
+from tokenclock.sweep.whole import dry_run
 
 Write = Callable[..., Path]
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -114,6 +118,11 @@ def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None
         ({"benchmark": {"model": "m", "result-dir": "x"}}, "result-dir is set by the sweep itself"),
         ({"benchmark": {"model": "m", "dataset-name": "rndom"}}, "a/concurrency_1: --dataset-name must be"),
         ({"benchmark": {"model": "${NOT_SET_X}"}}, "${NOT_SET_X} is not set; export it"),
+        (
+            {"servers": [{"name": "a", "url": "${U:-ftp://h}"}]},
+            "must be http://HOST:PORT or https://HOST:PORT, got ftp",
+        ),
+        ({"matrix": {"request_rate": [0]}}, "--request-rate must be"),
         ({"matrix": {"lengths": [[1, 2, 3]]}}, "lengths must be pairs such as [512, 128], got [1, 2, 3]"),
         ({"matrix": {"concurrency": [1, 1]}}, "two points would both write a/concurrency_1.json"),
         ({"matrix": {"server.max_batch_size": [1]}}, "server.max_batch_size needs servers that are started"),
@@ -127,7 +136,7 @@ def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None
 )
 def test_what_cannot_run_is_refused_before(write: Write, change: dict[str, Any], expected: str) -> None:
     with pytest.raises(UsageError) as caught:
-        plan_of(write(servers=[A], **change))
+        plan_of(write({"servers": [A], **change}))
     assert expected in str(caught.value)
     assert str(caught.value).count("sweep.yaml:") == 1
 
@@ -191,3 +200,31 @@ def test_without_pydantic_it_says_what_to_install(tmp_path: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 1
     assert "pip install 'tokenclock[sweep]'" in run.stderr
+
+
+ODD = [None, 0, -1, 1.5, "", "x", [], [None], [[]], {}, {"1": None}, True, "a\nb", "${X}", "{port}", 10**30, "'"]
+KEYS = [
+    *(("servers", 0, name) for name in Server.model_fields),
+    *(("matrix", name) for name in ("lengths", "concurrency", "server.x", "server.extra_llm_api_options.a.b", "seed")),
+    *(("benchmark", name) for name in ("command", "model", "prompts_per_concurrency", "goodput", "num-prompts")),
+    *((name,) for name in Sweep.model_fields),
+]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(KEYS), st.sampled_from(ODD))
+def test_whatever_stands_there_it_is_a_plan_or_a_reason(write: Write, path: tuple[Any, ...], value: Any) -> None:
+    server = {"name": "a", "command": "trtllm-serve m --max_batch_size 4", "extra_llm_api_options": {"a": {"b": 1}}}
+    file = write(servers=[server])
+    content: Any = json.loads(file.read_text())
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    file.write_text(json.dumps(content))
+    line = f"{file}"
+    try:
+        dry_run(str(file), {}, command._commands(), resume=False)
+    except UsageError as error:
+        line = str(error)
+    assert line.startswith(f"{file}")

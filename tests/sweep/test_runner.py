@@ -57,7 +57,7 @@ def test_two_servers_two_points(write: Write, tmp_path: Path) -> None:
 def test_killed_it_leaves_no_process(write: Write, tmp_path: Path) -> None:
     """The server, what detached from it, and the run under way all end with us, even by SIGKILL."""
     port = free_port()
-    server = paced("a", "--itl-ms 200", port=port)
+    server = paced("a", "--itl-ms 200", port=port, stop_command=f"touch {tmp_path}/stopped")
     mark = f"tokenclock-orphan-{port}"
     server["command"] = f"setsid sh -c 'sleep 600; : {mark}' & " + server["command"]
     process = subprocess.Popen(command(write(servers=[server], matrix={"concurrency": [1]})), stderr=subprocess.PIPE)

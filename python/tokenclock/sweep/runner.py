@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokenclock.errors import MeasurementError
 from tokenclock.sweep.index import DONE, FAILED, INCOMPLETE, Entry, Index, now
 from tokenclock.sweep.live import Page
 from tokenclock.sweep.plan import SweepPlan
@@ -109,7 +110,11 @@ class Runner:
         self.page.point_started(point, folder)
         side = SideFiles(point, self.plan, folder)
         with side.watching():
-            code = self._run(point, log, server)
+            try:
+                code = self._run(point, log, server)
+            except MeasurementError as error:  # no process, or no log: the disk or the machine refuses
+                code = None
+                self.page.say(f"tokenclock sweep: {point.key}: {error}")
         entry.took_s = round(time.monotonic() - begun_s, 3)
         entry.exit_code = code
         self._settle(point, entry, code, server, log)
