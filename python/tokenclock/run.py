@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,6 +21,7 @@ from tokenclock.of_ranks import ranks_block, records_of_all
 from tokenclock.output_place import prepare_output, set_aside, temporary_log
 from tokenclock.parallel import connect
 from tokenclock.plan import ServingPlan
+from tokenclock.plan_facts import facts_of
 from tokenclock.quality import assess
 from tokenclock.records import Records
 from tokenclock.result import Result, build_result
@@ -37,7 +37,6 @@ from tokenclock.serving.ranks import RankPart, Ranks
 from tokenclock.serving.server import ServerModels, ask_models
 from tokenclock.serving.transport import reach
 from tokenclock.standard_error import say_on_stderr
-from tokenclock.units import NS_PER_S
 from tokenclock.workload.arrivals import mean_rate
 from tokenclock.workload.build import build_workload, needs_vocabulary
 from tokenclock.workload.realised import Workload
@@ -299,28 +298,8 @@ class _Watcher(Observer):
 
 
 def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
-    output, load = plan.output, plan.load
-    return RunFacts(
-        backend=plan.endpoint.backend,
-        model=plan.endpoint.model,
-        tokenizer=plan.endpoint.tokenizer or plan.endpoint.model,
-        num_prompts=len(workload),
-        request_rate=workload.mean_rate or mean_rate(load, len(workload)),
-        burstiness=load.burstiness,
-        max_concurrency=load.max_concurrency,
-        streaming=load.streaming,
-        percentile_metrics=output.percentile_metrics,
-        metric_percentiles=output.metric_percentiles,
-        percentiles_named=output.percentiles_named,
-        slos_ms=output.goodput_ms,
-        metadata=output.metadata,
-        max_failure_share=output.max_failure_share,
-        shared_prefix=workload.shared_prefix,
-        label=output.label,
-        connection=plan.endpoint.connection,
-        slots_open_ns=round(load.ramp_up_s * NS_PER_S),
-        ramp_up=None if load.ramp_up is None else dataclasses.astuple(load.ramp_up),
-    )
+    rate = workload.mean_rate or mean_rate(plan.load, len(workload))
+    return facts_of(plan, len(workload), rate, shared_prefix=workload.shared_prefix)
 
 
 def _conclude(
