@@ -113,7 +113,7 @@ class Page:
         self, browser: Browser, path: Path, *, width: int = 1300, height: int = 900, dark: bool = False
     ) -> None:
         self._browser = browser
-        browser.events.clear()
+        browser.events = [event for event in browser.events if event.get("method") != "Page.loadEventFired"]
         target = browser.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = browser.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Runtime", "Log", "Network", "Page"):

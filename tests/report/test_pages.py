@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.browser import Browser, Page, needs_chromium
+from tests.compare.hand import hand_run
 from tests.conftest import result_of
 from tests.simulate.processes import stalling_server
 
+from tokenclock.compare.comparison import compare
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.series import run_series
-from tokenclock.report import page, run_page
+from tokenclock.report import compare_html, page, run_page
 from tokenclock.report.run_page import ShownRun
 
 MB = 1_000_000
@@ -38,6 +40,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pages") / "large.html"
     run_page.write([shown(50_000, 80)], path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pages") / "comparison.html"
+    sides = {NASTY: [hand_run({"ttft.mean": 20e6})], "b": [hand_run({"ttft.mean": 25e6})]}
+    compare_html.write(compare(sides), path)
     return path
 
 
@@ -95,23 +105,24 @@ def own_complaints(opened: Page) -> list[str]:
     return [text for text in opened.complaints if "GL Driver Message" not in text]
 
 
+@pytest.fixture(scope="module")
+def opened(small: Path, browser: Browser) -> Page:
+    """The small page, wide and light, with every plot drawn."""
+    found = Page(browser, small)
+    assert draw_all(found) == found.evaluate("document.querySelectorAll('.plot').length") == 9 + 2 * 3
+    return found
+
+
 @needs_chromium
-@pytest.mark.parametrize(("width", "dark"), [(1300, False), (390, False), (1300, True)])
-def test_a_page_opens_without_a_word_and_without_network(small: Path, browser: Browser, width: int, dark: bool) -> None:
-    opened = Page(browser, small, width=width, dark=dark)
-    drawn = draw_all(opened)
-    assert drawn == opened.evaluate("document.querySelectorAll('.plot').length") >= 9 + 2 * 3
+def test_a_page_opens_without_a_word_and_without_network(opened: Page) -> None:
     assert own_complaints(opened) == []
     assert opened.requests == []
-    assert opened.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out
-    ink = opened.evaluate("getComputedStyle(document.body).color")
-    assert (ink == "rgb(230, 237, 243)") is dark
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 1300
+    assert opened.evaluate("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
 
 
 @needs_chromium
-def test_legends_toggle_by_mouse_and_keyboard(small: Path, browser: Browser) -> None:
-    opened = Page(browser, small)
-    draw_all(opened)
+def test_legends_toggle_by_mouse_and_keyboard(opened: Page) -> None:
     first = "document.querySelector('#ecdf-ttft-legend button')"
     visible = "document.getElementById('ecdf-ttft').data[0].visible"
     opened.evaluate(f"{first}.click()")
@@ -125,9 +136,11 @@ def test_legends_toggle_by_mouse_and_keyboard(small: Path, browser: Browser) -> 
 
 
 @needs_chromium
-def test_a_definition_shows_on_focus_and_goes_with_escape(small: Path, browser: Browser) -> None:
-    opened = Page(browser, small)
+def test_a_definition_shows_on_focus_and_goes_with_escape(opened: Page) -> None:
     opened.evaluate("document.querySelector('.term').focus()")
+    opened.evaluate("document.querySelector('.term').scrollIntoView({block: 'center'})")
+    opened.evaluate("new Promise(done => setTimeout(done, 100))")  # scrolling hides a tip
+    opened.evaluate("document.activeElement.blur(); document.querySelector('.term').focus()")
     tip: Any = opened.evaluate("document.querySelector('[role=tooltip]').textContent")
     assert tip.startswith("Time to First Token: t_first_token - t_sent")
     opened.press("Escape")
@@ -135,10 +148,30 @@ def test_a_definition_shows_on_focus_and_goes_with_escape(small: Path, browser: 
 
 
 @needs_chromium
-def test_it_prints(small: Path, browser: Browser) -> None:
-    printed = Page(browser, small).print_bytes()
+def test_it_prints(opened: Page) -> None:
+    printed = opened.print_bytes()
     assert printed[:5] == b"%PDF-"
     assert len(printed) > 20_000
+
+
+@needs_chromium
+def test_it_fits_a_phone_and_the_dark(small: Path, browser: Browser) -> None:
+    phone = Page(browser, small, width=390, dark=True)
+    assert draw_all(phone) == 15
+    assert (own_complaints(phone), phone.requests) == ([], [])
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390  # nothing sticks out
+    assert phone.evaluate("getComputedStyle(document.body).color") == "rgb(230, 237, 243)"
+
+
+@needs_chromium
+def test_a_comparison_opens_without_a_word_and_without_network(comparison: Path, browser: Browser) -> None:
+    assert "<script>alert(1)" not in own_part(comparison)
+    opened = Page(browser, comparison, width=390)
+    assert draw_all(opened) == 1
+    assert (own_complaints(opened), opened.requests) == ([], [])
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+    assert opened.evaluate("document.querySelector('td .worse').textContent") == "worse"
+    assert opened.evaluate("document.querySelector('h1').textContent") == f"Comparison of {NASTY} and b"
 
 
 @needs_chromium
