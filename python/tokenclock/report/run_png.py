@@ -89,21 +89,27 @@ def _title(axis: Any, title: str, x: str, y: str) -> None:
 
 
 def _tokens(axis: Any, series: RunSeries, steady: Mapping[str, Any] | None) -> None:
+    _title(axis, "Output throughput over time", "s after the start", "tokens/s")
+    if not len(series.tokens.x):
+        _nothing(axis, "nothing was sent")
+        return
     _steady(axis, steady)
     axis.step(series.tokens.x, series.tokens.y, where="mid", color=colour(0), linewidth=1.3, label="output tokens/s")
     axis.set_ylim(bottom=0)
     axis.legend(fontsize=10, loc="lower center", ncols=2)
-    _title(axis, "Output throughput over time", "s after the start", "tokens/s")
 
 
 def _load(axis: Any, series: RunSeries, steady: Mapping[str, Any] | None) -> None:
+    _title(axis, "Load over time", "s after the start", "requests in flight")
+    if not len(series.tokens.x):
+        _nothing(axis, "nothing was sent")
+        return
     _steady(axis, steady)
     axis.step(
         series.in_flight.x, series.in_flight.y, where="mid", color=colour(1), linewidth=1.6, label="requests in flight"
     )
     axis.set_ylim(bottom=0)
     axis.legend(fontsize=10, loc="lower center", ncols=2)
-    _title(axis, "Load over time", "s after the start", "requests in flight")
 
 
 def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
@@ -129,6 +135,9 @@ def _requests(axis: Any, series: RunSeries) -> None:
     ok = spans.ok & np.isfinite(spans.last)
     width = float(np.clip(260 / max(1, len(places)), 0.3, 4))
     _title(axis, f"Requests, {len(places):,} in order of sending", "s after the start", "request")
+    if not len(places):
+        _nothing(axis, "nothing was sent")
+        return
     lines: dict[str, Any] = {"linewidth": width}
     axis.hlines(places[ok], spans.sent[ok], first[ok], color=_WAIT, label="waiting for the first token", **lines)
     axis.hlines(places[ok], first[ok], spans.last[ok], color=_RECEIVE, label="receiving", **lines)
