@@ -20,8 +20,8 @@ from tokenclock.plan_windows import WindowPlan
 from tokenclock.records import Records
 from tokenclock.serving.around import Around, Findings
 from tokenclock.serving.client import FinalEvents, LoadRequests, Observer, run_load
-from tokenclock.serving.descriptors import allow_connections, most_connections
 from tokenclock.serving.dcgm import DcgmWatch
+from tokenclock.serving.descriptors import allow_connections, most_connections
 from tokenclock.serving.endpoint import Prompt
 from tokenclock.serving.gpu_watch import GpuWatch
 from tokenclock.serving.preflight import send_test_request, send_warmups, wait_until_up
