@@ -80,8 +80,7 @@ def _mixed(values: _Keys) -> _Keys:
     mixed = values.copy()
     for shift, factor in _MIX:
         mixed = (mixed ^ (mixed >> shift)) * factor
-    mixed ^= mixed >> np.uint64(31)
-    return mixed
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)), np.uint64)
 
 
 def _fitted(
