@@ -214,7 +214,7 @@ def _dataset(args: argparse.Namespace) -> SyntheticDataset | InputFileDataset:
 def _texts_of(args: argparse.Namespace) -> int:
     """Texts of one request, so that as many requests differ as there are entries."""
     batch_size: int = args.batch_size
-    return batch_size + (args.endpoint_type == "rankings")
+    return batch_size + int(args.endpoint_type == "rankings")
 
 
 def _input_path(args: argparse.Namespace) -> str:
