@@ -213,6 +213,15 @@ def test_wrong_words(run: Run, dataset: Path, words: tuple[str, ...], code: int,
     assert len(err.splitlines()) == 1
 
 
+def test_a_row_beyond_the_limit_is_named(run: Run, dataset: Path) -> None:
+    """Row i has 20 + i and 12 + i % 3 tokens: 32, 34, 36, 35 ..."""
+    words = ("--model", "tiny:llama", "throughput", "--dataset", str(dataset), "--max_seq_len", "35")
+    code, _, err = run(*words)
+    assert code == 2
+    assert f"{dataset}:3: prompt and answer must have at most 35 tokens together" in err
+    assert "got 22 + 14" in err
+
+
 def test_a_backend_that_is_not_installed_names_the_runtime(run: Run, dataset: Path) -> None:
     for backend, runtime in (("pytorch", "trtllm-llm"), ("tensorrt", "trtllm-engine")):
         code, _, err = run("--model", "m", "throughput", "--dataset", str(dataset), "--backend", backend)

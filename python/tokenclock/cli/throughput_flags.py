@@ -28,7 +28,8 @@ The data set is JSON lines, as `tokenclock prepare-dataset` writes them: {{"task
 "output_tokens": 128}}, with "prompt" in place of ids where there is a tokenizer. Nothing is ever downloaded.
 
 environment:
-  OPENAI_API_KEY          sent as 'Authorization: Bearer ...' when set, with --base-url
+  OPENAI_API_KEY             sent as 'Authorization: Bearer ...' when set, with --base-url
+  TOKENCLOCK_{upper}_<FLAG>  default of a flag, e.g. TOKENCLOCK_{upper}_BASE_URL; the flag itself wins
 
 exit codes:
   0 measured; 1 nothing could be measured; 2 wrong flags or data set; 3 measured, but failures exceed
@@ -52,6 +53,7 @@ def build_parser(command: str) -> CommandParser:
         description=_DESCRIPTION[command],
         epilog=_EPILOG.format(
             command=command,
+            upper=command.upper(),
             streaming="" if is_latency else "--streaming ",
             concurrency="" if is_latency else "--concurrency 16 --streaming",
         ),
