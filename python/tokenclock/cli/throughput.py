@@ -149,7 +149,7 @@ def _runtime(args: argparse.Namespace, is_latency: bool) -> BenchRuntime:
         runtime = runtime or _BACKENDS[args.backend]
         _require_installed(args.backend, runtime, named=args.runtime is not None)
     directory = args.engine_dir or args.model_path or args.model
-    if not (os.path.isdir(directory) or directory.startswith("tiny:")):
+    if runtime != "null" and not (os.path.isdir(directory) or directory.startswith("tiny:")):
         where = "--engine_dir" if args.engine_dir else "--model_path" if args.model_path else "--model"
         given = "is a name and no directory" if where == "--model" else "is no directory"
         raise UsageError(

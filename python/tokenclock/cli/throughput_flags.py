@@ -85,7 +85,11 @@ def _add_model(parser: CommandParser) -> None:
 
 def _add_runtime(parser: CommandParser, is_latency: bool) -> None:
     add = parser.add_argument_group("a runtime in this process (default)").add_argument
-    add("--runtime", metavar="NAME", help="ctranslate2 or trtllm-llm (default: by what the directory holds)")
+    add(
+        "--runtime",
+        metavar="NAME",
+        help="ctranslate2, trtllm-llm, or null, which answers at once (default: by what the directory holds)",
+    )
     add("--backend", metavar="NAME", help="the original's word for it: pytorch is trtllm-llm, tensorrt trtllm-engine")
     add("--engine_dir", metavar="DIR", help="directory to load in place of --model_path")
     add(
