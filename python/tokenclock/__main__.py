@@ -16,6 +16,8 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark": ("tokenclock.cli.benchmark", "times a model runtime in this process, or under mpirun"),
     "serving": ("tokenclock.cli.serving", "load test of an OpenAI-compatible server"),
+    "throughput": ("tokenclock.cli.throughput", "a data set's requests, in trtllm-bench's words"),
+    "latency": ("tokenclock.cli.latency", "the same, one request at a time"),
     "paced-server": (
         "tokenclock.cli.paced_server",
         "OpenAI-compatible server with exact, logged emission times; no model",
@@ -25,11 +27,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "request files: synthetic lengths, recorded data, LoRA mixes",
     ),
     "calibrate": ("tokenclock.cli.calibrate", "measure tokenclock's own error on this machine"),
+    "compare": ("tokenclock.cli.compare", "two results or more: which differs, by how much, and how sure that is"),
+    "sweep": ("tokenclock.cli.sweep", "starts servers, runs every point of a matrix, stops them, resumes"),
+    "profile": ("tokenclock.cli.profile", "load test of a server, in the words and files of genai-perf"),
+    "analyze": ("tokenclock.cli.analyze", "profile once for each point of a sweep, with checkpoint"),
+    "process-export-files": (
+        "tokenclock.cli.process_export_files",
+        "merge what several client machines measured at the same time",
+    ),
+    "report": ("tokenclock.cli.report", "results as a page, a picture or Markdown; results anew from event logs"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "compare", "history", "latency",
-    "process-export-files", "profile", "report", "sweep", "throughput",
+    "baseline", "history",
 )  # fmt: skip
 
 
@@ -92,6 +102,10 @@ def _run(arguments: list[str]) -> int:
     if command in COMMANDS:
         run = importlib.import_module(COMMANDS[command][0]).main
         return int(run(arguments[1:], group) if command in GROUP_COMMANDS else run(arguments[1:]))
+    if command == "build":  # trtllm-bench's own; no command of ours, so that no list shows it
+        from tokenclock.cli.build import main as build
+
+        return build(arguments[1:], group)
     if command in NOT_BUILT:
         raise UsageError(f"{command} is not built yet; `tokenclock` alone lists the commands there are")
     from tokenclock.cli.arguments import did_you_mean

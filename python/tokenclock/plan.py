@@ -29,12 +29,15 @@ from tokenclock.plan_datasets import (
     ShareGptDataset,
     SonnetDataset,
     TraceDataset,
+    TrtllmBenchDataset,
     TrtllmCustomDataset,
 )
 from tokenclock.plan_generation import GenerationPlan
 from tokenclock.plan_output import GOODPUT_METRICS, LATENCY_METRICS, OutputPlan
 from tokenclock.plan_server import RampUp, ServerPlan
+from tokenclock.plan_synthetic import PROFILE_DATASETS, InputFileDataset, SyntheticDataset
 from tokenclock.plan_transport import TransportPlan
+from tokenclock.plan_windows import WindowPlan
 
 __all__ = [
     "BACKENDS",
@@ -50,6 +53,7 @@ __all__ = [
     "EndpointPlan",
     "GenerationPlan",
     "HfDataset",
+    "InputFileDataset",
     "LoadPlan",
     "OutputPlan",
     "RampUp",
@@ -59,9 +63,12 @@ __all__ = [
     "ServingPlan",
     "ShareGptDataset",
     "SonnetDataset",
+    "SyntheticDataset",
     "TraceDataset",
     "TransportPlan",
+    "TrtllmBenchDataset",
     "TrtllmCustomDataset",
+    "WindowPlan",
 ]
 
 MASK = "***"
@@ -192,7 +199,7 @@ class LoadPlan:
 
     num_prompts: int = 1000
     request_rate: float = math.inf  # requests per second; inf: all due at 0
-    burstiness: float = 1.0  # shape of the gamma gaps; 1: Poisson
+    burstiness: float = 1.0  # shape of the gamma gaps; 1: Poisson; inf: all gaps equal
     max_concurrency: int | None = None
     seed: int = 0
     test_input: bool = True  # one request before the run, whose failure ends it
@@ -207,6 +214,7 @@ class LoadPlan:
     probe_request_rate: float = 0.0  # one-token requests per second beside the load; 0: none
     cache_bust: str | None = None  # nonce of the prompts; auto: each run its own; None: same plan, same prompts
     request_id_prefix: str | None = None  # row i is sent with `x-request-id: <prefix>i`; None: not sent
+    windows: WindowPlan | None = None  # end by time; num_prompts is then only the most that can be sent
 
     def __post_init__(self) -> None:
         _require_int("--num-prompts", self.num_prompts, 1, highest=MOST_REQUESTS)
@@ -218,7 +226,7 @@ class LoadPlan:
             "inf sends everything at once",
         )
         _require(
-            _is_number(self.burstiness) and 0 < self.burstiness < math.inf,
+            _is_number(self.burstiness) and self.burstiness > 0,
             "--burstiness",
             "a number > 0",
             self.burstiness,
@@ -280,12 +288,15 @@ class ServingPlan:
     endpoint: EndpointPlan
     load: LoadPlan = field(default_factory=LoadPlan)
     generation: GenerationPlan = field(default_factory=GenerationPlan)
-    dataset: Dataset = field(default_factory=RandomDataset)
+    dataset: Dataset | SyntheticDataset | InputFileDataset = field(default_factory=RandomDataset)
     output: OutputPlan = field(default_factory=OutputPlan)
     server: ServerPlan = field(default_factory=ServerPlan)
     transport: TransportPlan = field(default_factory=TransportPlan)
+    command: str = "serving"  # whose words and files the run has: serving | profile
+    asked: dict[str, Any] = field(default_factory=dict)  # its flags by that command's own names, for its files
 
     def __post_init__(self) -> None:
+        _require(self.command in _COMMANDS, "plan.command", " or ".join(_COMMANDS), self.command)
         _require(
             self.load.request_id_prefix is None
             or all(name.lower() != "x-request-id" for name, _ in self.endpoint.headers),
@@ -356,38 +367,46 @@ class ServingPlan:
         endpoint["headers"] = [[name, value if secrets else MASK] for name, value in self.endpoint.headers]
         if not secrets and endpoint["api_key"] is not None:
             endpoint["api_key"] = MASK
-        if load["request_rate"] == math.inf:
-            load["request_rate"] = "inf"
+        for key in ("request_rate", "burstiness"):
+            if load[key] == math.inf:
+                load[key] = "inf"
+        data["server"]["dcgm_urls"] = list(self.server.dcgm_urls)
         for key in ("percentile_metrics", "metric_percentiles"):
             data["output"][key] = list(data["output"][key])
-        return {"command": "serving", **data}
+        if self.command == "serving":
+            del data["asked"]
+        return {"command": data.pop("command"), **data}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ServingPlan:
         """The plan `to_dict` wrote (masked secrets stay masked). Raises UsageError for anything else."""
-        _require(data.get("command") == "serving", "plan", "a plan of the command serving", data.get("command"))
+        command = data.get("command")
+        _require(command in _COMMANDS, "plan", "a plan of the command " + " or ".join(_COMMANDS), command)
         groups: dict[str, Any] = {}
         for group, kind in _GROUPS.items():
             values = dict(data.get(group, {}))
             if group == "dataset":
                 name = values.get("name", "random")
-                _require(name in DATASET_KINDS, "plan.dataset", "one of " + ", ".join(DATASET_KINDS), name)
-                kind = DATASET_KINDS[name]
+                kinds = DATASET_KINDS | PROFILE_DATASETS
+                _require(name in kinds, "plan.dataset", "one of " + ", ".join(kinds), name)
+                kind = kinds[name]
             known = {item.name for item in dataclasses.fields(kind)}
             unknown = sorted(set(values) - known)
             _require(not unknown, f"plan.{group}", "of known fields", ", ".join(unknown), "written by a later version?")
             groups[group] = _restored(kind, values)
-        return cls(**groups)
+        return cls(**groups, command=str(command), asked=dict(data.get("asked", {})))
 
     def to_json(self) -> str:
         """The masked plan as indented JSON text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
 
+_NESTED: dict[str, type[Any]] = {"ramp_up": RampUp, "windows": WindowPlan}
+_COMMANDS = ("serving", "profile")
 _TIMES_ITSELF = {"burstgpt": "--self-timed", "trace": "--dataset-name trace, or --trace-untimed given with it"}
 
 
-def _times_itself(dataset: Dataset) -> bool:
+def _times_itself(dataset: object) -> bool:
     """Whether the dataset says when its requests are due."""
     if isinstance(dataset, TraceDataset):
         return not dataset.untimed
@@ -412,10 +431,10 @@ def _restored(kind: type[Any], values: dict[str, Any]) -> Any:
             values[key] = tuple((name, text) for name, text in value)
         elif isinstance(value, list):
             values[key] = tuple(value)
-        elif key == "request_rate":
+        elif key in ("request_rate", "burstiness"):
             values[key] = float(value)
-        elif key == "ramp_up" and isinstance(value, dict):
-            values[key] = _restored(RampUp, value)
+        elif key in _NESTED and isinstance(value, dict):
+            values[key] = _restored(_NESTED[key], value)
     try:
         return kind(**values)
     except TypeError as error:

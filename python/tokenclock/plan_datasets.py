@@ -20,6 +20,7 @@ __all__ = [
     "ShareGptDataset",
     "SonnetDataset",
     "TraceDataset",
+    "TrtllmBenchDataset",
     "TrtllmCustomDataset",
 ]
 
@@ -174,6 +175,18 @@ class TrtllmCustomDataset:
 
 
 @dataclass(frozen=True)
+class TrtllmBenchDataset:
+    """JSON lines `{"task_id": N, "input_ids": [...], "output_tokens": N}`, of `throughput` and `latency`."""
+
+    path: str
+    name: str = "trtllm_bench"
+
+    def __post_init__(self) -> None:
+        require(self.name == "trtllm_bench", "--dataset-name", "trtllm_bench", self.name)
+        _require_path(self.path, self.name)
+
+
+@dataclass(frozen=True)
 class CustomDataset:
     """JSON lines `{"prompt": TEXT}`, each with an `output_tokens` of its own if asked."""
 
@@ -277,6 +290,7 @@ Dataset = (
     | BurstGptDataset
     | SonnetDataset
     | TrtllmCustomDataset
+    | TrtllmBenchDataset
     | CustomDataset
     | HfDataset
     | RandomImageDataset
@@ -289,6 +303,7 @@ DATASET_KINDS: dict[str, type[Any]] = {
     "burstgpt": BurstGptDataset,
     "sonnet": SonnetDataset,
     "trtllm_custom": TrtllmCustomDataset,
+    "trtllm_bench": TrtllmBenchDataset,
     "custom": CustomDataset,
     "hf": HfDataset,
     "random_image": RandomImageDataset,

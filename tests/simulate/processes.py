@@ -31,18 +31,27 @@ def correlated_stream(rng: np.random.Generator, n: int, correlation: float) -> t
     return 100 * MS * np.exp(0.5 * state), np.arange(n, dtype=np.int64) * 10 * MS
 
 
-def stalling_server(rng: np.random.Generator, n_requests: int, slots: int, *, osl: int = 32) -> Records:
+def stalling_server(
+    rng: np.random.Generator,
+    n_requests: int,
+    slots: int,
+    *,
+    osl: int = 32,
+    prompts: np.random.Generator | None = None,
+    slowdown: float = 1.0,
+) -> Records:
     """A closed loop on a server that steps all streams together every 20 ms and now and then stands still.
 
     Every stall (one in 3 s, exponential, 300 ms in the mean) hits all streams at once: their gap, their TPOT and E2EL,
     or their TTFT. A request waits 2 steps and, by chance, some more; it has half to one and a half of ``osl`` tokens.
+    Two runs with generators of one seed for ``prompts`` are asked the same; ``slowdown`` stretches the steps.
     """
     per_slot = n_requests // slots
-    lengths = rng.integers(osl // 2, osl * 3 // 2 + 1, size=(slots, per_slot))
+    lengths = (prompts or rng).integers(osl // 2, osl * 3 // 2 + 1, size=(slots, per_slot))
     waits = 2 + rng.poisson(1.0, size=(slots, per_slot))
     ends = np.cumsum(lengths + waits, axis=1) + rng.integers(0, osl, size=(slots, 1))
     starts = ends - lengths - waits
-    steps_ns = 20 * MS * (1 + 0.02 * rng.standard_normal(int(ends.max()) + 2))
+    steps_ns = slowdown * 20 * MS * (1 + 0.02 * rng.standard_normal(int(ends.max()) + 2))
     stalled = rng.random(len(steps_ns)) < 20 / 3000
     steps_ns += np.where(stalled, rng.exponential(300 * MS, len(steps_ns)), 0)
     t_step_ns = np.cumsum(steps_ns)

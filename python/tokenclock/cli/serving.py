@@ -122,6 +122,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             save_result=args.save_result,
             save_detailed=args.save_detailed,
             save_columns=not args.no_save_columns,
+            plot_timeline=_plot_timeline(args),
             save_events=args.save_events,
             result_dir=args.result_dir,
             result_filename=args.result_filename,
@@ -175,6 +176,15 @@ def _chat_template_kwargs(args: argparse.Namespace) -> dict[str, Any] | None:
     return kwargs
 
 
+def _plot_timeline(args: argparse.Namespace) -> bool:
+    """Whether to draw; what it needs is asked for before the run, not missed after it."""
+    import importlib.util
+
+    if args.plot_timeline and args.save_result and importlib.util.find_spec("plotly") is None:
+        raise UsageError("--plot-timeline needs plotly: pip install 'tokenclock[report]'")
+    return bool(args.plot_timeline)
+
+
 def _reset_cache(args: argparse.Namespace) -> str | None:
     if args.flush_cache and args.reset_prefix_cache:
         raise UsageError("--flush-cache is SGLang's and --reset-prefix-cache vLLM's: give the one your server knows")
@@ -221,7 +231,6 @@ def main(argv: Sequence[str]) -> int:
     world = connect()
     if world.rank == 0:
         _say_idle_flags(args, plan)
-    from tokenclock.report import gpu_section, interval_block, quality_block, serving_table, steady_block
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
@@ -230,6 +239,8 @@ def main(argv: Sequence[str]) -> int:
         result = run_serving(plan, on_progress=on_progress, ends_process=True)
     if world.rank != 0:
         return 0
+    from tokenclock.report import gpu_section, interval_block, quality_block, serving_table, steady_block
+
     table = serving_table.render(result, full=plan.output.console == "full")
     gpus = [] if result.gpu is None else [gpu_section.render(result.gpu)]
     blocks = [steady_block.render(result), *([interval_block.render(result)] if plan.output.intervals else []), *gpus]
@@ -256,11 +267,11 @@ def exit_code(plan: ServingPlan, result: Result) -> int:
     if share > plan.output.max_failure_share:
         limit = plan.output.max_failure_share
         say_on_stderr(
-            f"tokenclock serving: {requests['failed']} of {requests['scheduled']} requests failed, "
+            f"tokenclock {plan.command}: {requests['failed']} of {requests['scheduled']} requests failed, "
             f"more than --max-failure-share {limit:g} allows"
         )
         code = 3
     if plan.output.strict and result.quality.status != "ok":
-        say_on_stderr(f"tokenclock serving: --strict: the measurement is {result.quality.verdict}")
+        say_on_stderr(f"tokenclock {plan.command}: --strict: the measurement is {result.quality.verdict}")
         code = 3
     return code

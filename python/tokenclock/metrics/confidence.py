@@ -30,7 +30,7 @@ from tokenclock.metrics.blocks import LIFETIMES, MIN_BLOCKS, Blocks
 from tokenclock.metrics.probability import rank_bounds, t_quantile
 from tokenclock.metrics.summary import rank_percentile
 
-__all__ = ["LEVEL", "MIN_PLACES", "Interval", "MetricIntervals", "metric_intervals", "rate_interval"]
+__all__ = ["LEVEL", "MIN_PLACES", "Interval", "MetricIntervals", "metric_intervals", "rate_interval", "variance_of_sum"]
 
 Array = npt.NDArray[Any]
 
@@ -128,10 +128,10 @@ class _Beyond:
         n, share = float(self.counts.sum()), float(tail.sum() / self.counts.sum())
         if not 0 < share < 1:
             return 1.0
-        return _variance_of_sum(tail - share * self.counts) / (n * share * (1 - share))
+        return variance_of_sum(tail - share * self.counts) / (n * share * (1 - share))
 
 
-def _variance_of_sum(residuals: Array) -> float:
+def variance_of_sum(residuals: Array) -> float:
     """Of the sum of block residuals, where a block may share a bad moment with the next one but not with others."""
     n_blocks = len(residuals)
     alone = float(np.dot(residuals, residuals))
@@ -199,7 +199,7 @@ def _ratio_interval(sums: Array, counts: Array, seed: int) -> Interval:
     n, n_blocks = float(counts.sum()), len(counts)
     ratio = float(sums.sum()) / n
     residuals = sums - ratio * counts
-    error = math.sqrt(_variance_of_sum(residuals)) / n
+    error = math.sqrt(variance_of_sum(residuals)) / n
     weights = _block_weights(n_blocks, seed)
     drawn = weights @ np.column_stack([residuals, counts, residuals**2, residuals * counts, counts**2])
     drawn = drawn[drawn[:, 1] > 0]

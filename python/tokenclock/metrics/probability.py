@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 
-__all__ = ["beta_cdf", "rank_bounds", "t_quantile"]
+__all__ = ["beta_cdf", "rank_bounds", "t_quantile", "t_two_sided"]
 
 _TERMS = 2000
 _PRECISION = 1e-12
@@ -62,6 +62,17 @@ def t_quantile(probability: float, dof: float) -> float:
 
     share = _root(lacking, 0.0, 1.0)
     return math.sqrt(dof * (1.0 - share) / share)
+
+
+def t_two_sided(t: float, dof: float) -> float:
+    """P(|T| > t) of Student's t with ``dof`` degrees of freedom, for t >= 0.
+
+    Raises:
+        ValueError: dof is not above 0, or t is negative.
+    """
+    if not (dof > 0 and t >= 0):
+        raise ValueError(f"dof must be > 0 and t >= 0, got {dof} and {t}")
+    return beta_cdf(dof / 2, 0.5, dof / (dof + t * t))
 
 
 def rank_bounds(n: float, p: float, level: float) -> tuple[float, float] | None:

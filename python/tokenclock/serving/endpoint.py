@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -139,24 +140,24 @@ def body_builder(plan: ServingPlan) -> BodyBuilder:
     """A function that makes bodies, with everything constant built once."""
     if plan.endpoint.backend == "rerank":
         return _rerank_builder(plan)
-    templates = {form: _Template(plan, form) for form in _forms(plan)}
+    templates = {form: _template(plan, form) for form in _forms(plan)}
     models = [json.dumps(name) for name in (*plan.endpoint.lora_modules, plan.endpoint.body_model)]  # -1 is the last
 
-    def template(form: str) -> _Template:
+    def template(form: str, osl: int) -> _Template:
         if form not in templates:
             raise TypeError(f"--backend {plan.endpoint.backend} takes {' or '.join(templates)}, not {form}")
-        return templates[form]
+        return templates[form](osl)
 
     def build(prompt: Prompt, osl: int, lora: int = -1) -> bytes:
         if isinstance(prompt, str):
-            return template("text").fill(json.dumps(prompt), osl, models[lora])
+            return template("text", osl).fill(json.dumps(prompt), osl, models[lora])
         if isinstance(prompt, Messages):
-            return template("messages").fill(prompt.json, osl, models[lora])
+            return template("messages", osl).fill(prompt.json, osl, models[lora])
         if isinstance(prompt, Texts):
-            return template("texts").fill(prompt.json, osl, models[lora])
+            return template("texts", osl).fill(prompt.json, osl, models[lora])
         if isinstance(prompt, Ranking):
             raise TypeError("a query with documents is for --backend rerank")
-        return template("ids").fill(_compact_json(list(prompt)), osl, models[lora])
+        return template("ids", osl).fill(_compact_json(list(prompt)), osl, models[lora])
 
     return build
 
@@ -181,13 +182,20 @@ def _rerank_builder(plan: ServingPlan) -> BodyBuilder:
     return build
 
 
+def _template(plan: ServingPlan, form: str) -> Callable[[int], _Template]:
+    """The template for an output length; without one (below 0) the body has no field for it."""
+    full, bare = _Template(plan, form), _Template(plan, form, with_length=False)
+    return lambda osl: full if osl >= 0 else bare
+
+
 class _Template:
     """The constant JSON text of a body, cut where the prompt, the output length and the model's name go."""
 
     _PROMPT, _LENGTH, _MODEL = "\0prompt\0", "\0length\0", "\0model\0"  # NUL cannot stand in a header
 
-    def __init__(self, plan: ServingPlan, form: str) -> None:
-        text = _compact_json(_fields(plan, self._MODEL, self._PROMPT, self._LENGTH, form=form))
+    def __init__(self, plan: ServingPlan, form: str, *, with_length: bool = True) -> None:
+        length = self._LENGTH if with_length else None
+        text = _compact_json(_fields(plan, self._MODEL, self._PROMPT, length, form=form))
         self._pieces: list[str] = []  # constant text; between pieces i and i+1 goes slot i
         self._slots: list[str] = []
         marks = {json.dumps(mark): mark for mark in (self._PROMPT, self._LENGTH, self._MODEL)}
@@ -221,11 +229,11 @@ def _fields(plan: ServingPlan, model: Any, prompt: Any, osl: Any, *, form: str) 
         else:
             fields["messages"] = [{"role": "user", "content": prompt}]
         fields["temperature"] = generation.temperature
-        fields["max_completion_tokens"] = osl
+        fields[generation.length_field or "max_completion_tokens"] = osl
     else:
         fields |= {"prompt": prompt, "temperature": generation.temperature}
         fields["repetition_penalty"] = 1.0
-        fields["max_tokens"] = osl
+        fields[generation.length_field or "max_tokens"] = osl
     fields["stream"] = plan.load.streaming
     fields["stream_options"] = {"include_usage": True} if plan.load.streaming else None
     if generation.logprobs is not None:

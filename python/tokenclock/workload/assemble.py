@@ -39,6 +39,7 @@ def assemble(
     due_ns: npt.NDArray[np.int64] | None = None,
     mean_rate: float | None = None,
     shared_prefix: bool = False,
+    lora_index: npt.NDArray[np.int16] | None = None,
     adapters: Sequence[str | None] | None = None,
     session: npt.NDArray[np.int64] | None = None,
     think_ms: npt.NDArray[np.float64] | None = None,
@@ -50,6 +51,7 @@ def assemble(
     Args:
         recorded: contents come from a file, so that a nonce (--cache-bust) has to be put into them.
         due_ns: the dataset's own due times; default: drawn at the plan's rate.
+        lora_index: int16 (n,), the adapter that each row itself asks for, -1 for none; default: assigned as planned.
         adapters: the LoRA adapter that each row names, where the dataset's rows do.
         session: number of each row's conversation, -1 for none; think_ms: pause before each later turn;
             answer_ids: token ids that stand for a server's answer in later turns.
@@ -59,7 +61,7 @@ def assemble(
         prompts, known = busted(prompts, plan.load.cache_bust)
         isl, isl_realised = (np.where(known, column, np.int32(-1)) for column in (isl, isl_realised))
     modules = plan.endpoint.lora_modules
-    lora_index = assign_lora(plan, len(prompts))
+    lora_index = assign_lora(plan, len(prompts)) if lora_index is None else lora_index
     if plan.endpoint.lora_assignment == "per-row" or (adapters is not None and not modules):
         modules, lora_index = adapters_of_rows(plan, adapters)
     names = (*modules, "")  # -1 is the last: the model itself

@@ -17,7 +17,7 @@ from tokenclock.workload.prompts import TokenPrompts
 __all__ = ["Prompt", "RecipePrompts", "Workload", "workload_sha256"]
 
 
-class RecipePrompts(Sequence[Messages]):
+class RecipePrompts(Sequence[Prompt]):
     """Prompts too large to keep, each made anew from its recipe whenever it is asked for."""
 
     @property

@@ -37,6 +37,9 @@ class Tokenizer(Protocol):
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Decode each row of ids."""
 
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, without special tokens."""
+
     def counts(self, texts: Sequence[str], *, special: bool) -> npt.NDArray[np.int32]:
         """Tokens of each text; with the special tokens a server adds to a completion prompt, or without."""
 
@@ -108,6 +111,9 @@ class _FastTokenizer:
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         return list(self._reader.decode_batch(list(rows), skip_special_tokens=False))
 
+    def encode(self, text: str) -> list[int]:
+        return list(self._reader.encode(text, add_special_tokens=False).ids)
+
     def counts(self, texts: Sequence[str], *, special: bool) -> npt.NDArray[np.int32]:
         encode = getattr(self._reader, "encode_batch_fast", self._reader.encode_batch)  # without offsets, where it is
         return np.array([len(item.ids) for item in encode(list(texts), add_special_tokens=special)], dtype=np.int32)
@@ -140,6 +146,9 @@ class _TransformersTokenizer:
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         decode = self._reader.decode
         return [decode(row, skip_special_tokens=False, clean_up_tokenization_spaces=False) for row in rows]
+
+    def encode(self, text: str) -> list[int]:
+        return list(self._reader(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def counts(self, texts: Sequence[str], *, special: bool) -> npt.NDArray[np.int32]:
         return np.array([len(ids) for ids in self.ids(texts, special=special)], dtype=np.int32)

@@ -1,0 +1,181 @@
+"""`tokenclock compare`: two results or more: which differs, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tokenclock.cli.arguments import CommandParser, from_environment
+from tokenclock.cli.standard_streams import show
+from tokenclock.errors import GateMissed, TokenclockError, UsageError
+from tokenclock.standard_error import say_on_stderr
+
+__all__ = ["build_parser", "main"]
+
+ENVIRONMENT_PREFIX = "TOKENCLOCK_COMPARE_"
+
+
+def build_parser() -> CommandParser:
+    """The command's flags."""
+    parser = CommandParser(
+        prog="tokenclock compare",
+        description="Compares results with the first of them, load by load: change with its 95 % interval, and\n"
+        "whether it is better, worse, shows no difference, or cannot be told. Reads results of tokenclock,\n"
+        "benchmark_serving, vllm bench serve, genai-perf, AIPerf and trtllm-bench, and the [BENCHMARK] lines\n"
+        "and CSV of benchmark.py.\n"
+        "Without RESULT the sub-folders of the current directory are compared. Exit code 3: a --fail-if was met.",
+    )
+    parser.add_argument(
+        "results",
+        nargs="*",
+        metavar="[NAME=]RESULT",
+        help="files or directories, one a side; one directory: its folders",
+    )
+    what = parser.add_argument_group("what is compared")
+    what.add_argument("--baseline", metavar="NAME", help="the side to compare with (default: the first)")
+    what.add_argument(
+        "--metrics",
+        type=_names,
+        default=(),
+        metavar="LIST",
+        help="such as ttft.mean,tpot.p99,output_throughput (default: mean, p50, p99 of all latencies, and rates)",
+    )
+    what.add_argument("--steady", action="store_true", help="numbers of the steady windows in place of the whole runs'")
+    what.add_argument("--force", action="store_true", help="compare what is not the same work, and say so")
+    what.add_argument(
+        "--min-effect",
+        type=_percentage,
+        default=0.02,
+        metavar="PERCENT",
+        help="a smaller difference is never called (default: 2)",
+    )
+    out = parser.add_argument_group("what is written, besides the table on stdout")
+    out.add_argument("--summary", metavar="FILE", help="text: every metric by load, speed-up, scaling, verdicts")
+    out.add_argument("--png", metavar="FILE", help="picture: latencies and throughput by load (needs matplotlib)")
+    out.add_argument("--html", metavar="FILE", help="one page that needs no network (needs plotly)")
+    out.add_argument("--markdown", metavar="FILE", help="for a pull request")
+    out.add_argument("--json", metavar="FILE", help="everything, with exact numbers")
+    gate = parser.add_argument_group("gate")
+    gate.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="end with 3 where it holds, such as 'tpot.p99 > +5%%', 'ttft.p99 > 200ms', 'itl.mean is worse'; may be "
+        "given again",
+    )
+    return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _percentage(text: str) -> float:
+    try:
+        value = float(text.strip().removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"must be a percentage from 0 to 100, got {text}")
+    return value / 100
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; 0, or 3 where a condition was met."""
+    parser = build_parser()
+    preset = from_environment(parser, os.environ, ENVIRONMENT_PREFIX) if not {"-h", "--help"} & set(argv) else []
+    arguments = parser.read([*preset, *argv])
+    from tokenclock.compare import gate
+    from tokenclock.compare.comparison import compare
+    from tokenclock.compare.gather import gather
+
+    conditions = [(text, gate.parse(text)) for text in arguments.fail_if]
+    files = _files(arguments)
+    comparison = compare(
+        gather(arguments.results, steady=arguments.steady),
+        baseline=arguments.baseline,
+        metrics=arguments.metrics,
+        min_effect=arguments.min_effect,
+        force=arguments.force,
+    )
+    from tokenclock.report import compare_table
+
+    code = show("tokenclock compare", compare_table.render(comparison).rstrip("\n"))
+    for path, write in files:
+        _write(path, comparison, write)
+    met = gate.missed(conditions, comparison["points"])
+    if met:
+        raise GateMissed(f"--fail-if was met: {' | '.join(met)}")
+    return code
+
+
+Writer = Callable[[Mapping[str, Any], str], None]
+
+
+def _files(arguments: argparse.Namespace) -> list[tuple[str, Writer]]:
+    """The files asked for, whose directories must be there before anything is read."""
+    wanted: list[tuple[str, Writer]] = []
+    for name, write in (
+        ("summary", _summary), ("png", _png), ("html", _html), ("markdown", _markdown), ("json", _json),
+    ):  # fmt: skip
+        path = getattr(arguments, name)
+        if path is None:
+            continue
+        if not os.path.isdir(os.path.dirname(path) or "."):
+            raise UsageError(f"--{name} {path}: there is no directory {os.path.dirname(path)}; make it first")
+        if path in (other for other, _ in wanted):
+            raise UsageError(f"--{name} {path}: another flag writes that file too")
+        wanted.append((path, write))
+    return wanted
+
+
+def _write(path: str, comparison: Mapping[str, Any], write: Writer) -> None:
+    try:
+        write(comparison, path)
+    except ImportError as error:
+        raise TokenclockError(
+            f"cannot draw {path}: {error.name} is not installed; pip install 'tokenclock[report]'"
+        ) from error
+    except OSError as error:
+        raise TokenclockError(f"cannot write {path}: {error.strerror or error}") from error
+    say_on_stderr(f"tokenclock compare: written to {path}")
+
+
+def _text(path: str, text: str) -> None:
+    from tokenclock.atomic_file import atomic_write
+
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def _summary(comparison: Mapping[str, Any], path: str) -> None:
+    from tokenclock.report import compare_summary
+
+    _text(path, compare_summary.render(comparison))
+
+
+def _markdown(comparison: Mapping[str, Any], path: str) -> None:
+    from tokenclock.report import compare_markdown
+
+    _text(path, compare_markdown.render(comparison))
+
+
+def _png(comparison: Mapping[str, Any], path: str) -> None:
+    from tokenclock.report import compare_png
+
+    compare_png.write(comparison, path)
+
+
+def _html(comparison: Mapping[str, Any], path: str) -> None:
+    from tokenclock.report import compare_html
+
+    compare_html.write(comparison, path)
+
+
+def _json(comparison: Mapping[str, Any], path: str) -> None:
+    from tokenclock.report import json_file
+
+    json_file.write_plain(comparison, path)

@@ -1,0 +1,168 @@
+"""`tokenclock report`: one result or more as a page, a picture or Markdown; results computed again from event logs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tokenclock.cli.arguments import CommandParser
+from tokenclock.errors import TokenclockError, UsageError
+from tokenclock.standard_error import say_on_stderr
+
+if TYPE_CHECKING:
+    from tokenclock.report.run_page import ShownRun
+
+__all__ = ["build_parser", "main"]
+
+
+def build_parser() -> CommandParser:
+    """The command's flags."""
+    parser = CommandParser(
+        prog="tokenclock report",
+        description="Draws results of `tokenclock serving` and shows those of `tokenclock benchmark`: distributions,\n"
+        "load over time with the steady window, inter-token latency over time, every request, and the verdict of the\n"
+        "measurement's quality. With --from-events everything is computed again from an event log of --save-events,\n"
+        "also from one of a run that was killed.",
+    )
+    parser.add_argument("results", nargs="*", metavar="RESULT", help="JSON of a result, or a directory of them")
+    parser.add_argument(
+        "--from-events", metavar="DIR", help="the event log of a run (--save-events), in place of RESULT"
+    )
+    out = parser.add_argument_group("what is written")
+    out.add_argument("--html", metavar="FILE", help="one page that needs no network (needs plotly)")
+    out.add_argument("--png", metavar="FILE", help="one picture for each result; FILE-NAME.png of several")
+    out.add_argument("--markdown", metavar="FILE", help="the numbers, for a pull request")
+    out.add_argument("--json", metavar="FILE", help="with --from-events: the result, with its columns beside it")
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; 0, or 2 for what is no result."""
+    arguments = build_parser().read(argv)
+    _check(arguments)
+    runs = _from_events(arguments) if arguments.from_events is not None else _read(arguments.results)
+    from tokenclock.cli.standard_streams import show
+    from tokenclock.report import run_markdown
+
+    text = run_markdown.render(runs)
+    if arguments.markdown is not None:
+        _write(arguments.markdown, lambda: _write_text(arguments.markdown, text))
+    if arguments.html is not None:
+        _write(arguments.html, lambda: _write_page(runs, arguments.html))
+    if arguments.png is not None:
+        for run, path in zip(runs, _png_paths(arguments.png, runs), strict=True):
+            _draw(run, path)
+    if not any((arguments.html, arguments.png, arguments.markdown, arguments.json)):
+        return show("tokenclock report", text.rstrip("\n"))
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.from_events is not None and arguments.results:
+        raise UsageError(f"--from-events is used without RESULT, got {arguments.results[0]} too")
+    if arguments.from_events is None and not arguments.results:
+        raise UsageError("expected a RESULT, or --from-events DIR")
+    if arguments.json is not None and arguments.from_events is None:
+        raise UsageError("--json is used with --from-events only: RESULT is JSON already")
+    paths = {name: getattr(arguments, name) for name in ("html", "png", "markdown", "json")}
+    for name, path in paths.items():
+        if path is not None and not os.path.isdir(os.path.dirname(path) or "."):
+            raise UsageError(f"--{name} {path}: there is no directory {os.path.dirname(path)}; make it first")
+    named = [os.path.abspath(path) for path in paths.values() if path is not None]
+    if len(set(named)) < len(named):
+        raise UsageError("two of --html, --png, --markdown and --json name the same file")
+
+
+def _read(places: Sequence[str]) -> list[ShownRun]:
+    from tokenclock.metrics.series import run_series
+    from tokenclock.readers.ours import OwnResult
+    from tokenclock.readers.read import read_directory, read_file
+    from tokenclock.report.run_page import ShownRun
+
+    found: list[OwnResult] = []
+    for place in places:
+        results = read_directory(place) if os.path.isdir(place) else read_file(place)
+        ours = [result for result in results if isinstance(result, OwnResult)]
+        if not ours:
+            what = results[0].tool if results and not isinstance(results[0], OwnResult) else "nothing that can be read"
+            raise UsageError(f"{place} holds no result of tokenclock but {what}; `tokenclock compare` reads those")
+        found += ours
+    names = _names([result.path for result in found])
+    runs = []
+    for name, own in zip(names, found, strict=True):
+        records = own.records() if own.result.kind == "serving" else None
+        runs.append(ShownRun(name, own.result, None if records is None else run_series(records)))
+    return runs
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path, with the part before it where that is not enough, numbered where that is not."""
+    for depth in (1, 2, 3):
+        names = ["/".join([*path.resolve().parts[-depth:-1], path.stem]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{name} {i}" for i, name in enumerate(names, start=1)]
+
+
+def _from_events(arguments: argparse.Namespace) -> list[ShownRun]:
+    from tokenclock.from_events import rebuild
+    from tokenclock.metrics.series import run_series
+    from tokenclock.report import columns_file, iteration_columns_file, json_file
+    from tokenclock.report.run_page import ShownRun
+
+    result, records, iterations = rebuild(arguments.from_events)
+    if arguments.json is not None:
+        path = arguments.json
+        columns = columns_file.columns_path(path)
+        _write(path, lambda: json_file.write(result, path))
+        if records is not None:
+            _write(str(columns), lambda: columns_file.write(records, columns))
+        elif iterations is not None:
+            _write(str(columns), lambda: iteration_columns_file.write(iterations, columns))
+    name = Path(arguments.from_events).resolve().name
+    return [ShownRun(name, result, None if records is None else run_series(records))]
+
+
+def _write_text(path: str, text: str) -> None:
+    from tokenclock.atomic_file import atomic_write
+
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def _write_page(runs: Sequence[ShownRun], path: str) -> None:
+    from tokenclock.report import run_page
+
+    run_page.write(runs, path)
+
+
+def _png_paths(path: str, runs: Sequence[ShownRun]) -> list[Path]:
+    given = Path(path)
+    if len(runs) == 1:
+        return [given]
+    return [given.with_name(f"{given.stem}-{run.name.replace('/', '-')}{given.suffix or '.png'}") for run in runs]
+
+
+def _draw(run: ShownRun, path: Path) -> None:
+    from tokenclock.report import run_png
+
+    if run.series is None:
+        say_on_stderr(f"tokenclock report: no picture of {run.name}: no columns of a load test lie beside its result")
+        return
+    series = run.series
+    _write(str(path), lambda: run_png.write(run.name, run.result, series, path))
+
+
+def _write(path: str, write: Callable[[], object]) -> None:
+    try:
+        write()
+    except ImportError as error:
+        raise TokenclockError(
+            f"cannot draw {path}: {error.name} is not installed; pip install 'tokenclock[report]'"
+        ) from error
+    except OSError as error:
+        raise TokenclockError(f"cannot write {path}: {error.strerror or error}") from error
+    say_on_stderr(f"tokenclock report: written to {path}")

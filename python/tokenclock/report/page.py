@@ -1,0 +1,122 @@
+"""The frame of every HTML page: one file without network, light and dark, drawn by plotly.js. Needs plotly."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tokenclock.atomic_file import atomic_write
+
+__all__ = ["Plot", "figure", "floats", "table", "term", "write"]
+
+# nothing may be fetched; plotly's WebGL part compiles its own functions
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; font-src data:"
+)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One figure of a page.
+
+    Args:
+        id: of its element, unique on the page.
+        title: heading.
+        caption: what is to be seen, in a sentence.
+        traces: of plotly; each with a ``name`` gets a button (one for all of a ``legendgroup``), with ``mark`` as its
+            colour; ``svg`` holds what replaces its data where there is no WebGL.
+        layout: of plotly; colours and fonts are the page's.
+        wide: over the whole width.
+    """
+
+    id: str
+    title: str
+    caption: str
+    traces: Sequence[Mapping[str, Any]]
+    layout: Mapping[str, Any] = field(default_factory=dict)
+    wide: bool = False
+
+
+def floats(values: npt.ArrayLike, dtype: str = "f4") -> dict[str, Any]:
+    """Numbers as plotly.js reads them from base64: a third of their text, and no digits lost to it (f4: seven)."""
+    array = np.ascontiguousarray(values, dtype=f"<{dtype}")
+    coded = {"dtype": dtype, "bdata": base64.b64encode(array.tobytes()).decode("ascii")}
+    return coded if array.ndim == 1 else {**coded, "shape": ", ".join(map(str, array.shape))}
+
+
+def term(text: str, definition: str) -> str:
+    """Words whose definition is shown on hover, on focus and on touch."""
+    return f'<span class="term" tabindex="0" data-tip="{escape(definition, quote=True)}">{escape(text)}</span>'
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = (), label: str) -> str:
+    """A table that scrolls sideways where it is too wide; cells are HTML already.
+
+    Args:
+        words: columns to be set to the left; the first always is.
+        label: what it holds, for screen readers.
+    """
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "".join(f"<{tag}{' class=word' if i in words else ''}>{cell}</{tag}>" for i, cell in enumerate(cells))
+
+    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    return (
+        f'<div class="table" tabindex="0" role="region" aria-label="{escape(label, quote=True)}">'
+        f"<table><thead><tr>{line(head, 'th')}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def figure(plot: Plot) -> str:
+    """The element that a plot is drawn into."""
+    name = escape(plot.id, quote=True)
+    return (
+        f"<figure{' class=wide' if plot.wide else ''}><h3>{escape(plot.title)}</h3>"
+        f'<div class="legend" id="{name}-legend" role="group" aria-label="{escape(plot.title, quote=True)}"></div>'
+        f'<div class="plot" id="{name}" role="img" aria-label="{escape(plot.title + ". " + plot.caption, quote=True)}">'
+        f"</div><figcaption>{escape(plot.caption)}</figcaption></figure>"
+    )
+
+
+def write(path: str | os.PathLike[str], title: str, body: str, plots: Sequence[Plot]) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: the file.
+        title: of the window.
+        body: HTML, with a `figure` for each plot.
+        plots: what is drawn.
+
+    Raises:
+        ImportError: no plotly.
+        OSError: it cannot be written.
+    """
+    import plotly  # its wheel brings plotly.js; the Python part is not used
+
+    script = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_bytes()
+    own = resources.files("tokenclock.report")
+    style, drawing = (own.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    specs = [{"id": plot.id, "traces": list(plot.traces), "layout": dict(plot.layout)} for plot in plots]
+    data = json.dumps(specs, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    head = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f"<style>\n{style}</style></head>\n<body>\n{body}\n"
+        f'<script type="application/json" id="figures">{data}</script>\n<script>'
+    )
+    with atomic_write(path) as file:
+        file.write(head.encode())
+        file.write(script.replace(b"</script", b"<\\/script"))
+        file.write(f"</script>\n<script>\n{drawing}</script>\n</body></html>\n".encode())
