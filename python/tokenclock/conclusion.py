@@ -172,6 +172,7 @@ def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
         shared_prefix=workload.shared_prefix,
         label=output.label,
         connection=plan.endpoint.connection,
+        pauses=workload.think_ns is not None and bool(workload.think_ns.any()),
         slots_open_ns=round(load.ramp_up_s * NS_PER_S),
         ramp_up=None if load.ramp_up is None else dataclasses.astuple(load.ramp_up),
     )

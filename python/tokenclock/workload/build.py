@@ -13,6 +13,7 @@ from tokenclock.plan import (
     ShareGptDataset,
     SonnetDataset,
     SyntheticDataset,
+    SyntheticSessionsDataset,
     TraceDataset,
     TrtllmBenchDataset,
 )
@@ -30,6 +31,7 @@ from tokenclock.workload.datasets.trtllm_custom import build_trtllm_custom
 from tokenclock.workload.random_workload import build_random
 from tokenclock.workload.realised import Workload
 from tokenclock.workload.synthetic import build_synthetic
+from tokenclock.workload.synthetic_sessions import build_sessions
 from tokenclock.workload.tokenizer import find_tokenizer
 
 __all__ = ["build_workload", "needs_vocabulary"]
@@ -74,6 +76,8 @@ def _build(plan: ServingPlan, n_vocab: int | None) -> Workload:
         return build_trtllm_bench(plan, dataset)
     if isinstance(dataset, RandomImageDataset):
         return build_random_image(plan, dataset)
+    if isinstance(dataset, SyntheticSessionsDataset):
+        return build_sessions(plan, dataset, n_vocab)
     if isinstance(dataset, SyntheticDataset):
         return build_synthetic(plan, dataset, n_vocab)
     if isinstance(dataset, InputFileDataset):
