@@ -312,6 +312,13 @@ class ServingPlan:
             self.endpoint.backend,
             f"say --non-streaming: answers of {self.endpoint.backend} come in one piece",
         )
+        _require(
+            self.load.probe_request_rate == 0 or self.endpoint.backend in ("openai", "openai-chat"),
+            "--probe-request-rate",
+            f"left out with --backend {self.endpoint.backend}",
+            self.load.probe_request_rate,
+            "probes are completions of one token",
+        )
         speedup = getattr(self.dataset, "speedup", 1.0)
         _require(
             speedup == 1.0 or self.load.request_rate == math.inf,

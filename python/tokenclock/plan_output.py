@@ -45,6 +45,7 @@ class OutputPlan:
     label: str | None = None  # in place of the backend at the start of the generated name; stored
     metadata: dict[str, str] = field(default_factory=dict)
     console: str = "classic"  # classic | full
+    plot_timeline: bool = False  # a page of plots beside the result
     intervals: bool = False  # print the 95 % intervals too; the file always has them
     progress: bool = True
     strict: bool = False

@@ -21,6 +21,7 @@ from tokenclock.records import Records
 from tokenclock.serving.around import Around, Findings
 from tokenclock.serving.client import FinalEvents, LoadRequests, Observer, run_load
 from tokenclock.serving.dcgm import DcgmWatch
+from tokenclock.serving.descriptors import allow_connections, most_connections
 from tokenclock.serving.endpoint import Prompt
 from tokenclock.serving.gpu_watch import GpuWatch
 from tokenclock.serving.preflight import send_test_request, send_warmups, wait_until_up
@@ -88,6 +89,9 @@ def run_serving(
     if workload.lora_modules != plan.endpoint.lora_modules:  # named by the rows
         plan = replace(plan, endpoint=replace(plan.endpoint, lora_modules=workload.lora_modules))
     own_plan, own_workload = ranks.share(plan, workload)
+    # for the whole load, so that no smaller number is asked for first
+    most = most_connections(len(own_workload), own_plan.load.max_concurrency)
+    allow_connections(most, certain=not own_workload.t_due_ns.any())
     has_usage = ranks.same(ranks.is_first and _prepare_server(plan, workload, addresses, deadline_s))
     payloads = None if path is None or plan.command != "profile" else _write_inputs(plan, workload, path, say)
     for note in workload.notes:  # only now: a server that is not there deserves one line

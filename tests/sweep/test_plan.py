@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.sweep.files import benchmark, paced, sweep
 
 from tokenclock.cli import sweep as command
@@ -18,6 +20,8 @@ from tokenclock.errors import UsageError
 from tokenclock.sweep.plan import SweepPlan, build_plan
 from tokenclock.sweep.plan_text import expected_minutes
 from tokenclock.sweep.points import Point, visits
+from tokenclock.sweep.schema import Server, Sweep
+from tokenclock.sweep.whole import dry_run
 
 Write = Callable[..., Path]
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -99,6 +103,14 @@ def test_interleaved_restarts_each_repeat(write: Write) -> None:
     assert visits(plan.sweep, plan.points) == list(plan.visits)
 
 
+def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None:
+    plan = plan_of(write(servers=[A, {"name": "b", "url": "http://h:2"}], repeat=2, order="interleaved"))
+    assert [point.key for point in plan.points] == [
+        "a/concurrency_1_run_1", "b/concurrency_1_run_1", "b/concurrency_2_run_1", "a/concurrency_2_run_1",
+        "a/concurrency_1_run_2", "b/concurrency_1_run_2", "b/concurrency_2_run_2", "a/concurrency_2_run_2",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -106,6 +118,11 @@ def test_interleaved_restarts_each_repeat(write: Write) -> None:
         ({"benchmark": {"model": "m", "result-dir": "x"}}, "result-dir is set by the sweep itself"),
         ({"benchmark": {"model": "m", "dataset-name": "rndom"}}, "a/concurrency_1: --dataset-name must be"),
         ({"benchmark": {"model": "${NOT_SET_X}"}}, "${NOT_SET_X} is not set; export it"),
+        (
+            {"servers": [{"name": "a", "url": "${U:-ftp://h}"}]},
+            "must be http://HOST:PORT or https://HOST:PORT, got ftp",
+        ),
+        ({"matrix": {"request_rate": [0]}}, "--request-rate must be"),
         ({"matrix": {"lengths": [[1, 2, 3]]}}, "lengths must be pairs such as [512, 128], got [1, 2, 3]"),
         ({"matrix": {"concurrency": [1, 1]}}, "two points would both write a/concurrency_1.json"),
         ({"matrix": {"server.max_batch_size": [1]}}, "server.max_batch_size needs servers that are started"),
@@ -119,7 +136,7 @@ def test_interleaved_restarts_each_repeat(write: Write) -> None:
 )
 def test_what_cannot_run_is_refused_before(write: Write, change: dict[str, Any], expected: str) -> None:
     with pytest.raises(UsageError) as caught:
-        plan_of(write(servers=[A], **change))
+        plan_of(write({"servers": [A], **change}))
     assert expected in str(caught.value)
     assert str(caught.value).count("sweep.yaml:") == 1
 
@@ -135,9 +152,8 @@ def test_options_are_never_written_over_a_users_file(write: Write, tmp_path: Pat
     theirs.write_text("print_iter_log: true\n")
     server = paced("a", extra_llm_api_options={"print_iter_log": False})
     server["command"] += f"; : --extra_llm_api_options {theirs}"
-    run = sweep(write(servers=[server]))
-    assert run.returncode == 2
-    assert f"extra_llm_api_options would be written to {theirs}, which holds something else" in run.stderr
+    with pytest.raises(UsageError, match=r"would be written to .*o\.yml, which holds something else"):
+        plan_of(write(servers=[server]))
     assert theirs.read_text() == "print_iter_log: true\n"
 
 
@@ -150,11 +166,10 @@ def test_examples_are_sound(example: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "warning: " not in shown
 
 
-def test_dry_run_writes_and_starts_nothing(write: Write, tmp_path: Path) -> None:
-    run = sweep(write(servers=[paced("a")]), "--dry-run")
-    assert run.returncode == 0
+def test_dry_run_writes_and_starts_nothing(write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main([str(write(servers=[paced("a")])), "--dry-run"]) == 0
     assert not (tmp_path / "out").exists()
-    assert "expected: 0.1 minutes" in run.stdout
+    assert "expected: 0.1 minutes" in capsys.readouterr().out
 
 
 def test_secrets_are_masked(write: Write, tmp_path: Path) -> None:
@@ -172,10 +187,9 @@ def test_an_index_of_a_newer_schema_or_a_torn_one(write: Write, tmp_path: Path) 
     for text, expected in ((json.dumps({"schema_version": "9.0", "points": []}), "has schema 9.0, expected 1.0"),
                            ('{"schema_version": "1.0", "poi', "is no whole index of a sweep")):  # fmt: skip
         (tmp_path / "out/index.json").write_text(text)
-        run = sweep(file, "--resume")
-        assert run.returncode == 2
-        assert expected in run.stderr
-        assert len(run.stderr.splitlines()) == 1
+        with pytest.raises(UsageError) as caught:
+            command.main([str(file), "--resume"])
+        assert expected in str(caught.value)
 
 
 def test_without_pydantic_it_says_what_to_install(tmp_path: Path) -> None:
@@ -186,3 +200,31 @@ def test_without_pydantic_it_says_what_to_install(tmp_path: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 1
     assert "pip install 'tokenclock[sweep]'" in run.stderr
+
+
+ODD = [None, 0, -1, 1.5, "", "x", [], [None], [[]], {}, {"1": None}, True, "a\nb", "${X}", "{port}", 10**30, "'"]
+KEYS = [
+    *(("servers", 0, name) for name in Server.model_fields),
+    *(("matrix", name) for name in ("lengths", "concurrency", "server.x", "server.extra_llm_api_options.a.b", "seed")),
+    *(("benchmark", name) for name in ("command", "model", "prompts_per_concurrency", "goodput", "num-prompts")),
+    *((name,) for name in Sweep.model_fields),
+]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(KEYS), st.sampled_from(ODD))
+def test_whatever_stands_there_it_is_a_plan_or_a_reason(write: Write, path: tuple[Any, ...], value: Any) -> None:
+    server = {"name": "a", "command": "trtllm-serve m --max_batch_size 4", "extra_llm_api_options": {"a": {"b": 1}}}
+    file = write(servers=[server])
+    content: Any = json.loads(file.read_text())
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    file.write_text(json.dumps(content))
+    line = f"{file}"
+    try:
+        dry_run(str(file), {}, command._commands(), resume=False)
+    except UsageError as error:
+        line = str(error)
+    assert line.startswith(f"{file}")

@@ -53,6 +53,7 @@ def test_defaults(tmp_path: Path) -> None:
          "(did you mean serving?)"),
         ("name: a\n", "name: a\n    stop_signal: TREM\n", ":3:5: servers.0.stop_signal: must be the name of a signal"),
         ("name: a\n", "name: a\n    url: localhost:8000\n", ":3:5: servers.0.url: must be http://HOST:PORT"),
+        ("name: a\n", "name: a\n    url: http://h:80x\n", ":3:5: servers.0.url: must be http://HOST:PORT"),
         ("    command: trtllm-serve model\n", "    stop_command: x\n", "stop_command is of use with a command only"),
         ("benchmark:\n  model: m\n", "", ": benchmark is needed"),
         ("matrix:", "search: {kind: concurrency}\nmatrix:", "slo is needed, in ms for each request"),

@@ -16,7 +16,15 @@ def idle_flags(plan: ServingPlan) -> list[str]:
     """One line for each flag that is of no use in this plan, and for each number it cannot give."""
     output, endpoint, lines = plan.output, plan.endpoint, list[str]()
     if not output.save_result:
-        asked = ("save_detailed", "append_result", "result_dir", "result_filename", "label", "metadata")
+        asked = (
+            "save_detailed",
+            "append_result",
+            "result_dir",
+            "result_filename",
+            "label",
+            "metadata",
+            "plot_timeline",
+        )
         flags = ["--" + name.replace("_", "-") for name in asked if getattr(output, name)]
         flags += [] if output.save_columns else ["--no-save-columns"]
         lines += [f"{flag} without --save-result saves nothing" for flag in flags]

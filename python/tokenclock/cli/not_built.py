@@ -21,9 +21,8 @@ _FLAGS: dict[str, str] = {
     "--no-stream": "for replies in one piece use --non-streaming",
     "--output-len": "use --random-output-len",
     "--plot-dataset-stats": "",
-    "--plot-timeline": "it comes with the report command",
     "--skip-tokenizer-init": "leave --tokenizer out",
-    "--timeline-itl-thresholds": "it comes with the report command",
+    "--timeline-itl-thresholds": "the page of --plot-timeline shows all gaps by length",
     # SGLang's client
     "--apply-chat-template": "use --backend openai-chat",
     "--cache-report": "",

@@ -122,6 +122,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             save_result=args.save_result,
             save_detailed=args.save_detailed,
             save_columns=not args.no_save_columns,
+            plot_timeline=_plot_timeline(args),
             save_events=args.save_events,
             result_dir=args.result_dir,
             result_filename=args.result_filename,
@@ -173,6 +174,15 @@ def _chat_template_kwargs(args: argparse.Namespace) -> dict[str, Any] | None:
         raise UsageError("--chat-template-kwargs needs --backend openai-chat: completions have no chat template")
     kwargs: dict[str, Any] | None = args.chat_template_kwargs
     return kwargs
+
+
+def _plot_timeline(args: argparse.Namespace) -> bool:
+    """Whether to draw; what it needs is asked for before the run, not missed after it."""
+    import importlib.util
+
+    if args.plot_timeline and args.save_result and importlib.util.find_spec("plotly") is None:
+        raise UsageError("--plot-timeline needs plotly: pip install 'tokenclock[report]'")
+    return bool(args.plot_timeline)
 
 
 def _reset_cache(args: argparse.Namespace) -> str | None:

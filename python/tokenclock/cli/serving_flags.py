@@ -331,6 +331,7 @@ def _add_output(parser: CommandParser) -> None:
     add("--label", metavar="TEXT", help="start of the generated name, kept in the JSON (default: the backend)")
     add("--save-detailed", action="store_true", help="keep each request's values in the JSON too")
     add("--no-save-columns", action="store_true", help="write no .columns.npz beside the JSON")
+    add("--plot-timeline", action="store_true", help="write NAME.timeline.html beside the JSON, the page of `report`")
     add("--save-events", metavar="DIR", help="write raw events there while the run goes on")
     add("--result-dir", metavar="DIR", help="where the result goes; created (default: the working directory)")
     add("--result-filename", metavar="NAME", help="name of the result (default: made of backend, rate, model, date)")

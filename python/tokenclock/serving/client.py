@@ -18,7 +18,7 @@ from tokenclock.merge import Part, merge_records
 from tokenclock.plan import ServingPlan
 from tokenclock.records import MISSING_NS, OSL_SOURCE_NAMES, REQUEST_COLUMNS, Records, empty_columns
 from tokenclock.serving.cores import cores_of_workers
-from tokenclock.serving.descriptors import allow_connections
+from tokenclock.serving.descriptors import allow_connections, most_connections
 from tokenclock.serving.endpoint import Prompt, body_builder, request_head
 from tokenclock.serving.endpoint_kind import EndpointKind
 from tokenclock.serving.endpoint_kinds import ENDPOINT_KINDS
@@ -212,7 +212,8 @@ def run_load(
         Records without the plan's secrets in its errors. `client` holds the native counters, `wall_ns`,
         `epoch_realtime_ns` (the start by the wall clock as the run's end had it, ns since 1970),
         `process_cpu_ns`, `host` (shares of all cores' time) and `interrupted` (True after Ctrl-C: what was in flight is
-        `cancelled`, what was never sent `not_sent`).
+        `cancelled`, what was never sent `not_sent`). After warm-ups `measured_from_ns` is when the first request of
+        the records was sent, ns after the start.
 
     Raises:
         MeasurementError: the host name is unknown.
@@ -235,7 +236,7 @@ def run_load(
     slots = plan.load.max_concurrency if max_concurrency is None else max_concurrency
     scheduled = bool(np.any(requests.t_due_ns))
     closed_loop = slots is not None and not scheduled
-    allow_connections(min(n, slots or n), certain=not scheduled)
+    allow_connections(most_connections(n, slots), certain=not scheduled)
     client = LoadClient(
         addresses=list(addresses or addresses_of(plan)),
         n_rows=n,
@@ -271,6 +272,8 @@ def run_load(
     if warm_ups:
         records = records.take(np.arange(len(warm_ups), n))
         records.columns["request_id"][:] = np.arange(n - len(warm_ups))
+        sent = records.columns["t_sent_ns"][records.present("t_sent_ns")]
+        records.client["measured_from_ns"] = int(sent.min(initial=wall_ns))
     return records
 
 

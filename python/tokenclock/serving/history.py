@@ -33,7 +33,7 @@ class History:
             self._text += turn
             return self._text
         assert isinstance(turn, Sequence)
-        self._ids.extend(turn)
+        self._ids.extend(int(value) for value in turn)
         return list(self._ids)
 
     def _ask_in_chat(self, turn: str | Messages) -> Prompt:

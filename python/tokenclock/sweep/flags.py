@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,12 @@ class Vocabulary:
             return ["--artifact-dir", str(folder), "--profile-export-file", f"{stem}.json"]
         return ["--report_json", str(folder / f"{stem}.json")]
 
+    def result(self, folder: Path, stem: str) -> Path:
+        """Where the result is once the command has ended; profile makes a directory for it."""
+        if self.command == "profile":
+            return next(iter(sorted(folder.glob(f"*/{glob.escape(stem)}_genai_perf.json"))), folder / f"{stem}.json")
+        return folder / f"{stem}.json"
+
 
 _VOCABULARIES = {
     "serving": {
@@ -81,7 +88,7 @@ _VOCABULARIES = {
         "concurrency": "concurrency", "requests": "request-count", "url": "url", "request_rate": "request-rate",
         "isl": "synthetic-input-tokens-mean", "osl": "output-tokens-mean", "seed": "random-seed",
     },
-    "throughput": {"concurrency": "concurrency", "requests": "num_requests", "url": "url"},
+    "throughput": {"concurrency": "concurrency", "requests": "num_requests", "url": "base-url"},
 }  # fmt: skip
 _OUTPUT_FLAGS = {
     "save-result", "result-dir", "result-filename", "append-result", "artifact-dir", "profile-export-file",

@@ -11,6 +11,7 @@ from typing import Any
 
 from tokenclock.atomic_file import atomic_write
 from tokenclock.errors import UsageError
+from tokenclock.standard_error import say_on_stderr
 from tokenclock.sweep.flags import masked
 from tokenclock.sweep.points import Point
 
@@ -55,6 +56,11 @@ class Entry:
     took_s: float | None = None
     files: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def key(self) -> str:
+        """As the point's: server's folder and stem of the files' names."""
+        return f"{self.folder}/{Path(self.log).stem}"
+
 
 class Index:
     """The index of one result directory.
@@ -71,6 +77,7 @@ class Index:
         self.path = result_dir / _NAME
         self.entries: dict[str, Entry] = {}
         self.earlier: dict[str, Entry] = {}  # done by an earlier sweep, their files whole
+        self._refused = False
         self._head: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "kind": "sweep",
@@ -124,12 +131,20 @@ class Index:
         self._head[name] = value
 
     def save(self, *, finished: bool = False) -> None:
-        """Write the file, whole."""
+        """Write the file, whole; where the disk refuses, that is said once, and the sweep goes on."""
         entries = self.entries.values()
         self._head["finished"] = now() if finished else None
         self._head["incomplete"] = any(entry.status != DONE for entry in entries)
-        with atomic_write(self.path) as file:
-            file.write(_json({**self._head, "points": [asdict(entry) for entry in entries]}))
+        try:
+            with atomic_write(self.path) as file:
+                file.write(_json({**self._head, "points": [asdict(entry) for entry in entries]}))
+        except OSError as error:
+            if not self._refused:
+                say_on_stderr(
+                    f"tokenclock sweep: {self.path} cannot be written ({error.strerror or error}): --resume will not "
+                    "know what is done since; free space there"
+                )
+            self._refused = True
 
 
 def now() -> str:

@@ -66,9 +66,9 @@ class Page:
     def server_ready(self, folder: str, ready_s: float) -> None:
         self.say(f"tokenclock sweep: {folder} is ready after {ready_s:.1f} s")
 
-    def point_started(self, point: Point, event_log: Path) -> None:
+    def point_started(self, point: Point, folder: Path) -> None:
         self._point, self._point_begun_s, self._state = point, time.monotonic(), f"running {point.key}"
-        self._so_far = SoFar(event_log) if self._live is not None else None
+        self._so_far = SoFar(folder, point.stem) if self._live is not None else None
         self.tick(at_once=True)
 
     def point_ended(self, point: Point, entry: Entry) -> None:

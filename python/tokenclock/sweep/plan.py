@@ -10,7 +10,7 @@ from tokenclock.errors import UsageError
 from tokenclock.sweep.commands import Settled, check_options_file, settle
 from tokenclock.sweep.flags import Vocabulary, vocabulary_of
 from tokenclock.sweep.points import Point, Variant, Visit, make_points, make_variants, n_points, visits
-from tokenclock.sweep.schema import Sweep, load_sweep
+from tokenclock.sweep.schema import Server, Sweep, load_sweep
 from tokenclock.sweep.yaml_file import YamlFile, expand
 
 __all__ = ["MOST_POINTS", "Commands", "SweepPlan", "build_plan"]
@@ -123,11 +123,14 @@ def _one_of_each(points: Sequence[Point]) -> Iterator[Point]:
 
 
 def _with_urls(sweep: Sweep, file: YamlFile, environment: Mapping[str, str]) -> Sweep:
+    """The sweep with `${NAME}` filled into its servers' addresses."""
     servers = []
     for index, server in enumerate(sweep.servers):
-        try:
-            texts = {name: expand(getattr(server, name), environment) for name in ("url", "health")}
-        except UsageError as error:
-            raise file.error(("servers", index, "url"), str(error)) from None
-        servers.append(server.model_copy(update=texts))
+        for name in ("url", "health"):
+            try:
+                filled = expand(getattr(server, name), environment)
+                server = server.model_copy(update={name: Server.checked_url(filled) if name == "url" else filled})
+            except ValueError as error:  # UsageError is one
+                raise file.error(("servers", index, name), str(error)) from None
+        servers.append(server)
     return sweep.model_copy(update={"servers": servers})

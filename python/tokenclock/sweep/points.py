@@ -301,7 +301,7 @@ def _expected_s(expected: Expected, words: Vocabulary, chosen: Mapping[str, tupl
     requests = number(words.requests, 1000.0)
     rate, concurrency = number(words.request_rate, float("inf")), number(words.concurrency, requests)
     rounds = -(-requests // max(concurrency, 1.0))
-    load_s = max(rounds * answer_s, requests / rate + answer_s if rate != float("inf") else 0.0)
+    load_s = max(rounds * answer_s, requests / rate + answer_s if 0 < rate < float("inf") else 0.0)
     return float(load_s + expected.point)
 
 

@@ -30,9 +30,7 @@ def take_over(index: Index, result_dir: Path, points: Sequence[Point], *, resume
             "--overwrite begins anew, another result_dir keeps both"
         )
     index.earlier = {
-        f"{entry.folder}/{Path(entry.file).stem}": entry
-        for entry in earlier or ()
-        if entry.status == DONE and _is_whole(result_dir / entry.file)
+        entry.key: entry for entry in earlier or () if entry.status == DONE and _is_whole(result_dir / entry.file)
     }
     n_done = 0
     for point in points:

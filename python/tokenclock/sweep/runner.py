@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokenclock.errors import MeasurementError
 from tokenclock.sweep.index import DONE, FAILED, INCOMPLETE, Entry, Index, now
 from tokenclock.sweep.live import Page
 from tokenclock.sweep.plan import SweepPlan
@@ -104,15 +105,20 @@ class Runner:
         folder = self.plan.result_dir / point.variant.folder
         log = folder / f"{point.stem}.log"
         log.unlink(missing_ok=True)
+        self.plan.words.result(folder, point.stem).unlink(missing_ok=True)  # of an earlier try: it is none of this one
         entry.started, begun_s = now(), time.monotonic()
-        self.page.point_started(point, folder / f".{point.stem}.events")
+        self.page.point_started(point, folder)
         side = SideFiles(point, self.plan, folder)
         with side.watching():
-            code = self._run(point, log, server)
+            try:
+                code = self._run(point, log, server)
+            except MeasurementError as error:  # no process, or no log: the disk or the machine refuses
+                code = None
+                self.page.say(f"tokenclock sweep: {point.key}: {error}")
         entry.took_s = round(time.monotonic() - begun_s, 3)
         entry.exit_code = code
         self._settle(point, entry, code, server, log)
-        entry.files = side.finish() if entry.status == DONE else {}
+        entry.files = side.finish(self.plan.result_dir / entry.file) if entry.status == DONE else {}
         self.page.point_ended(point, entry)
         self.index.save()
         return entry
@@ -144,7 +150,8 @@ class Runner:
     def _settle(self, point: Point, entry: Entry, code: int | None, server: RunningServer, log: Path) -> None:
         """Put a point's end into words."""
         died = server.died()
-        there = (self.plan.result_dir / entry.file).is_file()
+        result = self.plan.words.result(self.plan.result_dir / point.variant.folder, point.stem)
+        entry.file, there = str(result.relative_to(self.plan.result_dir)), result.is_file()
         if code in (0, _GATE_MISSED) and there and died is None:
             entry.status, entry.failure = DONE, None
             if code == _GATE_MISSED:
@@ -156,7 +163,7 @@ class Runner:
             return
         how = f"ended with exit code {code}" if code is None or code >= 0 else f"was ended by signal {-code}"
         if code in (0, _GATE_MISSED) and not there:
-            how = f"left no {self.plan.result_dir / entry.file}"
+            how = f"left no {result}"
         if died is not None:
             failed = server.failure(f"died during {point.key} (exit code {died})")
             self.say_failure(str(failed), failed.tail)

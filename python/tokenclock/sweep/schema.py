@@ -6,6 +6,7 @@ import difflib
 import signal
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.plan_checks import shown
@@ -67,9 +68,20 @@ class Server(_Part):
     @field_validator("url")
     @classmethod
     def _http(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
+        return value if "${" in value else cls.checked_url(value)  # checked with what stands for it, once that is known
+
+    @staticmethod
+    def checked_url(value: str) -> str:
+        """A URL without its last slash. Raises ValueError for anything else."""
+        value = value.rstrip("/")
+        parts = urlsplit(value)
+        try:
+            ok = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # of a port that is none
+            ok = False
+        if not ok:
             raise ValueError(f"must be http://HOST:PORT or https://HOST:PORT, got {shown(value)}")
-        return value.rstrip("/")
+        return value
 
     @model_validator(mode="after")
     def _needs_command(self) -> Server:

@@ -64,8 +64,9 @@ class RunningServer:
         """
         begun_s = time.monotonic()
         settled = self._settled
-        settled.log.parent.mkdir(parents=True, exist_ok=True)
         try:
+            for folder in (settled.folder, settled.log.parent):
+                folder.mkdir(parents=True, exist_ok=True)
             if settled.command is not None:
                 self._refuse_busy_port()
                 write_options(settled)

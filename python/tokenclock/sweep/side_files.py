@@ -42,10 +42,10 @@ class SideFiles:
             yield
         self._series = path if series.n_written else None
 
-    def finish(self) -> dict[str, str]:
+    def finish(self, result: Path) -> dict[str, str]:
         """After a point that is done: kind -> file, relative to the result directory."""
         found = {} if self._series is None else {"metrics": self._series.name}
-        joined = join_server_records(self._folder / f"{self._point.stem}.json")
+        joined = join_server_records(result)
         if joined is not None:
             path = self._folder / f"{self._point.stem}.server_times.json"
             path.write_text(json.dumps(joined, indent=1) + "\n", encoding="utf-8")

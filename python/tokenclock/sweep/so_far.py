@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ class SoFar:
     """Reads parts as they appear, each once; a run without such a log has no figures.
 
     Args:
-        event_log: directory of the parts.
+        folder: in which, or in a directory of which, the log is.
+        stem: of the run's files.
     """
 
-    def __init__(self, event_log: Path) -> None:
-        self._folder = event_log
-        self._seen: set[str] = set()
+    def __init__(self, folder: Path, stem: str) -> None:
+        self._folder = folder
+        self._pattern = f".{glob.escape(stem)}*.events/part-*.npz"
+        self._seen: set[Path] = set()
         self._n_done = self._n_tokens = 0
         self._span: tuple[int, int] | None = None
         self._ttft_ns: list[Any] = []
@@ -40,15 +43,16 @@ class SoFar:
         )
 
     def _read(self) -> None:
-        for path in sorted(self._folder.glob("part-*.npz")) if self._folder.is_dir() else ():
-            if path.name in self._seen:
+        parts = [*self._folder.glob(self._pattern), *self._folder.glob(f"*/{self._pattern}")]
+        for path in sorted(parts):
+            if path in self._seen:
                 continue
             try:
                 with np.load(path, allow_pickle=False) as arrays:
                     part = dict(arrays)
             except (OSError, ValueError):
                 continue
-            self._seen.add(path.name)
+            self._seen.add(path)
             if "event_row" in part:
                 self._add(part)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokenclock import environment as environment_module
+from tokenclock.errors import UsageError
 from tokenclock.interrupts import deferred_interrupts
 from tokenclock.standard_error import say_on_stderr
 from tokenclock.sweep.comparison import run_compare
@@ -35,7 +36,7 @@ def dry_run(path: str, environment: Mapping[str, str], commands: Commands, *, re
     check_search(plan)
     done = []
     if resume:
-        earlier = {f"{e.folder}/{e.file.rpartition('/')[2][:-5]}": e for e in read_entries(plan.result_dir) or ()}
+        earlier = {entry.key: entry for entry in read_entries(plan.result_dir) or ()}
         done = [p.key for p in plan.points
                 if p.key in earlier and earlier[p.key].status == DONE
                 and earlier[p.key].fingerprint == p.fingerprint]  # fmt: skip
@@ -69,10 +70,9 @@ def run_sweep(
     n_kept = take_over(index, plan.result_dir, points, resume=resume, overwrite=overwrite)
     index.save()
     kept = f", {n_kept} done already" if n_kept else ""
-    minutes, what = expected_minutes(plan), "points" if plan.sweep.search is None else "searches"
-    say_on_stderr(
-        f"tokenclock sweep: {len(plan.points)} {what}{kept}, about {minutes:.1f} minutes; results in {plan.result_dir}/"
-    )
+    minutes, n = expected_minutes(plan), len(plan.points)
+    what = ("point" if n == 1 else "points") if plan.sweep.search is None else ("search" if n == 1 else "searches")
+    say_on_stderr(f"tokenclock sweep: {n} {what}{kept}, about {minutes:.1f} minutes; results in {plan.result_dir}/")
     with deferred_interrupts(lambda text: say_on_stderr(f"tokenclock sweep: {text}"), ends_process=True) as came, \
             shown_page(plan) as page:  # fmt: skip
         page.already_done([key for key, entry in index.entries.items() if entry.status == DONE])
@@ -124,10 +124,15 @@ def _show(plan: SweepPlan, index: Index, found: list[dict[str, Any]]) -> None:
 
 
 def _reports(plan: SweepPlan) -> dict[str, OptionReport | None]:
-    return {
-        variant.folder: check_server_options(plan.settled[variant.folder], variant.server.release)
-        for variant in plan.variants
-    }
+    found = {}
+    for variant in plan.variants:
+        try:
+            found[variant.folder] = check_server_options(plan.settled[variant.folder], variant.server.release)
+        except UsageError as error:
+            index = [server.name for server in plan.sweep.servers].index(variant.server.name)
+            name = "release" if "release" in str(error) else "extra_llm_api_options"
+            raise plan.file.error(("servers", index, name), f"{name}: {error}") from None
+    return found
 
 
 def _without_secrets(value: Any, name: str = "") -> Any:

@@ -71,15 +71,17 @@ def _block_keys(row: int, length: int, hash_ids: Sequence[int], salt: np.uint64)
 def _ids(keys: _Keys, length: int, choices: Ids) -> Ids:
     places = np.arange(1, BLOCK_TOKENS + 1, dtype=np.uint64) * _STEP
     drawn = _mixed((keys[:, None] + places[None, :]).ravel()[:length])
-    return choices[(drawn % np.uint64(len(choices))).astype(np.int64)]
+    ids: Ids = choices[(drawn % np.uint64(len(choices))).astype(np.int64)]
+    return ids
 
 
 def _mixed(values: _Keys) -> _Keys:
     """splitmix64's finaliser: neighbouring numbers come out unrelated."""
-    mixed = values
+    mixed = values.copy()
     for shift, factor in _MIX:
         mixed = (mixed ^ (mixed >> shift)) * factor
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 def _fitted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +48,8 @@ def _read(path: str, form: str) -> Trace:
 
 
 def _format_of(path: str) -> str:
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise UsageError(f"--trace-format must be named for a pipe, which can be read once only, got auto for {path}")
     with open_dataset(path, "trace") as file:
         head = file.readline(_HEAD)
         while head and not head.strip():

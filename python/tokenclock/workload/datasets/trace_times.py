@@ -42,7 +42,7 @@ def _times_of_sessions(trace: Trace) -> npt.NDArray[np.float64]:
     """Each row's time; a later turn has that of its session's first row."""
     if trace.session is None:
         return trace.t_ms
-    t_ms = trace.t_ms.copy()
+    t_ms: npt.NDArray[np.float64] = trace.t_ms.copy()
     first: dict[int, float] = {}
     for row in np.flatnonzero(trace.session >= 0).tolist():
         t_ms[row] = first.setdefault(int(trace.session[row]), float(t_ms[row]))

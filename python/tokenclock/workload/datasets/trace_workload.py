@@ -97,7 +97,7 @@ def _answers(tokenizer: Tokenizer | None, kind: PromptKind, plan: ServingPlan) -
         return lambda text, _: tokenizer.ids([text], special=False)[0]
     generator = content_stream("answers", plan)
     choices = kind.choices
-    return lambda _, n: choices[generator.integers(len(choices), size=max(n, 0))].tolist()  # type: ignore[no-any-return]
+    return lambda _, n: choices[generator.integers(len(choices), size=max(n, 0))].tolist()
 
 
 def _notes_on_sessions(trace: Trace, tokenizer: Tokenizer | None, prompts: Sequence[Prompt]) -> list[str]:
