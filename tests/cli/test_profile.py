@@ -136,6 +136,12 @@ def test_secrets_reach_no_file() -> None:
         (f"{CHAT} --request-count 0", "--request-count must be a whole number >= 1, got 0"),
         (f"{CHAT} --random-seed -1", "--random-seed must be a whole number >= 0, got -1"),
         (f"{CHAT} --fixed-schedule", "--fixed-schedule needs --input-file payload:FILE"),
+        (
+            f"{CHAT} --session-concurrency 2 --input-file x.jsonl",
+            "--session-concurrency with --input-file needs payload:",
+        ),
+        (f"{CHAT} --num-sessions 2 --input-file payload:x", "--num-sessions and --input-file exclude each other"),
+        (f"{CHAT} --fixed-schedule --input-file payload:", "--input-file payload: must name a file"),
         (f"{CHAT} --session-concurrency 2", "--session-concurrency needs --num-sessions N"),
         (
             f"{CHAT} --session-concurrency 2 --num-sessions 3 --request-count 5",

@@ -258,6 +258,19 @@ def test_conversations(server: PacedServer, tmp_path: Path) -> None:
     assert gaps_ms.min() >= 10
 
 
+def test_conversations_of_a_file(server: PacedServer, tmp_path: Path) -> None:
+    rows = [
+        {"session_id": name, "text_input": f"{name} {turn}", "output_length": 2} for turn in range(3) for name in "ab"
+    ]
+    (tmp_path / "trace.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--input-file", f"payload:{tmp_path / 'trace.jsonl'}", "--session-concurrency", "2"]
+    run = profile(tmp_path, server.url, "--endpoint-type", "chat", "--streaming", *flags)
+    assert run.returncode == 0, run.stderr
+    found = read(tmp_path / "paced-openai-chat-session_concurrency2" / "profile_export_genai_perf.json")
+    assert found["request_count"]["avg"] == 6
+    assert found["input_sequence_length"]["max"] > found["input_sequence_length"]["min"]
+
+
 def test_a_file_of_payloads_keeps_its_schedule(server: PacedServer, tmp_path: Path) -> None:
     rows = [{"timestamp": 1000 + 20 * i, "text_input": f"prompt {i}", "output_length": 3 + i} for i in range(4)]
     (tmp_path / "trace.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -178,7 +178,7 @@ def _add_input(parser: CommandParser) -> None:
         metavar="N",
         help="requests before the measurement, whose prompts are not measured ones (default: 0)",
     )
-    add("--tokenizer", metavar="DIR", help="directory of a tokenizer, or a name the hub's cache here holds; for exact")
+    add("--tokenizer", metavar="DIR", help="directory of a tokenizer, or a name in the hub's cache here: exact lengths")
     add("--tokenizer-revision", default="main", metavar="NAME", help="revision in that cache (default: main)")
     add("--tokenizer-trust-remote-code", action="store_true", help="run Python code of the tokenizer's directory")
     add("--vocab-size", type=words.whole_number, metavar="N", help="completions without tokenizer: draw ids below N")

@@ -57,6 +57,8 @@ def _of_file(args: argparse.Namespace) -> InputFileDataset | TraceDataset:
     kind, _, rest = path.partition(":")
     if args.num_prefix_prompts:
         raise UsageError("--num-prefix-prompts and --input-file exclude each other: write the beginning into the file")
+    if args.num_sessions:
+        raise UsageError("--num-sessions and --input-file exclude each other: sessions of a file are its session_id")
     if kind == "payload":
         if not rest:
             raise UsageError("--input-file payload: must name a file, such as payload:trace.jsonl")
@@ -65,8 +67,8 @@ def _of_file(args: argparse.Namespace) -> InputFileDataset | TraceDataset:
         raise UsageError("--input-file synthetic: is refused: it joins files for images and embeddings, not built here")
     if os.path.isdir(path):
         raise UsageError(f"--input-file must be a file of JSON lines, got the directory {path}")
-    if args.num_sessions:
-        raise UsageError("--num-sessions and --input-file exclude each other: sessions of a file are its session_id")
+    if args.session_concurrency is not None:
+        raise UsageError("--session-concurrency with --input-file needs payload:FILE, whose rows have a session_id")
     return plan.InputFileDataset(
         path=path, output_mean=args.output_tokens_mean, output_stddev=args.output_tokens_stddev
     )

@@ -88,10 +88,10 @@ def request_count(args: argparse.Namespace, stimulus: Stimulus, windows: WindowP
         if has_sessions(args):
             raise UsageError("--request-count must be left out with sessions: --num-sessions and their turns decide")
         return int(args.request_count)
-    if has_sessions(args):
-        return max(1, int(args.num_sessions or 0))
     if (args.input_file or "").startswith("payload:"):
         return MOST_REQUESTS
+    if has_sessions(args):
+        return int(args.num_sessions)
     if windows is None:
         return max(10, 2 * (stimulus.concurrency or 1))
     longest_s = windows.interval_s * MOST_WINDOWS
