@@ -153,4 +153,5 @@ def _with_ceiling(records: Records, machine: Mapping[str, Any]) -> dict[str, Any
 
 def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
     rate = workload.mean_rate or mean_rate(plan.load, len(workload))
-    return facts_of(plan, len(workload), rate, shared_prefix=workload.shared_prefix)
+    pauses = workload.think_ns is not None and bool(workload.think_ns.any())
+    return replace(facts_of(plan, len(workload), rate, shared_prefix=workload.shared_prefix), pauses=pauses)

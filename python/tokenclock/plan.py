@@ -35,7 +35,7 @@ from tokenclock.plan_datasets import (
 from tokenclock.plan_generation import GenerationPlan
 from tokenclock.plan_output import GOODPUT_METRICS, LATENCY_METRICS, OutputPlan
 from tokenclock.plan_server import RampUp, ServerPlan
-from tokenclock.plan_synthetic import PROFILE_DATASETS, InputFileDataset, SyntheticDataset
+from tokenclock.plan_synthetic import PROFILE_DATASETS, InputFileDataset, SyntheticDataset, SyntheticSessionsDataset
 from tokenclock.plan_transport import TransportPlan
 from tokenclock.plan_windows import WindowPlan
 
@@ -64,6 +64,7 @@ __all__ = [
     "ShareGptDataset",
     "SonnetDataset",
     "SyntheticDataset",
+    "SyntheticSessionsDataset",
     "TraceDataset",
     "TransportPlan",
     "TrtllmBenchDataset",

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenclock.plan_checks import LONGEST, is_number, require, require_int, require_length
 
-__all__ = ["PROFILE_DATASETS", "InputFileDataset", "SyntheticDataset"]
+__all__ = ["PROFILE_DATASETS", "InputFileDataset", "SyntheticDataset", "SyntheticSessionsDataset"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class SyntheticDataset:
     vocab_size: int | None = None  # ids 3 .. vocab_size-1 are drawn for completions when there is no tokenizer
 
     def __post_init__(self) -> None:
-        require(self.name == "synthetic", "dataset.name", "synthetic", self.name)
+        own = "synthetic_sessions" if isinstance(self, SyntheticSessionsDataset) else "synthetic"
+        require(self.name == own, "dataset.name", own, self.name)
         require_int("--num-dataset-entries", self.n_entries, 1, highest=10_000_000)
         _require_mean("--synthetic-input-tokens-mean", self.input_mean)
         _require_deviation("--synthetic-input-tokens-stddev", self.input_stddev)
@@ -64,6 +65,33 @@ def _require_deviation(flag: str, value: object) -> None:
 
 
 @dataclass(frozen=True)
+class SyntheticSessionsDataset(SyntheticDataset):
+    """Conversations of synthetic turns: each is sent with all that was said before, the shared beginning with the first
+    one alone. `n_entries` has no part in it: every turn is a prompt of its own."""
+
+    name: str = "synthetic_sessions"
+    n_sessions: int = 1
+    turns_mean: float = 1.0  # whole parts of normal draws, 1 at least
+    turns_stddev: float = 0.0
+    turn_delay_mean_ms: float = 0.0  # from an answer's end to the next turn; normal, 0 at least
+    turn_delay_stddev_ms: float = 0.0
+    delay_ratio: float = 1.0  # what every delay is multiplied by
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_int("--num-sessions", self.n_sessions, 1, highest=1_000_000)
+        ok = is_number(self.turns_mean) and 1 <= self.turns_mean <= 1000
+        require(ok, "--session-turns-mean", "turns from 1 to 1000", self.turns_mean)
+        for flag, value in (
+            ("--session-turns-stddev", self.turns_stddev),
+            ("--session-turn-delay-mean", self.turn_delay_mean_ms),
+            ("--session-turn-delay-stddev", self.turn_delay_stddev_ms),
+            ("--session-delay-ratio", self.delay_ratio),
+        ):
+            require(is_number(value) and 0 <= value < 1e9, flag, "a number >= 0", value)
+
+
+@dataclass(frozen=True)
 class InputFileDataset:
     """Prompts of a file of JSON lines, in its order and again from its start until the run ends."""
 
@@ -80,5 +108,9 @@ class InputFileDataset:
         _require_deviation("--output-tokens-stddev", self.output_stddev)
 
 
-PROFILE_DATASETS: dict[str, type[Any]] = {"synthetic": SyntheticDataset, "input_file": InputFileDataset}
+PROFILE_DATASETS: dict[str, type[Any]] = {
+    "synthetic": SyntheticDataset,
+    "synthetic_sessions": SyntheticSessionsDataset,
+    "input_file": InputFileDataset,
+}
 """Name -> dataclass of the datasets that only `profile` asks for."""

@@ -13,6 +13,7 @@ from tokenclock.records import Records
 from tokenclock.report import genai_perf_csv, genai_perf_json, genai_perf_profile
 from tokenclock.result import Result
 from tokenclock.serving.endpoint import body_builder
+from tokenclock.units import NS_PER_MS
 from tokenclock.workload.realised import Workload
 
 __all__ = ["SUFFIX", "Payloads", "profile_files", "raw_path", "write_inputs"]
@@ -36,15 +37,28 @@ class Payloads:
         lora = -1 if workload.lora_index is None else int(workload.lora_index[row])
         return self._build(workload.prompts[row], int(workload.osl_requested[row]), lora).decode()
 
-    def unique(self) -> Iterator[str]:
-        """The bodies that differ, in the order in which they are first sent."""
-        seen: set[bytes] = set()
+    def unique(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The bodies that differ, in the order in which they are first sent, and what goes beside each; of
+        conversations and of a file with time stamps every row. Of a later turn it is what the turn itself adds."""
+        workload, seen = self.workload, set[bytes]()
+        if workload.session is not None or (workload.dataset == "trace" and workload.t_due_ns.any()):
+            yield from ((self(row), self._beside(row)) for row in range(len(workload)))
+            return
         for row in range(min(getattr(self.plan.dataset, "n_entries", len(self.workload)), len(self.workload))):
             body = self(row)
             mark = sha256(body.encode()).digest()
             if mark not in seen:
                 seen.add(mark)
-                yield body
+                yield body, {}
+
+    def _beside(self, row: int) -> dict[str, Any]:
+        workload, found = self.workload, dict[str, Any]()
+        if workload.t_due_ns.any():
+            found["timestamp"] = [int(workload.t_due_ns[row]) / NS_PER_MS]
+        if workload.session is not None:
+            found["session_id"] = str(int(workload.session[row]))
+            found["delay"] = [0 if workload.think_ns is None else int(workload.think_ns[row]) / NS_PER_MS]
+        return found
 
 
 def raw_path(path: Path) -> Path:
@@ -88,4 +102,8 @@ def _experiment(plan: ServingPlan) -> dict[str, Any]:
     load = plan.load
     if plan.is_open_loop:
         return {"mode": "request_rate", "value": load.request_rate}
+    if load.max_concurrency is None:
+        return {"mode": "fixed_schedule", "value": None}
+    if plan.asked.get("session_concurrency") is not None:
+        return {"mode": "session_concurrency", "value": load.max_concurrency}
     return {"mode": "concurrency", "value": load.max_concurrency}

@@ -135,7 +135,24 @@ def test_secrets_reach_no_file() -> None:
         (f"{CHAT} --concurrency 0", "--concurrency must be a whole number >= 1, got 0"),
         (f"{CHAT} --request-count 0", "--request-count must be a whole number >= 1, got 0"),
         (f"{CHAT} --random-seed -1", "--random-seed must be a whole number >= 0, got -1"),
-        (f"{CHAT} --fixed-schedule", "--fixed-schedule is refused"),
+        (f"{CHAT} --fixed-schedule", "--fixed-schedule needs --input-file payload:FILE"),
+        (
+            f"{CHAT} --session-concurrency 2 --input-file x.jsonl",
+            "--session-concurrency with --input-file needs payload:",
+        ),
+        (f"{CHAT} --num-sessions 2 --input-file payload:x", "--num-sessions and --input-file exclude each other"),
+        (f"{CHAT} --fixed-schedule --input-file payload:", "--input-file payload: must name a file"),
+        (f"{CHAT} --session-concurrency 2", "--session-concurrency needs --num-sessions N"),
+        (
+            f"{CHAT} --session-concurrency 2 --num-sessions 3 --request-count 5",
+            "--request-count must be left out with sessions",
+        ),
+        (f"{CHAT} --num-sessions 3 -p 100", "--measurement-interval must be left out with sessions"),
+        (f"{CHAT} --num-sessions 3 --session-turns-mean 0", "--session-turns-mean must be turns from 1 to 1000"),
+        (
+            f"{CHAT} --num-sessions 3 --concurrency 2 --session-concurrency 2",
+            "--concurrency and --session-concurrency exclude",
+        ),
         (f"{CHAT} --image-width-mean 3", "--image-width-mean is refused"),
         (
             "-m a --endpoint-type embeddings --streaming",

@@ -236,3 +236,53 @@ def test_ctrl_c_keeps_what_was_measured(server: PacedServer, tmp_path: Path) -> 
     assert found["tokenclock"]["incomplete"]
     assert found["request_count"]["avg"] > 0
     assert len(read(folder / "profile_export.json")["experiments"][0]["requests"]) == found["request_count"]["avg"]
+
+
+def test_conversations(server: PacedServer, tmp_path: Path) -> None:
+    flags = ["--session-concurrency", "2", "--num-sessions", "4", "--session-turns-mean", "3"]
+    flags += ["--session-turn-delay-mean", "10", "--isl", "5", "--osl", "4"]
+    run = profile(tmp_path, server.url, "--endpoint-type", "chat", "--streaming", *flags)
+    assert run.returncode == 0, run.stderr
+    folder = tmp_path / "paced-openai-chat-session_concurrency2"
+    found = read(folder / "profile_export_genai_perf.json")
+    assert found["request_count"]["avg"] == 12
+    assert (found["input_sequence_length"]["min"], found["input_sequence_length"]["max"]) == (5, 23)  # 3 * 5 + 2 * 4
+    rows = read(folder / "inputs.json")["data"]
+    assert [row["session_id"] for row in rows] == ["0"] * 3 + ["1"] * 3 + ["2"] * 3 + ["3"] * 3
+    assert [row["delay"] for row in rows[:3]] == [[0], [10], [10]]
+    assert read(folder / "profile_export.json")["experiments"][0]["experiment"] == {
+        "mode": "session_concurrency", "value": 2,
+    }  # fmt: skip
+    columns = read_columns(folder / "profile_export_genai_perf.columns.npz").columns
+    gaps_ms = (columns["t_sent_ns"][1:3] - columns["t_done_ns"][0:2]) / 1e6
+    assert gaps_ms.min() >= 10
+
+
+def test_conversations_of_a_file(server: PacedServer, tmp_path: Path) -> None:
+    rows = [
+        {"session_id": name, "text_input": f"{name} {turn}", "output_length": 2} for turn in range(3) for name in "ab"
+    ]
+    (tmp_path / "trace.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--input-file", f"payload:{tmp_path / 'trace.jsonl'}", "--session-concurrency", "2"]
+    run = profile(tmp_path, server.url, "--endpoint-type", "chat", "--streaming", *flags)
+    assert run.returncode == 0, run.stderr
+    found = read(tmp_path / "paced-openai-chat-session_concurrency2" / "profile_export_genai_perf.json")
+    assert found["request_count"]["avg"] == 6
+    assert found["input_sequence_length"]["max"] > found["input_sequence_length"]["min"]
+
+
+def test_a_file_of_payloads_keeps_its_schedule(server: PacedServer, tmp_path: Path) -> None:
+    rows = [{"timestamp": 1000 + 20 * i, "text_input": f"prompt {i}", "output_length": 3 + i} for i in range(4)]
+    (tmp_path / "trace.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = ["--input-file", f"payload:{tmp_path / 'trace.jsonl'}", "--fixed-schedule"]
+    run = profile(tmp_path, server.url, "--endpoint-type", "chat", "--streaming", *flags)
+    assert run.returncode == 0, run.stderr
+    folder = tmp_path / "paced-openai-chat-fixed_schedule"
+    columns = read_columns(folder / "profile_export_genai_perf.columns.npz").columns
+    assert columns["t_scheduled_ns"].tolist() == [0, 20_000_000, 40_000_000, 60_000_000]
+    assert columns["osl"].tolist() == [3, 4, 5, 6]
+    assert [row["timestamp"] for row in read(folder / "inputs.json")["data"]] == [[0], [20], [40], [60]]
+    untimed = profile(tmp_path, server.url, "--endpoint-type", "chat", "--streaming", *flags[:2], "--concurrency", "2")
+    assert untimed.returncode == 0, untimed.stderr
+    found = read(tmp_path / "paced-openai-chat-concurrency2" / "profile_export_genai_perf.json")
+    assert found["request_count"]["avg"] == 4

@@ -147,7 +147,7 @@ def test_the_pieces_of_a_text_are_the_text(text: str, n_tokens: list[int]) -> No
 
 
 def test_the_inputs(tmp_path: Path) -> None:
-    genai_perf_profile.write_inputs(iter(PAYLOADS), tmp_path / "inputs.json")
+    genai_perf_profile.write_inputs(((text, {}) for text in PAYLOADS), tmp_path / "inputs.json")
     golden("genai_perf_inputs.json", (tmp_path / "inputs.json").read_text())
     found = json.loads((tmp_path / "inputs.json").read_text())
     assert [row["payload"][0] for row in found["data"]] == [json.loads(payload) for payload in PAYLOADS]

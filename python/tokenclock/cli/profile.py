@@ -12,27 +12,22 @@ from tokenclock.cli.analyze_points import SWEEP_FLAGS
 from tokenclock.cli.arguments import from_environment
 from tokenclock.cli.perf_analyzer_flags import read_pass_through, split_pass_through
 from tokenclock.cli.profile_flags import build_parser
+from tokenclock.cli.profile_inputs import dataset_of
+from tokenclock.cli.profile_load import request_count, stimulus_of, windows_of
 from tokenclock.cli.profile_refused import refuse_endpoint_type, refuse_profile_flags
 from tokenclock.cli.profile_values import base_url, extra_body, goodput_ms
+from tokenclock.cli.profile_warnings import warnings_of
 from tokenclock.cli.profile_words import in_profile_words
 from tokenclock.cli.standard_streams import draws_boxes, show
 from tokenclock.errors import TokenclockError, UsageError
-from tokenclock.plan_windows import MOST_WINDOWS
 from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
-    from tokenclock.plan import InputFileDataset, ServingPlan, SyntheticDataset, WindowPlan
+    from tokenclock.plan import ServingPlan
 
 __all__ = ["build_parser", "main", "plan_from_argv", "run_directory", "statistics_name"]
 
 ENVIRONMENT_PREFIX = "TOKENCLOCK_PROFILE_"
-_OF_SYNTHETIC = (
-    ("--synthetic-input-tokens-mean", "synthetic_input_tokens_mean", 550.0),
-    ("--synthetic-input-tokens-stddev", "synthetic_input_tokens_stddev", 0.0),
-    ("--num-dataset-entries", "num_dataset_entries", 100),
-    ("--prefix-prompt-length", "prefix_prompt_length", 100),
-    ("--vocab-size", "vocab_size", None),
-)
 _BACKENDS = {  # type of endpoint -> our name of it, and its default path
     "chat": ("openai-chat", "v1/chat/completions"),
     "completions": ("openai", "v1/completions"),
@@ -40,8 +35,6 @@ _BACKENDS = {  # type of endpoint -> our name of it, and its default path
     "rankings": ("rerank", "v1/ranking"),
     "generate": ("triton", "v2/models/{model}/generate{stream}"),
 }
-_SHORTEST_REPLY_S = 0.002  # no faster server is planned for where a run ends by time
-_MOST_OF_WINDOWS = 400_000
 _DCGM = "http://localhost:9400/metrics"
 _PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0)  # of the native result, beside its own
 
@@ -77,14 +70,13 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
     fields = extra_body(args.extra_inputs, chat=args.endpoint_type == "chat")
     is_tei = args.endpoint_type == "rankings" and fields.pop("rankings", "nim") == "tei"
     Endpoint.parse(url)
-    concurrency, rate = _stimulus(args)
+    stimulus, windows, dataset = stimulus_of(args), windows_of(args), dataset_of(args)
     tokenizer = _tokenizer(args)
-    windows = _windows(args)
-    n_requests = _request_count(args, concurrency, rate, windows)
+    n_requests = request_count(args, stimulus, windows)
     output_dir = os.path.join(args.artifact_dir, run_directory(args))
     return plan.ServingPlan(
         command="profile",
-        asked=_asked(args, url, n_requests, concurrency),
+        asked=_asked(args, url, n_requests, stimulus.concurrency),
         endpoint=plan.EndpointPlan(
             model=args.model[0],
             backend=backend,
@@ -102,9 +94,9 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
         ),
         load=plan.LoadPlan(
             num_prompts=n_requests,
-            request_rate=math.inf if rate is None else rate,
-            burstiness=1.0 if rate is None or passed.request_distribution == "poisson" else math.inf,
-            max_concurrency=concurrency,
+            request_rate=math.inf if stimulus.rate is None else stimulus.rate,
+            burstiness=1.0 if stimulus.rate is None or passed.request_distribution == "poisson" else math.inf,
+            max_concurrency=stimulus.concurrency,
             seed=args.random_seed,
             num_warmups=args.warmup_request_count,
             streaming=args.streaming,
@@ -114,7 +106,7 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
             windows=windows,
         ),
         generation=plan.GenerationPlan(extra_body=fields, length_field="max_tokens"),
-        dataset=_dataset(args),
+        dataset=dataset,
         output=plan.OutputPlan(
             percentile_metrics=("ttft", "tpot", "itl", "e2el"),
             metric_percentiles=_PERCENTILES,
@@ -155,84 +147,6 @@ def _path(args: argparse.Namespace, *, is_tei: bool) -> str:
     return "/" + str(path).lstrip("/")
 
 
-def _stimulus(args: argparse.Namespace) -> tuple[int | None, float | None]:
-    """Concurrency and rate, one of which is None."""
-    if args.concurrency is not None and args.request_rate is not None:
-        raise UsageError("--concurrency and --request-rate exclude each other: give one")
-    if args.request_rate is not None:
-        if not 0 < args.request_rate < math.inf:
-            raise UsageError(f"--request-rate must be requests per second > 0, got {args.request_rate:g}")
-        return None, float(args.request_rate)
-    concurrency = 1 if args.concurrency is None else args.concurrency
-    if concurrency < 1:
-        raise UsageError(f"--concurrency must be a whole number >= 1, got {concurrency}")
-    return concurrency, None
-
-
-def _windows(args: argparse.Namespace) -> WindowPlan | None:
-    from tokenclock.plan import WindowPlan
-
-    if args.measurement_interval is None:
-        return None
-    if args.request_count is not None:
-        raise UsageError("--request-count and --measurement-interval exclude each other: end by a number or by time")
-    return WindowPlan(args.measurement_interval / 1000, args.stability_percentage)
-
-
-def _request_count(
-    args: argparse.Namespace, concurrency: int | None, rate: float | None, windows: WindowPlan | None
-) -> int:
-    """Requests of the run; where it ends by time, the most that can be sent until then."""
-    if args.request_count is not None:
-        return int(args.request_count)
-    if windows is None:
-        return max(10, 2 * (concurrency or 1))
-    longest_s = windows.interval_s * MOST_WINDOWS
-    wanted = rate * longest_s + 1 if rate is not None else (concurrency or 1) * longest_s / _SHORTEST_REPLY_S
-    return max(10, math.ceil(min(wanted, _MOST_OF_WINDOWS)))
-
-
-def _dataset(args: argparse.Namespace) -> SyntheticDataset | InputFileDataset:
-    from tokenclock import plan
-
-    if args.input_file is not None:
-        return plan.InputFileDataset(
-            path=_input_path(args), output_mean=args.output_tokens_mean, output_stddev=args.output_tokens_stddev
-        )
-    return plan.SyntheticDataset(
-        n_entries=args.num_dataset_entries * _texts_of(args),
-        input_mean=args.synthetic_input_tokens_mean,
-        input_stddev=args.synthetic_input_tokens_stddev,
-        output_mean=args.output_tokens_mean,
-        output_stddev=args.output_tokens_stddev,
-        n_prefixes=args.num_prefix_prompts,
-        prefix_len=args.prefix_prompt_length,
-        vocab_size=args.vocab_size,
-    )
-
-
-def _texts_of(args: argparse.Namespace) -> int:
-    """Texts of one request, so that as many requests differ as there are entries."""
-    batch_size: int = args.batch_size
-    return batch_size + int(args.endpoint_type == "rankings")
-
-
-def _input_path(args: argparse.Namespace) -> str:
-    path: str = args.input_file
-    kind = path.partition(":")[0] if not os.path.exists(path) else ""
-    if kind == "synthetic":
-        raise UsageError("--input-file synthetic: is refused: it joins files for images and embeddings, not built here")
-    if kind == "payload":
-        raise UsageError(
-            "--input-file payload: is refused: traces are not built here; `tokenclock serving` replays traces"
-        )
-    if os.path.isdir(path):
-        raise UsageError(f"--input-file must be a file of JSON lines, got the directory {path}")
-    if args.num_prefix_prompts:
-        raise UsageError("--num-prefix-prompts and --input-file exclude each other: write the beginning into the file")
-    return path
-
-
 def _dcgm_urls(args: argparse.Namespace) -> tuple[str, ...]:
     """What was given; with --verbose, which is to show GPUs, also the original's default, unless ours are watched."""
     if args.server_metrics_url:
@@ -270,9 +184,7 @@ def statistics_name(export_file: str) -> str:
 def run_directory(args: argparse.Namespace) -> str:
     """Name of the run's directory: model, kind of endpoint, stimulus."""
     model = args.model[0].replace("/", "_") + ("_multi" if len(args.model) > 1 else "")
-    concurrency, rate = _stimulus(args)
-    stimulus = f"concurrency{concurrency}" if rate is None else f"request_rate{rate}"
-    return f"{model}-openai-{args.endpoint_type}-{stimulus}"
+    return f"{model}-openai-{args.endpoint_type}-{stimulus_of(args).name}"
 
 
 def _asked(args: argparse.Namespace, url: str, n_requests: int, concurrency: int | None) -> dict[str, Any]:
@@ -305,7 +217,7 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
 
     world = connect()
     if world.rank == 0:
-        for line in _warnings(args, passed, plan):
+        for line in warnings_of(args, passed, plan):
             say_on_stderr(f"tokenclock profile: {line}")
     from tokenclock.report import genai_perf_table, genai_perf_telemetry, gpu_section, quality_block
     from tokenclock.report.console_live import progress_bar
@@ -325,47 +237,3 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
 
 def _say(line: str) -> None:
     say_on_stderr(in_profile_words(line))
-
-
-def _warnings(args: argparse.Namespace, passed: argparse.Namespace, plan: ServingPlan) -> list[str]:
-    """What a user should know of these flags before the run, one line each."""
-    lines = []
-    if not args.streaming and plan.endpoint.generates:
-        lines.append(
-            "no --streaming: whole answers show no token times, so there are no rows of time to first token, time to "
-            "second token, inter token latency and throughput per user; give --streaming for them"
-        )
-        limits = [name for name, _ in args.goodput if name != "request_latency"]
-        if limits:
-            lines.append(f"--goodput {', '.join(limits)} is N/A without --streaming; limit request_latency, or give it")
-    if args.input_file is None and plan.load.windows is None and args.num_dataset_entries < plan.load.num_prompts:
-        lines.append(
-            f"--num-prompts {args.num_dataset_entries} is less than --request-count {plan.load.num_prompts}: prompts "
-            "are sent more than once, which a prefix cache answers faster; raise --num-prompts for unique ones"
-        )
-    if args.output_tokens_mean is not None and "ignore_eos" not in plan.generation.extra_body:
-        lines.append(
-            "--output-tokens-mean is a limit: an answer may end earlier; --extra-inputs ignore_eos:true makes servers "
-            "that know it go on (the quality block shows asked against got)"
-        )
-    if args.tokenizer is not None and plan.endpoint.tokenizer is None:
-        lines.append(
-            f"--tokenizer {args.tokenizer} is no directory and not in the hub's cache on this machine; nothing is "
-            "downloaded: prompts are made without it"
-        )
-    if args.backend is not None:
-        lines.append(f"--backend {args.backend} changes nothing: it tells forms of KServe apart")
-    if args.generate_plots:
-        lines.append(
-            "--generate-plots draws nothing here: `tokenclock report --html FILE RESULT` makes a page of plots"
-        )
-    if passed.max_threads is not None:
-        lines.append(
-            "--max-threads changes nothing: the client needs no thread per request; --workers sets its threads"
-        )
-    if args.input_file is not None:
-        given = [flag for flag, value, default in _OF_SYNTHETIC if getattr(args, value) != default]
-        lines += [f"{flag} changes nothing with --input-file" for flag in given]
-    if args.stability_percentage != 999.0 and plan.load.windows is None:
-        lines.append("--stability-percentage changes nothing with --request-count: one window, as in the original")
-    return lines

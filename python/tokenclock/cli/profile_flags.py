@@ -139,7 +139,8 @@ def _add_input(parser: CommandParser) -> None:
     add(
         "--input-file",
         metavar="FILE",
-        help='JSON lines of {"text": PROMPT} in place of synthetic prompts; sent in order, and again until the end',
+        help='JSON lines of {"text": PROMPT} in place of synthetic prompts, in order, and again until the end; or\n'
+        "payload:FILE: rows of timestamp, input_length, output_length, text_input, hash_ids, session_id, delay",
     )
     add("--random-seed", type=words.whole_number, default=0, metavar="N", help="seed of all that is drawn (default: 0)")
     add(
@@ -177,16 +178,35 @@ def _add_input(parser: CommandParser) -> None:
         metavar="N",
         help="requests before the measurement, whose prompts are not measured ones (default: 0)",
     )
-    add("--tokenizer", metavar="DIR", help="directory of a tokenizer, or a name the hub's cache here holds; for exact")
+    add("--tokenizer", metavar="DIR", help="directory of a tokenizer, or a name in the hub's cache here: exact lengths")
     add("--tokenizer-revision", default="main", metavar="NAME", help="revision in that cache (default: main)")
     add("--tokenizer-trust-remote-code", action="store_true", help="run Python code of the tokenizer's directory")
     add("--vocab-size", type=words.whole_number, metavar="N", help="completions without tokenizer: draw ids below N")
 
 
 def _add_load(parser: CommandParser) -> None:
-    add = parser.add_argument_group("load", "Of concurrency and request rate give one.").add_argument
+    group = parser.add_argument_group(
+        "load", "Of concurrency, request rate, schedule and session concurrency give one."
+    )
+    add = group.add_argument
     add("--concurrency", type=words.whole_number, metavar="N", help="requests under way at a time (default: 1)")
     add("--request-rate", type=words.number, metavar="R", help="requests/s, evenly spaced")
+    add("--fixed-schedule", action="store_true", help="send rows of --input-file payload:FILE at their time stamps")
+    add(
+        "--session-concurrency",
+        type=words.whole_number,
+        metavar="N",
+        help="conversations under way at a time; each turn sends what was said before, with the server's answers",
+    )
+    add("--num-sessions", type=words.whole_number, default=0, metavar="N", help="synthetic conversations (default: 0)")
+    for flag, default, text in (
+        ("--session-turns-mean", 1.0, "turns of each, normal (default: 1)"),
+        ("--session-turns-stddev", 0.0, "their standard deviation (default: 0)"),
+        ("--session-turn-delay-mean", 0.0, "ms from an answer to the next turn, normal (default: 0)"),
+        ("--session-turn-delay-stddev", 0.0, "its standard deviation (default: 0)"),
+        ("--session-delay-ratio", 1.0, "what these delays are multiplied by (default: 1)"),
+    ):
+        add(flag, type=words.number, default=default, metavar="X", help=text)
     add(
         "--request-count",
         "--num-requests",

@@ -25,16 +25,12 @@ _OTHER_TYPES = {
 _FLAGS = {
     "--grpc-method": "gRPC is not spoken",
     "--output-tokens-mean-deterministic": "of Triton's kserve alone; give --extra-inputs ignore_eos:true min_tokens:N",
-    "--fixed-schedule": "not built yet; `tokenclock serving --dataset-name burstgpt --self-timed` replays a trace",
-    "--session-concurrency": "sessions are not built yet; give --concurrency",
-    "--num-sessions": "sessions are not built yet; give --num-prompts",
     "--enable-checkpointing": "a single run is always measured; with --sweep-type points are kept anyway",
     "--checkpoint-dir": "a single run is always measured; with --sweep-type points are kept there",
 }
 _FAMILIES = {
     "--image-": _MEDIA,
     "--audio-": _MEDIA,
-    "--session-": "sessions are not built yet",
 }
 
 

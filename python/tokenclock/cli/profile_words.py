@@ -14,6 +14,7 @@ _WORDS = {
     "--base-url": "--url",
     "--dataset-path": "--input-file",
     " for --dataset-name input_file": "",
+    " for --dataset-name trace": "",
     "--extra-body": "--extra-inputs",
     "--max-concurrency": "--concurrency",
     "--num-prompts": "--request-count",

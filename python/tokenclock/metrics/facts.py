@@ -36,6 +36,7 @@ class RunFacts:
         label: the user's name for the run.
         slots_open_ns: when the last slot of a closed loop has opened, ns after the start.
         ramp_up: strategy, first and last rate per second of a rate that changes over the run.
+        pauses: conversations that pause between turns by the user's wish, so slots stand empty and are no fault.
         connection: ``reuse``, or ``new`` for one per request.
 
     Raises:
@@ -61,6 +62,7 @@ class RunFacts:
     slots_open_ns: int = 0
     ramp_up: tuple[str, float, float] | None = None
     connection: str = "reuse"
+    pauses: bool = False
 
     def __post_init__(self) -> None:
         for tag in self.percentile_metrics:

@@ -37,7 +37,9 @@ def client_figures(records: Records, facts: RunFacts) -> Iterator[Figure]:
     if facts.loop == "closed" and facts.max_concurrency is not None:
         kept = in_flight.concurrency_kept(records, facts.max_concurrency)
         details = {"asked": kept.asked, "reached": kept.reached, "mean": kept.mean}
-        yield Figure("concurrency", kept.shortfall, details, remedy=_concurrency_remedy(records, facts))
+        wanted = ("ok", "") if facts.pauses else None
+        remedy = _concurrency_remedy(records, facts)
+        yield Figure("concurrency", kept.shortfall, details, remedy=remedy, verdict=wanted)
 
 
 def _concurrency_remedy(records: Records, facts: RunFacts) -> str:
@@ -50,8 +52,8 @@ def _concurrency_remedy(records: Records, facts: RunFacts) -> str:
 
 def _lag(records: Records, facts: RunFacts) -> Figure:
     lag = distribution("send_lag", client_cost.send_lag_ns(records, facts))
-    # in a burst all requests are due at once: how long sending them takes is shown, but it is no fault
-    judged = None if facts.loop == "burst" else lag.percentile(99)
+    # in a burst all requests are due at once: how long sending them takes is shown, but it is no fault; likewise pauses
+    judged = None if facts.loop == "burst" or facts.pauses else lag.percentile(99)
     tag = "slot_idle" if facts.loop == "closed" else "send_lag"
     return Figure(tag, judged, {"n": lag.n, **spread_ns(lag)}, remedy=_lag_remedy(records, facts, tag))
 

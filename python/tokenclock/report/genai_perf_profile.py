@@ -22,12 +22,13 @@ NOTE = (
 )
 
 
-def write_inputs(payloads: Iterable[str], path: str | os.PathLike[str]) -> None:
-    """Write the unique bodies (JSON texts), whole or not at all. Raises OSError where it cannot."""
+def write_inputs(payloads: Iterable[tuple[str, Mapping[str, Any]]], path: str | os.PathLike[str]) -> None:
+    """Write bodies (JSON texts) and what goes beside each, whole or not at all. Raises OSError where it cannot."""
     with atomic_write(path) as file:
         file.write(b'{"data": [')
-        for number, payload in enumerate(payloads):
-            file.write((",\n" if number else "\n").encode() + f'{{"payload": [{payload}]}}'.encode())
+        for number, (payload, beside) in enumerate(payloads):
+            more = f", {json.dumps(dict(beside))[1:-1]}" if beside else ""
+            file.write((",\n" if number else "\n").encode() + f'{{"payload": [{payload}]{more}}}'.encode())
         file.write(b"\n]}\n")
 
 

@@ -6,9 +6,8 @@ import math
 import re
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
+from typing import Any
 
 __all__ = ["DcgmWatch", "Reading", "read_page"]
 
@@ -46,14 +45,19 @@ class DcgmWatch:
 
     def __init__(self, urls: Sequence[str], say: Callable[[str], None]) -> None:
         self._urls, self._say = list(urls), say
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._opener: Any = None
         #: URL -> what was read, one entry a look
         self.readings: dict[str, list[Reading]] = {url: [] for url in urls}
 
     def begin(self) -> None:
         """Look at each URL once, and go on every 0.33 s with those that answer."""
+        if not self._urls:
+            return
+        from urllib.request import ProxyHandler, build_opener  # slow to import, and of no use to most runs
+
+        self._opener = build_opener(ProxyHandler({}))
         for url in list(self._urls):
             problem = self._look(url)
             if problem is not None:
@@ -82,7 +86,7 @@ class DcgmWatch:
             with self._opener.open(url, timeout=_ANSWER_S) as answer:
                 text = answer.read(_LARGEST_PAGE_BYTES).decode("utf-8", "replace")
         except (OSError, ValueError) as error:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            reason = getattr(error, "reason", error)  # a URLError wraps it
             return str(getattr(reason, "strerror", None) or reason)
         found = read_page(text)
         if not found:

@@ -13,6 +13,7 @@ from tokenclock.plan import (
     ShareGptDataset,
     SonnetDataset,
     SyntheticDataset,
+    SyntheticSessionsDataset,
     TraceDataset,
     TrtllmBenchDataset,
 )
@@ -77,6 +78,10 @@ def _build(plan: ServingPlan, n_vocab: int | None) -> Workload:
         from tokenclock.workload.datasets.random_image import build_random_image
 
         return build_random_image(plan, dataset)
+    if isinstance(dataset, SyntheticSessionsDataset):
+        from tokenclock.workload.synthetic_sessions import build_sessions
+
+        return build_sessions(plan, dataset, n_vocab)
     if isinstance(dataset, SyntheticDataset):
         from tokenclock.workload.synthetic import build_synthetic
 

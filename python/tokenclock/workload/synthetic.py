@@ -19,7 +19,7 @@ from tokenclock.workload.streams import content_stream, stream
 from tokenclock.workload.tokenizer import Tokenizer, find_tokenizer
 from tokenclock.workload.words import WORDS
 
-__all__ = ["InTurn", "asked_lengths", "build_synthetic", "normal_lengths"]
+__all__ = ["InTurn", "asked_lengths", "build_synthetic", "normal_lengths", "way_to_draw"]
 
 Lengths = npt.NDArray[np.int32]
 Drawn = tuple[Sequence[Prompt], Lengths]
@@ -35,7 +35,7 @@ def build_synthetic(plan: ServingPlan, dataset: SyntheticDataset, n_vocab: int |
     """
     load, n_unique = plan.load, min(dataset.n_entries, plan.load.num_prompts)
     tokenizer = find_tokenizer(plan)
-    draw, notes = _way_to_draw(plan, dataset, tokenizer, n_vocab)
+    draw, notes = way_to_draw(plan, dataset, tokenizer, n_vocab)
     lengths = normal_lengths(stream("input_lengths", load.seed), n_unique, dataset.input_mean, dataset.input_stddev)
     osl = asked_lengths(stream("output_lengths", load.seed), n_unique, dataset.output_mean, dataset.output_stddev)
     taken: set[bytes] = set()
@@ -110,7 +110,7 @@ def _beginnings(plan: ServingPlan, dataset: SyntheticDataset, count: int) -> Len
     return content_stream("rows", plan).integers(dataset.n_prefixes, size=count).astype(np.int32)
 
 
-def _way_to_draw(
+def way_to_draw(
     plan: ServingPlan, dataset: SyntheticDataset, tokenizer: Tokenizer | None, n_vocab: int | None
 ) -> tuple[Draw, Sequence[str]]:
     """How prompts are drawn, and what a user should know of it: the packaged text fitted to the tokenizer; else token
