@@ -60,6 +60,18 @@ def test_lengths_flags_and_repeats_name_their_files(write: Write) -> None:
     assert flags(plan.points[-1])["--random-input-len"] == "32"
 
 
+def test_an_axis_has_one_name_however_it_is_said(write: Write) -> None:
+    for name in ("concurrency", "max-concurrency", "max_concurrency"):
+        (point,) = plan_of(write(servers=[A], matrix={name: [16]})).points
+        assert (point.stem, point.axes) == ("concurrency_16", {"concurrency": 16})
+
+
+def test_repeats_may_have_prompts_of_their_own(write: Write) -> None:
+    plan = plan_of(write(servers=[A], matrix={"concurrency": [1]}, repeat=3, vary_seed=True,
+                         benchmark=benchmark(seed=7, **{"num-prompts": 1})))  # fmt: skip
+    assert [flags(point)["--seed"] for point in plan.points] == ["7", "8", "9"]
+
+
 def test_values_become_words(write: Write) -> None:
     more = {"goodput": ["ttft:300", "tpot:40"], "extra_body": {"min_tokens": 4}, "strict": False, "label": "${WHO:-me}"}
     plan = plan_of(write(servers=[{**A, "benchmark": {"seed": 7}}], benchmark=benchmark(**{"num-prompts": 1}, **more)))
@@ -131,7 +143,7 @@ def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None
             "the matrix has 10001 points, more than 10000; --yes runs them all",
         ),
         ({"benchmark": benchmark(prompts_per_concurrency=0)}, "prompts_per_concurrency must be a whole number >= 1"),
-        ({"search": {"kind": "concurrency", "slo": {"ttft": 1}}}, "concurrency is what the search varies"),
+        ({"search": {"kind": "concurrency", "slo": {"ttft": 1}}}, "concurrency is what a search varies"),
     ],
 )
 def test_what_cannot_run_is_refused_before(write: Write, change: dict[str, Any], expected: str) -> None:
