@@ -17,6 +17,7 @@ from tests.sweep.files import benchmark, paced, sweep
 
 from tokenclock.cli import sweep as command
 from tokenclock.errors import UsageError
+from tokenclock.sweep.index import Index
 from tokenclock.sweep.plan import SweepPlan, build_plan
 from tokenclock.sweep.plan_text import expected_minutes
 from tokenclock.sweep.points import Point, visits
@@ -202,6 +203,22 @@ def test_an_index_of_a_newer_schema_or_a_torn_one(write: Write, tmp_path: Path) 
         with pytest.raises(UsageError) as caught:
             command.main([str(file), "--resume"])
         assert expected in str(caught.value)
+
+
+def test_two_sweeps_never_share_a_directory(write: Write, tmp_path: Path) -> None:
+    index = Index(tmp_path / "out", {}, {})
+    with pytest.raises(UsageError, match="another sweep is writing into"):
+        command.main([str(write(servers=[A]))])
+    index.close()
+
+
+def test_a_refused_sweep_leaves_the_earlier_one_alone(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for name, text in (("index.json", '{"schema_version": "1.0", "points": []}'), ("environment.json", "{}")):
+        (tmp_path / "out" / name).write_text(text)
+    with pytest.raises(UsageError, match="holds a sweep already"):
+        command.main([str(write(servers=[A]))])
+    assert (tmp_path / "out/environment.json").read_text() == "{}"
 
 
 def test_without_pydantic_it_says_what_to_install(tmp_path: Path) -> None:
