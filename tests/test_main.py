@@ -54,11 +54,11 @@ def test_the_version_names_compiler_and_features() -> None:
          "them\n"),
         (["xyzzy"], "tokenclock: unknown command xyzzy; `tokenclock` alone lists them\n"),
         (["history"], "tokenclock: history is not built yet; `tokenclock` alone lists the commands there are\n"),
-        (["serving", "--plot-timeline"],
-         "tokenclock serving: --plot-timeline is not built yet; it comes with the report command\n"),
+        (["serving", "--plot-throughput"],
+         "tokenclock serving: --plot-throughput is not built yet\n"),
         (["serving", "--model", "a\nb", "--dataset-name", "c\nd"],
          "tokenclock serving: --dataset-name must be one of random, sharegpt, burstgpt, sonnet, trtllm_custom, custom, "
-         "hf, random_image, got c d\n"),
+         "hf, random_image, trace, got c d\n"),
     ],
 )  # fmt: skip
 def test_a_usage_error_is_one_line_on_stderr_and_exit_2(arguments: list[str], line: str) -> None:
@@ -67,9 +67,9 @@ def test_a_usage_error_is_one_line_on_stderr_and_exit_2(arguments: list[str], li
 
 
 def test_the_old_module_name_runs_the_same_command() -> None:
-    done = run("--plot-timeline", module="tokenclock.benchmark_serving")
+    done = run("--plot-throughput", module="tokenclock.benchmark_serving")
     assert done.returncode == 2
-    assert done.stderr.startswith("tokenclock serving: --plot-timeline is not built yet")
+    assert done.stderr.startswith("tokenclock serving: --plot-throughput is not built yet")
 
 
 @pytest.mark.parametrize("name", program.NOT_BUILT)

@@ -3,7 +3,6 @@ request."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -17,9 +16,11 @@ from tokenclock.measured_windows import MeasuredWindows
 from tokenclock.metrics.client_cost import event_rate
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.genai_perf_face import genai_perf_face
-from tokenclock.metrics.summary import summarise
+from tokenclock.metrics.summary import RunSummary, summarise
+from tokenclock.metrics.telemetry import nvml_statistics
 from tokenclock.of_ranks import ranks_block, records_of_all
 from tokenclock.plan import ServingPlan
+from tokenclock.plan_facts import facts_of
 from tokenclock.plan_windows import KEPT_WINDOWS
 from tokenclock.profile_files import Payloads
 from tokenclock.quality import assess
@@ -30,7 +31,6 @@ from tokenclock.result_sections import certainty_sections
 from tokenclock.serving.around import Findings
 from tokenclock.serving.preflight import explain_failure
 from tokenclock.serving.ranks import RankPart
-from tokenclock.units import NS_PER_S
 from tokenclock.workload.arrivals import mean_rate
 from tokenclock.workload.realised import Workload
 
@@ -120,9 +120,19 @@ def _result(
         probes=side.probes,
         ranks=ranks_block(parts, facts),
         gpu=side.gpu,
-        faces={"profile": genai_perf_face(records, facts, summary)} if plan.command == "profile" else None,
+        faces=_other_faces(plan, records, facts, summary, side),
         **certainty_sections(records, facts, summary, seed=plan.load.seed),
     )
+
+
+def _other_faces(
+    plan: ServingPlan, records: Records, facts: RunFacts, summary: RunSummary, side: SideResults
+) -> dict[str, Any]:
+    """What further tools would have shown of this run, for the commands that stand in for them."""
+    if plan.command != "profile":
+        return {}
+    telemetry = side.dcgm or nvml_statistics(side.gpu)
+    return {"profile": {**genai_perf_face(records, facts, summary), "telemetry": telemetry}}
 
 
 def _said_of_windows(windows: MeasuredWindows) -> str:
@@ -142,25 +152,5 @@ def _with_ceiling(records: Records, machine: Mapping[str, Any]) -> dict[str, Any
 
 
 def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
-    output, load = plan.output, plan.load
-    return RunFacts(
-        backend=plan.endpoint.backend,
-        model=plan.endpoint.model,
-        tokenizer=plan.endpoint.tokenizer or plan.endpoint.model,
-        num_prompts=len(workload),
-        request_rate=workload.mean_rate or mean_rate(load, len(workload)),
-        burstiness=load.burstiness,
-        max_concurrency=load.max_concurrency,
-        streaming=load.streaming,
-        percentile_metrics=output.percentile_metrics,
-        metric_percentiles=output.metric_percentiles,
-        percentiles_named=output.percentiles_named,
-        slos_ms=output.goodput_ms,
-        metadata=output.metadata,
-        max_failure_share=output.max_failure_share,
-        shared_prefix=workload.shared_prefix,
-        label=output.label,
-        connection=plan.endpoint.connection,
-        slots_open_ns=round(load.ramp_up_s * NS_PER_S),
-        ramp_up=None if load.ramp_up is None else dataclasses.astuple(load.ramp_up),
-    )
+    rate = workload.mean_rate or mean_rate(plan.load, len(workload))
+    return facts_of(plan, len(workload), rate, shared_prefix=workload.shared_prefix)

@@ -28,6 +28,7 @@ from tokenclock.plan_datasets import (
     RandomImageDataset,
     ShareGptDataset,
     SonnetDataset,
+    TraceDataset,
     TrtllmBenchDataset,
     TrtllmCustomDataset,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "GOODPUT_METRICS",
     "LATENCY_METRICS",
     "MASK",
+    "MOST_REQUESTS",
     "RERANK_STYLES",
     "BurstGptDataset",
     "CustomDataset",
@@ -62,6 +64,7 @@ __all__ = [
     "ShareGptDataset",
     "SonnetDataset",
     "SyntheticDataset",
+    "TraceDataset",
     "TransportPlan",
     "TrtllmBenchDataset",
     "TrtllmCustomDataset",
@@ -209,6 +212,7 @@ class LoadPlan:
     ramp_up: RampUp | None = None  # a rate that grows over the run, in place of request_rate
     ramp_up_s: float = 0.0  # the slots of a closed loop open one by one over this time; 0: all at once
     probe_request_rate: float = 0.0  # one-token requests per second beside the load; 0: none
+    cache_bust: str | None = None  # nonce of the prompts; auto: each run its own; None: same plan, same prompts
     request_id_prefix: str | None = None  # row i is sent with `x-request-id: <prefix>i`; None: not sent
     windows: WindowPlan | None = None  # end by time; num_prompts is then only the most that can be sent
 
@@ -226,7 +230,7 @@ class LoadPlan:
             "--burstiness",
             "a number > 0",
             self.burstiness,
-            "1 is Poisson, below 1 burstier, above 1 more regular, inf evenly spaced",
+            "1 is Poisson, below 1 burstier, above 1 more regular",
         )
         if self.max_concurrency is not None:
             _require_int("--max-concurrency", self.max_concurrency, 1, "leave it out for no limit", highest=1_000_000)
@@ -258,6 +262,14 @@ class LoadPlan:
             "requests per second from 0 to 1000",
             self.probe_request_rate,
             "0 sends no probes",
+        )
+        nonce = self.cache_bust
+        _require(
+            nonce is None or bool(re.fullmatch(r"[A-Za-z0-9._-]{1,64}", nonce)),
+            "--cache-bust",
+            "1 to 64 letters, digits, dots, dashes or underscores",
+            nonce,
+            "left without a value each run has a nonce of its own",
         )
         prefix = self.request_id_prefix
         _require(
@@ -299,6 +311,20 @@ class ServingPlan:
             self.endpoint.backend,
             f"say --non-streaming: answers of {self.endpoint.backend} come in one piece",
         )
+        _require(
+            self.load.probe_request_rate == 0 or self.endpoint.backend in ("openai", "openai-chat"),
+            "--probe-request-rate",
+            f"left out with --backend {self.endpoint.backend}",
+            self.load.probe_request_rate,
+            "probes are completions of one token",
+        )
+        speedup = getattr(self.dataset, "speedup", 1.0)
+        _require(
+            speedup == 1.0 or self.load.request_rate == math.inf,
+            "--trace-speedup",
+            "left out with --request-rate, which chooses it",
+            speedup,
+        )
         sends_ids = getattr(self.dataset, "tokenize_on_client", False)
         _require(
             not sends_ids or self.endpoint.is_chat or not self.endpoint.wants_text,
@@ -306,18 +332,18 @@ class ServingPlan:
             f"left out with --backend {self.endpoint.backend}, whose requests hold text",
             sends_ids,
         )
-        ramp, self_timed = self.load.ramp_up, isinstance(self.dataset, BurstGptDataset) and self.dataset.self_timed
+        ramp, self_timed = self.load.ramp_up, _times_itself(self.dataset)
         _require(
             self.load.burstiness == 1.0 or not self_timed,
             "--burstiness",
-            "left out with --self-timed",
+            f"left out with {_TIMES_ITSELF.get(self.dataset.name)}",
             self.load.burstiness,
             "the gaps are the trace's",
         )
         _require(
             ramp is None or not self_timed,
             "--ramp-up-strategy",
-            "left out with --self-timed",
+            f"left out with {_TIMES_ITSELF.get(self.dataset.name)}",
             ramp.strategy if ramp else None,
             "the trace says when requests are due",
         )
@@ -344,6 +370,7 @@ class ServingPlan:
         for key in ("request_rate", "burstiness"):
             if load[key] == math.inf:
                 load[key] = "inf"
+        data["server"]["dcgm_urls"] = list(self.server.dcgm_urls)
         for key in ("percentile_metrics", "metric_percentiles"):
             data["output"][key] = list(data["output"][key])
         if self.command == "serving":
@@ -376,6 +403,16 @@ class ServingPlan:
 
 _NESTED: dict[str, type[Any]] = {"ramp_up": RampUp, "windows": WindowPlan}
 _COMMANDS = ("serving", "profile")
+_TIMES_ITSELF = {"burstgpt": "--self-timed", "trace": "--dataset-name trace, or --trace-untimed given with it"}
+
+
+def _times_itself(dataset: object) -> bool:
+    """Whether the dataset says when its requests are due."""
+    if isinstance(dataset, TraceDataset):
+        return not dataset.untimed
+    return isinstance(dataset, BurstGptDataset) and dataset.self_timed
+
+
 _GROUPS: dict[str, type[Any]] = {
     "endpoint": EndpointPlan,
     "load": LoadPlan,

@@ -75,7 +75,7 @@ def profile_files(
         endpoint = plan.endpoint.path.lstrip("/")
         genai_perf_profile.write_profile(
             request_series(records), payloads, raw, experiment=_experiment(plan), endpoint=endpoint,
-            window_ns=window_ns(records), streaming=plan.load.streaming, chat=plan.endpoint.is_chat,
+            window_ns=window_ns(records), streaming=plan.load.streaming, form=plan.endpoint.backend,
             version=result.tool["version"],
         )  # fmt: skip
 

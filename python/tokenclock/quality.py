@@ -311,13 +311,13 @@ def assess(records: Records, facts: RunFacts, summary: RunSummary, *, incomplete
     """
     marks = sample_marks(summary, facts)
     figures = [
+        *rank_figures(records),  # first: a rank that was lost makes much of the rest look bad
         *stamp_figures(records),
         *client_figures(records, facts),
         *length_figures(records, facts),
         *failure_figures(records, facts, summary, incomplete=incomplete),
         *streamed_figure(records, facts, summary),
         *steadiness_figures(records, facts),
-        *rank_figures(records),
         *sample_figures(marks, facts),
     ]
     return Quality(tuple(_judge(figure) for figure in figures), marks)

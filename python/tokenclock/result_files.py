@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tokenclock.findings import SideResults, own_ids
+from tokenclock.metrics.series import run_series
 from tokenclock.metrics.serving_face import detailed_arrays
 from tokenclock.output_place import companion, reserve
 from tokenclock.plan import ServingPlan
 from tokenclock.profile_files import Payloads, profile_files
 from tokenclock.records import Records
-from tokenclock.report import columns_file, json_file, pytorch_benchmark_file
+from tokenclock.report import columns_file, json_file, pytorch_benchmark_file, run_page
 from tokenclock.result import Result
 
 __all__ = ["save_result_files"]
@@ -55,6 +56,9 @@ def save_result_files(
         files = profile_files(payloads, result, records, path, say)
     if plan.output.save_columns:
         files.append((columns, write_columns))
+    if plan.output.plot_timeline:
+        timeline = beside.with_name(f"{beside.stem}.timeline.html")
+        files.append((timeline, lambda: _draw_timeline(result, records, timeline)))
     if side.perf_metrics is not None:
         perf_metrics = beside.with_name(f"{beside.stem}-perf_metrics.json")
         files.append((perf_metrics, lambda: json_file.write_plain(side.perf_metrics, perf_metrics)))
@@ -63,6 +67,10 @@ def save_result_files(
         files.append((pytorch, lambda: pytorch_benchmark_file.write(result, pytorch)))
     written = [_written(file, write, say) for file, write in files]
     return all(written)
+
+
+def _draw_timeline(result: Result, records: Records, path: Path) -> None:
+    run_page.write([run_page.ShownRun(path.stem, result, run_series(records))], path)
 
 
 def _own_names(plan: ServingPlan, path: Path, date: str) -> tuple[Path, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenclock.errors import UsageError
 from tokenclock.event_log import EventLog
 from tokenclock.interrupts import deferred_interrupts
 from tokenclock.output_place import prepare_output, set_aside, temporary_log
@@ -18,6 +20,8 @@ from tokenclock.plan_windows import WindowPlan
 from tokenclock.records import Records
 from tokenclock.serving.around import Around, Findings
 from tokenclock.serving.client import FinalEvents, LoadRequests, Observer, run_load
+from tokenclock.serving.dcgm import DcgmWatch
+from tokenclock.serving.descriptors import allow_connections, most_connections
 from tokenclock.serving.endpoint import Prompt
 from tokenclock.serving.gpu_watch import GpuWatch
 from tokenclock.serving.preflight import send_test_request, send_warmups, wait_until_up
@@ -70,6 +74,10 @@ def run_serving(
     """
     ranks = Ranks(connect(), plan, say)
     say = ranks.say
+    if plan.load.cache_bust == "auto":
+        nonce = ranks.same(secrets.token_hex(4))
+        plan = replace(plan, load=replace(plan.load, cache_bust=nonce))
+        say(f"tokenclock serving: prompts of this run alone: --cache-bust {nonce} sends the same ones again")
     started = ranks.same(datetime.now(timezone.utc))
     date = started.astimezone().strftime("%Y%m%d-%H%M%S")
     path = ranks.same(prepare_output(plan, date) if ranks.is_first else None)
@@ -77,7 +85,13 @@ def run_serving(
     deadline_s = time.monotonic() + plan.load.ready_check_timeout_s
     wait_until_up(plan, deadline_s, say)
     workload = _realise(plan)
+    _check_sessions(plan, workload, several=ranks.several)
+    if workload.lora_modules != plan.endpoint.lora_modules:  # named by the rows
+        plan = replace(plan, endpoint=replace(plan.endpoint, lora_modules=workload.lora_modules))
     own_plan, own_workload = ranks.share(plan, workload)
+    # for the whole load, so that no smaller number is asked for first
+    most = most_connections(len(own_workload), own_plan.load.max_concurrency)
+    allow_connections(most, certain=not own_workload.t_due_ns.any())
     has_usage = ranks.same(ranks.is_first and _prepare_server(plan, workload, addresses, deadline_s))
     payloads = None if path is None or plan.command != "profile" else _write_inputs(plan, workload, path, say)
     for note in workload.notes:  # only now: a server that is not there deserves one line
@@ -164,18 +178,23 @@ def _measure(
     """The load, with what is asked of the server before and after it and the probes beside it."""
     around, probes = Around(plan, ranks.say, asks=ranks.is_first), observer.probes
     gpus = GpuWatch(plan, addresses, ranks.say, asks=ranks.is_first)
+    dcgm = DcgmWatch(plan.server.dcgm_urls if ranks.is_first else (), ranks.say)
     try:
         gpus.start()
         around.before()
         if probes is not None:
             probes.start()
+        dcgm.begin()
         gpus.begin()
         records = _load(plan, workload, addresses, count_tokens, observer, ranks, keep_texts)
         gpus.end()
+        dcgm.end()
+        around.findings.dcgm = dcgm.readings
         probe_columns = _afterwards(around, probes, bool(records.client["interrupted"]), ranks.say)
     finally:
         around.stop_profile()
         gpus.stop()
+        dcgm.end()
         if probes is not None:
             probes.abandon()
     return records, around.findings, probe_columns, gpus.found
@@ -214,6 +233,19 @@ def _windows(plan: WindowPlan) -> MeasuredWindows:
     return MeasuredWindows(plan)
 
 
+def _check_sessions(plan: ServingPlan, workload: Workload, *, several: bool) -> None:
+    """What conversations cannot be measured with."""
+    if workload.session is None:
+        return
+    backend = plan.endpoint.backend
+    if backend not in ("openai", "openai-chat"):
+        raise UsageError(f"sessions need --backend openai or openai-chat, got {backend}: answers must be fed back")
+    if several:
+        raise UsageError("sessions are measured by one process: start it without mpirun")
+    if plan.load.ramp_up_s > 0:
+        raise UsageError("--ramp-up-seconds must be left out with sessions, which begin one by one by themselves")
+
+
 def _spares(plan: ServingPlan, workload: Workload) -> list[tuple[Prompt, int]]:
     """Prompts and lengths of the test request and the warm-ups, in this order."""
     n_spares = int(plan.load.test_input) + plan.load.num_warmups
@@ -246,6 +278,9 @@ def _load(
             plan.load.request_id_prefix,
             lora=workload.lora_index,
             id_numbers=ranks.rows(),
+            session=workload.session,
+            think_ns=workload.think_ns,
+            answer_ids=workload.answer_ids,
         ),
         addresses=addresses,
         keep_text=count_tokens is not None,

@@ -65,6 +65,7 @@ def test_extra_inputs_keep_their_types() -> None:
 def test_goodput_maps_to_our_limits() -> None:
     asked = plan(f"{CHAT} --streaming -g time_to_first_token:100 inter_token_latency:30 request_latency:900")
     assert asked.output.goodput_ms == {"ttft": 100, "tpot": 30, "e2el": 900}
+    assert plan(f"{CHAT} --streaming -g time_to_second_token:7").output.goodput_ms == {"ttst": 7}
     assert plan(f"{CHAT} --streaming -g output_token_throughput_per_user:50").output.goodput_ms == {"tpot": 20}
 
 
@@ -72,6 +73,42 @@ def test_several_models_are_dealt() -> None:
     asked = plan("-m a/x b --endpoint-type completions --model-selection-strategy random")
     assert (asked.endpoint.lora_modules, asked.endpoint.lora_assignment) == (("a/x", "b"), "random")
     assert str(asked.output.result_dir) == "artifacts/a_x_multi-openai-completions-concurrency1"
+
+
+def test_other_endpoints() -> None:
+    asked = plan("-m a --endpoint-type embeddings -b 3 --num-prompts 7")
+    assert (asked.endpoint.backend, asked.endpoint.path, asked.endpoint.batch_size) == (
+        "embeddings",
+        "/v1/embeddings",
+        3,
+    )
+    assert asked.dataset == SyntheticDataset(n_entries=21)
+    asked = plan("-m a --endpoint-type rankings")
+    assert (asked.endpoint.backend, asked.endpoint.path, asked.endpoint.rerank_style) == (
+        "rerank",
+        "/v1/ranking",
+        "nim",
+    )
+    asked = plan("-m a --endpoint-type rankings --extra-inputs rankings:tei")
+    assert (asked.endpoint.path, asked.endpoint.rerank_style, asked.generation.extra_body) == (
+        "/rerank", "tei", {"repetition_penalty": None},
+    )  # fmt: skip
+    assert plan("-m a --endpoint-type generate --streaming").endpoint.path == "/v2/models/a/generate_stream"
+    assert plan("-m a --endpoint-type generate").endpoint.path == "/v2/models/a/generate"
+
+
+def test_variables_are_defaults() -> None:
+    variables = {
+        "TOKENCLOCK_PROFILE_URL": "h:1",
+        "TOKENCLOCK_PROFILE_SYNTHETIC_INPUT_TOKENS_MEAN": "7",
+        "OPENAI_API_KEY": "k",
+    }
+    asked = plan_from_argv([*shlex.split(CHAT), "--isl", "9", "-u", "h:2"], variables)
+    assert (asked.endpoint.base_url, asked.endpoint.api_key) == ("http://h:2", "k")
+    assert asked.dataset == SyntheticDataset(input_mean=9)
+    asked = plan_from_argv(shlex.split(CHAT), variables)
+    assert asked.endpoint.base_url == "http://h:1"
+    assert asked.dataset == SyntheticDataset(input_mean=7)
 
 
 def test_secrets_reach_no_file() -> None:
@@ -84,23 +121,35 @@ def test_secrets_reach_no_file() -> None:
     ("flags", "message"),
     [
         ("--endpoint-type chat", "--model is needed"),
-        ("-m a", "--endpoint-type must be given, chat or completions; the original's default, kserve, is not spoken"),
-        ("-m a --endpoint-type kserve", "--endpoint-type kserve is refused: Triton's own protocols are not spoken"),
-        ("-m a --endpoint-type chatt", "--endpoint-type must be chat or completions, got chatt"),
+        (
+            "-m a",
+            "--endpoint-type must be given, one of chat, completions, embeddings, rankings, generate; the original's",
+        ),
+        ("-m a --endpoint-type kserve", "--endpoint-type kserve is refused: KServe is not spoken"),
+        (
+            "-m a --endpoint-type chatt",
+            "--endpoint-type must be one of chat, completions, embeddings, rankings, generate, got chatt",
+        ),
         ("-m a --service-kind triton --endpoint-type chat", "--service-kind must be openai, got triton"),
         (f"{CHAT} --concurrency 2 --request-rate 3", "--concurrency and --request-rate exclude each other"),
         (f"{CHAT} --concurrency 0", "--concurrency must be a whole number >= 1, got 0"),
         (f"{CHAT} --request-count 0", "--request-count must be a whole number >= 1, got 0"),
         (f"{CHAT} --random-seed -1", "--random-seed must be a whole number >= 0, got -1"),
-        (f"{CHAT} --backend vllm", "--backend is refused: it tells Triton's kserve forms apart"),
-        (f"{CHAT} --generate-plots", "--generate-plots is refused"),
+        (f"{CHAT} --fixed-schedule", "--fixed-schedule is refused"),
         (f"{CHAT} --image-width-mean 3", "--image-width-mean is refused"),
+        (
+            "-m a --endpoint-type embeddings --streaming",
+            "--streaming and --endpoint-type embeddings exclude each other",
+        ),
+        (
+            "-m a --endpoint-type rankings --osl 3",
+            "--output-tokens-mean must be left out with --endpoint-type rankings",
+        ),
         (f"{CHAT} -b 2", "--batch-size must be 1 with --endpoint-type chat, got 2"),
         (f"{CHAT} --extra-inputs ignore_eos", "must be name:value or a JSON object, got ignore_eos; for a switch say"),
         (f"{CHAT} --extra-inputs a:1 a:2", "--extra-inputs must name a once"),
         (f"{CHAT} --extra-inputs stream:true", "--extra-inputs must not name stream"),
         (f"{CHAT} -g ttft:5", "must be METRIC:LIMIT with METRIC of time_to_first_token"),
-        (f"{CHAT} -g time_to_second_token:5", "no goodput by it; limit time_to_first_token"),
         (f"{CHAT} --profile-export-file a/b.json", "--profile-export-file must be a file name, got 'a/b.json'"),
         (f"{CHAT} --output-tokens-stddev 3", "--output-tokens-stddev must be given together with --output-tokens-mean"),
         (f"{CHAT} --isl 0", "--synthetic-input-tokens-mean must be tokens from 1"),

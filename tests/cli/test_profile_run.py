@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,3 +174,65 @@ def test_prompts_of_a_file(server: PacedServer, tmp_path: Path) -> None:
     assert "--synthetic-input-tokens-mean changes nothing with --input-file" in run.stderr
     bodies = [row["payload"][0] for row in read(tmp_path / "paced-openai-chat-concurrency1" / "inputs.json")["data"]]
     assert [body["messages"][0]["content"] for body in bodies] == ["first one", "second one"]
+
+
+@pytest.mark.parametrize(("kind", "title"), [("embeddings", "Embeddings"), ("rankings", "Rankings")])
+def test_endpoints_without_output(tmp_path: Path, kind: str, title: str) -> None:
+    def answer(request: Request, _connection: socket.socket) -> bytes:
+        if request.method == "GET":
+            return json_reply({}, "404 Not Found")
+        seen.append(request.json)
+        if kind == "embeddings":
+            return json_reply({"data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": 12}})
+        return json_reply({"rankings": [{"index": 0, "logit": 0.5}]})
+
+    seen: list[dict[str, Any]] = []
+    with ScriptedServer(answer) as server:
+        counts = ["--request-count", "10", "--num-prompts", "10", "-b", "3", "--isl", "4"]
+        run = profile(tmp_path, server.url, "--endpoint-type", kind, *counts)
+    assert run.returncode == 0, run.stderr
+    assert f"NVIDIA GenAI-Perf | {title} Metrics" in run.stdout
+    assert "Request Latency (ms)" in run.stdout
+    assert "Sequence Length" not in run.stdout
+    assert "no --streaming" not in run.stderr
+    posted = [body for body in seen if "model" in body]
+    texts = posted[-1]["input"] if kind == "embeddings" else posted[-1]["passages"]
+    assert len(texts) == 3
+    found = read(tmp_path / f"paced-openai-{kind}-concurrency1" / "profile_export_genai_perf.json")
+    assert found["request_count"]["avg"] == 10
+    assert "output_sequence_length" not in found
+    assert len(read(tmp_path / f"paced-openai-{kind}-concurrency1" / "inputs.json")["data"]) == 10
+
+
+def test_ctrl_c_keeps_what_was_measured(server: PacedServer, tmp_path: Path) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "tokenclock",
+        "profile",
+        "-m",
+        "paced",
+        "--url",
+        server.url,
+        "--endpoint-type",
+        "chat",
+    ]
+    words += ["--streaming", "--request-count", "100000", "--num-prompts", "10", "--isl", "4", "--osl", "4"]
+    words += ["--backend", "vllm", "--generate-plots", "--artifact-dir", str(tmp_path)]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    folder = tmp_path / "paced-openai-chat-concurrency1"
+    deadline_s = time.monotonic() + 30
+    while not (folder / "inputs.json").exists():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    time.sleep(1.0)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=30)
+    assert child.returncode == 130, err
+    assert "--backend vllm changes nothing" in err
+    assert "--generate-plots draws nothing here" in err
+    assert "Request Count (count)" in out
+    found = read(folder / "profile_export_genai_perf.json")
+    assert found["tokenclock"]["incomplete"]
+    assert found["request_count"]["avg"] > 0
+    assert len(read(folder / "profile_export.json")["experiments"][0]["requests"]) == found["request_count"]["avg"]

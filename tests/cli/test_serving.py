@@ -145,7 +145,6 @@ NOT_BUILT = {
     "leave --ignore-eos out: it is off here unless asked for",
     "--extra-request-body {}": "--extra-request-body is not built yet; use --extra-body",
     "--profile-num-steps 3": "--profile-num-steps is not built yet; set these in the server and use --profile",
-    "--plot-timeline": "--plot-timeline is not built yet; it comes with the report command",
     "--gsp-num-groups 3": "--gsp-num-groups is not built yet; use --random-prefix-len for one shared prefix",
     "--config x": "--config is not built yet; give flags, or variables such as TOKENCLOCK_SERVING_SEED",
     "--tokenizer-mode mistral": "--tokenizer-mode mistral is not built yet; use auto with a directory's tokenizer.json",

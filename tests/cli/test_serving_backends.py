@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.servers.scripted import Request, ScriptedServer, json_reply, sse_reply
 
 LENGTHS = "--dataset-name random --random-input-len 8 --random-output-len 3"

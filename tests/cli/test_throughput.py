@@ -169,7 +169,7 @@ def test_latency_runs_one_request_at_a_time(run: Run, dataset: Path, tmp_path: P
         (
             '{"task_id": 1, "input_ids": [5], "output_tokens": 4, "lora_request": {"lora_name": "a", "lora_int_id": 1'
             "}}",
-            "2: lora_request needs --runtime trtllm-llm or a server",
+            "2: lora_request needs --runtime trtllm-llm, in a release with LoRARequest, or a server",
         ),
         (
             '{"task_id": 1, "prompt": "x", "media_paths": ["a.png"], "output_tokens": 4}',
@@ -257,3 +257,53 @@ def test_an_end_token_ends_answers(run: Run, dataset: Path, tmp_path: Path) -> N
     assert code == 0
     lengths = [json.loads(path.read_text())[0]["output_tokens"] for path in (first, second)]
     assert lengths == [12, ids.index(ids[4]) + 1]
+
+
+def write_tokenizer(folder: Path) -> Path:
+    """A vocabulary within the tiny model's; every text is encoded with a begin token."""
+    tokenizers = pytest.importorskip("tokenizers", reason="needs tokenizers (pip install 'tokenclock[serving]')")
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    words = ["<unk>", "<s>", "</s>", *(f"w{number}" for number in range(3, 2048))]
+    tokenizer.model = tokenizers.models.WordLevel({word: number for number, word in enumerate(words)}, "<unk>")
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def test_text_is_encoded_and_answers_are_decoded(run: Run, tmp_path: Path) -> None:
+    path, answers, requests = tmp_path / "rows.jsonl", tmp_path / "answers.json", tmp_path / "requests.json"
+    rows = [
+        {"task_id": 3, "prompt": "w9 w8 w7", "output_tokens": 5},
+        {"task_id": 1, "input_ids": [1, 9, 8, 7], "output_tokens": 5},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("--model", "tiny:llama", "throughput", "--dataset", str(path), "--disable-tqdm", "--concurrency", "1")
+    code, _, err = run(*words, "--output_json", str(answers))
+    assert code == 2
+    assert ":1: prompt is text, and there is no tokenizer" in err or "--output_json needs a tokenizer" in err
+    tokenizer = str(write_tokenizer(tmp_path / "tokenizer"))
+    flags = ("--tokenizer", tokenizer, "--output_json", str(answers), "--request_json", str(requests))
+    code, log, _ = run(*words, *flags)
+    assert code == 0
+    assert "Average Input Length (tokens):  4.0000" in log
+    texts = json.loads(answers.read_text())
+    assert list(texts) == ["1", "3"], "sorted by id"
+    assert texts["1"] == texts["3"], "the same prompt, as ids and as text"
+    assert len(texts["1"].split()) == 5
+    assert [row["output"] for row in json.loads(requests.read_text())] == [texts["3"], texts["1"]]
+
+
+def test_files_that_cannot_be_written_are_said_first(run: Run, dataset: Path, tmp_path: Path) -> None:
+    words = ("--model", "tiny:llama", "throughput", "--dataset", str(dataset))
+    for flags, said in (
+        (("--report_json", str(tmp_path)), "--report_json must name a file, got the directory"),
+        (("--report_json", str(dataset)), "--report_json must be another file than --dataset"),
+        (("--report_json", "/dev/null/x"), "--report_json must be a file that can be written"),
+        (("--report_json", "a.json", "--request_json", "a.json"), "must be files of their own"),
+    ):
+        code, out, err = run(*words, *flags)
+        assert (code, out) == (2, "")
+        assert said in err
+    assert dataset.read_text()

@@ -21,7 +21,7 @@ def _forget() -> None:
         del sys.modules[name]
 
 
-@pytest.fixture(params=["1.0.0", "1.2.1", "1.3.0rc26"])
+@pytest.fixture(params=["1.2.1"])
 def release(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name in ("PREFILL", "STEP", "SETUP", "ENCODER"):
         monkeypatch.setenv(f"STANDIN_{name}_MS", "0.5")
@@ -60,6 +60,7 @@ def run(tmp_path: Path, dataset: Path, *flags: str) -> tuple[int, dict[str, Any]
     return code, json.loads(report.read_text()) if report.exists() else {}
 
 
+@pytest.mark.parametrize("release", ["1.0.0", "1.2.1", "1.3.0rc26"], indirect=True)
 def test_the_flows_command(release: str, tmp_path: Path, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = tmp_path / "extra-llm-api-config.yml"
     options.write_text("kv_cache_config:\n  free_gpu_memory_fraction: 0.75\n")
@@ -94,7 +95,7 @@ def test_requests_are_in_flight_together(release: str, tmp_path: Path, dataset: 
 def test_end_tokens_sampling_and_iterations(release: str, tmp_path: Path, dataset: Path) -> None:
     options, log = tmp_path / "sampling.yml", tmp_path / "iterations.jsonl"
     options.write_text("temperature: 0.7\n")
-    asks = ("--iteration_log", str(log)) if release != "1.0.0" else ()
+    asks = ("--iteration_log", str(log))
     code, report = run(
         tmp_path,
         dataset,
@@ -109,10 +110,17 @@ def test_end_tokens_sampling_and_iterations(release: str, tmp_path: Path, datase
     )
     assert code == 0
     assert report["tokenclock"]["tokens"]["osl"] == sum((6 + i) // 2 for i in range(8)), "the stand-in ends half-way"
-    if asks:
-        lines = [json.loads(line) for line in log.read_text().splitlines()]
-        assert [line["iter"] for line in lines] == list(range(len(lines)))
-        assert lines
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert lines
+    assert [line["iter"] for line in lines] == list(range(len(lines)))
+
+
+@pytest.mark.parametrize("release", ["1.0.0"], indirect=True)
+def test_a_release_that_keeps_no_iterations_says_so(
+    release: str, tmp_path: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, dataset, "--iteration_log", str(tmp_path / "log"))[0] == 2
+    assert "--iteration_log: tensorrt_llm 1.0.0 keeps nothing of its iterations" in capsys.readouterr().err
 
 
 def test_a_refused_request_is_a_failure(
@@ -143,3 +151,31 @@ def test_engines_run_fixed_batches(
     code, _ = run(tmp_path, dataset, "--backend", "tensorrt", "--engine_dir", str(write_checkpoint(tmp_path / "e")))
     assert code == 2
     assert "--runtime trtllm-engine runs fixed batches" in capsys.readouterr().err
+
+
+_LORA_REQUEST = """
+import json, os
+
+class LoRARequest:
+    def __init__(self, lora_name, lora_int_id, lora_path=""):
+        with open(os.environ["STANDIN_LOG"], "a") as file:
+            file.write("LORA " + json.dumps([lora_name, lora_int_id, lora_path]) + "\\n")
+"""
+
+
+def test_adapters_reach_the_engine_where_it_knows_them(
+    release: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset, asked = tmp_path / "d.jsonl", {"lora_name": "lora_1", "lora_int_id": 1, "lora_path": "/loras/1"}
+    rows: list[dict[str, Any]] = [{"task_id": i, "input_ids": [5, 6, 7], "output_tokens": 3} for i in range(3)]
+    rows[1]["lora_request"] = asked
+    dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(tmp_path, dataset, "--warmup", "0")[0] == 2
+    assert f"{dataset}:2: lora_request needs" in capsys.readouterr().err
+    (tmp_path / "package" / "tensorrt_llm" / "executor.py").write_text(_LORA_REQUEST)
+    _forget()
+    code, report = run(tmp_path, dataset, "--warmup", "0")
+    assert code == 0
+    made = [line for line in (tmp_path / "standin.log").read_text().splitlines() if line.startswith("LORA ")]
+    assert [json.loads(line.removeprefix("LORA ")) for line in made] == [list(asked.values())]
+    assert report["tokenclock"]["workload"]["lora"] == {"lora_1": 1}

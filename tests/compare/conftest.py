@@ -1,35 +1,16 @@
-"""Runs written by hand, for comparisons."""
+"""Runs written by hand, as a fixture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
+from tests.compare.hand import hand_run
 
-from tokenclock.compare.estimate import Estimate
-from tokenclock.compare.run import Load, Run
-
-MakeRun = Callable[..., Run]
-
-
-def hand_run(values: Mapping[str, float] | None = None, *, share: float | None = 0.01, **given: Any) -> Run:
-    """A run at concurrency 4; each value has an interval of ``share`` of it to both sides (None: no interval)."""
-    estimates = {
-        name: Estimate(value, reason="a hand-made reason")
-        if share is None
-        else Estimate(value, value / (1 + share), value * (1 + share), 29)
-        for name, value in (values or {"ttft.mean": 20e6}).items()
-    }
-    settings: dict[str, Any] = {
-        "path": Path("a.json"), "tool": "tokenclock", "load": Load(4), "isl": 512.0, "osl": 128.0, "workload": "ab",
-        "endpoint": {"streaming": True}, "model": "m", "created": "", "verdict": "VALID",
-    }  # fmt: skip
-    return Run(**{**settings, **given}, estimates=estimates)
+from tokenclock.compare.run import Run
 
 
 @pytest.fixture(scope="session")
-def make_run() -> MakeRun:
+def make_run() -> Callable[..., Run]:
     """``hand_run``."""
     return hand_run

@@ -76,13 +76,15 @@ def test_the_json_has_an_object_per_metric_and_the_native_result(result: Result,
     assert found["request_count"] == {"unit": "count", "avg": 4}
 
 
-def write_profile(path: Path, *, streaming: bool = True, chat: bool = True, texts: bool = True) -> dict[str, Any]:
+def write_profile(
+    path: Path, *, streaming: bool = True, form: str = "openai-chat", texts: bool = True
+) -> dict[str, Any]:
     records = hand_records(REQUESTS, client={"epoch_realtime_ns": 1_700_000_000 * 10**9})
     if texts:
         object.__setattr__(records, "texts", ["one two thrée", "abcdefg", "", "x" * 60])
     genai_perf_profile.write_profile(
         request_series(records), PAYLOADS.__getitem__, path, experiment={"mode": "concurrency", "value": 2},
-        endpoint="v1/chat/completions", window_ns=window_ns(records), streaming=streaming, chat=chat, version="0",
+        endpoint="v1/chat/completions", window_ns=window_ns(records), streaming=streaming, form=form, version="0",
     )  # fmt: skip
     found: dict[str, Any] = json.loads(path.read_text())
     return found
@@ -130,7 +132,7 @@ def test_the_originals_parser_gets_our_numbers_from_it(tmp_path: Path, make_reco
 
 
 def test_whole_answers_are_bodies(tmp_path: Path) -> None:
-    found = write_profile(tmp_path / "a.json", streaming=False, chat=False)
+    found = write_profile(tmp_path / "a.json", streaming=False, form="openai")
     first = found["experiments"][0]["requests"][0]["response_outputs"][0]["response"]
     assert json.loads(first)["object"] == "text_completion"
 

@@ -16,13 +16,25 @@ def idle_flags(plan: ServingPlan) -> list[str]:
     """One line for each flag that is of no use in this plan, and for each number it cannot give."""
     output, endpoint, lines = plan.output, plan.endpoint, list[str]()
     if not output.save_result:
-        asked = ("save_detailed", "append_result", "result_dir", "result_filename", "label", "metadata")
+        asked = (
+            "save_detailed",
+            "append_result",
+            "result_dir",
+            "result_filename",
+            "label",
+            "metadata",
+            "plot_timeline",
+        )
         flags = ["--" + name.replace("_", "-") for name in asked if getattr(output, name)]
         flags += [] if output.save_columns else ["--no-save-columns"]
         lines += [f"{flag} without --save-result saves nothing" for flag in flags]
         if plan.server.time_breakdown:
             lines.append("--save-request-time-breakdown without --save-result prints medians and writes no file")
     lines += _unsent(plan)
+    if endpoint.lora_zipf != 1.0 and endpoint.lora_assignment != "zipf":
+        lines.append("--lora-zipf-alpha without --lora-assignment zipf changes nothing")
+    if endpoint.rerank_style != "jina" and endpoint.backend != "rerank":
+        lines.append("--rerank-style without --backend rerank changes nothing")
     if endpoint.lora_assignment not in ("random", "per-row") and not endpoint.lora_modules:
         lines.append("--lora-assignment without --lora-modules assigns nothing")
     if plan.transport.insecure and not endpoint.base_url.startswith("https:"):

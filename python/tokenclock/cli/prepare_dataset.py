@@ -126,7 +126,9 @@ def _source(args: argparse.Namespace) -> Lengths | RealData:
     name = args.distribution
     if name in ("token-norm-dist", "token-lognorm-dist"):
         flags = ("--input-mean", "--input-stdev", "--output-mean", "--output-stdev")
-        return plan.NormLengths(*(_needed(args, flag) for flag in flags), lognormal=name == "token-lognorm-dist")
+        input_mean, input_stdev, output_mean, output_stdev = (_needed(args, flag) for flag in flags)
+        lognormal = name == "token-lognorm-dist"
+        return plan.NormLengths(input_mean, input_stdev, output_mean, output_stdev, lognormal)
     if name == "token-unif-dist":
         flags = ("--input-min", "--input-max", "--output-min", "--output-max")
         return plan.UnifLengths(*(_needed(args, flag) for flag in flags))

@@ -69,8 +69,8 @@ def main(argv: Sequence[str]) -> int:
         )
     if len(set(result.workload["merged_sha256"])) < len(result.workload["merged_sha256"]):
         say_on_stderr(
-            "tokenclock process-export-files: runs sent the same prompts, which a prefix cache answers faster; give each "
-            "client a --random-seed of its own"
+            "tokenclock process-export-files: runs sent the same prompts, which a prefix cache answers faster; give "
+            "each client a --random-seed of its own"
         )
     path = folder / name
     try:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tokenclock.cli.analyze_points import SWEEP_FLAGS
+from tokenclock.cli.arguments import from_environment
 from tokenclock.cli.perf_analyzer_flags import read_pass_through, split_pass_through
 from tokenclock.cli.profile_flags import build_parser
 from tokenclock.cli.profile_refused import refuse_endpoint_type, refuse_profile_flags
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build_parser", "main", "plan_from_argv", "run_directory", "statistics_name"]
 
+ENVIRONMENT_PREFIX = "TOKENCLOCK_PROFILE_"
 _OF_SYNTHETIC = (
     ("--synthetic-input-tokens-mean", "synthetic_input_tokens_mean", 550.0),
     ("--synthetic-input-tokens-stddev", "synthetic_input_tokens_stddev", 0.0),
@@ -31,25 +33,35 @@ _OF_SYNTHETIC = (
     ("--prefix-prompt-length", "prefix_prompt_length", 100),
     ("--vocab-size", "vocab_size", None),
 )
-_PATHS = {"chat": "v1/chat/completions", "completions": "v1/completions"}
+_BACKENDS = {  # type of endpoint -> our name of it, and its default path
+    "chat": ("openai-chat", "v1/chat/completions"),
+    "completions": ("openai", "v1/completions"),
+    "embeddings": ("embeddings", "v1/embeddings"),
+    "rankings": ("rerank", "v1/ranking"),
+    "generate": ("triton", "v2/models/{model}/generate{stream}"),
+}
 _SHORTEST_REPLY_S = 0.002  # no faster server is planned for where a run ends by time
 _MOST_OF_WINDOWS = 400_000
+_DCGM = "http://localhost:9400/metrics"
 _PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0)  # of the native result, beside its own
 
 
 def plan_from_argv(argv: Sequence[str], environment: Mapping[str, str]) -> ServingPlan:
     """The plan of a command line. Raises UsageError with one line for anything wrong, or SystemExit after --help."""
-    args, passed = _read(argv)
+    args, passed = _read(argv, environment)
     try:
         return _plan(args, passed, environment)
     except UsageError as error:
         raise UsageError(in_profile_words(str(error))) from error
 
 
-def _read(argv: Sequence[str]) -> tuple[argparse.Namespace, argparse.Namespace]:
+def _read(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[argparse.Namespace, argparse.Namespace]:
     own, passed = split_pass_through(argv)
     refuse_profile_flags(own)
-    args = build_parser().read(own)
+    parser = build_parser()
+    preset = from_environment(parser, environment, ENVIRONMENT_PREFIX) if not {"-h", "--help"} & set(own) else []
+    given = {name for argument in own for name in parser.names_of(argument)}  # several values would be added to them
+    args = parser.read([*(flag for flag in preset if flag.partition("=")[0] not in given), *own])
     return args, read_pass_through(passed)
 
 
@@ -60,11 +72,10 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
     refuse_endpoint_type(args.endpoint_type, args.service_kind)
     if not args.model:
         raise UsageError("--model is needed: the name the server knows its model by (GET /v1/models lists them)")
-    for flag in ("batch_size", "batch_size_image", "batch_size_audio"):
-        if getattr(args, flag) != 1:
-            name, got = "--" + flag.replace("_", "-"), getattr(args, flag)
-            raise UsageError(f"{name} must be 1 with --endpoint-type {args.endpoint_type}, got {got}")
-    chat, url = args.endpoint_type == "chat", base_url(args.url)
+    _check_kind(args)
+    (backend, _), url = _BACKENDS[args.endpoint_type], base_url(args.url)
+    fields = extra_body(args.extra_inputs, chat=args.endpoint_type == "chat")
+    is_tei = args.endpoint_type == "rankings" and fields.pop("rankings", "nim") == "tei"
     Endpoint.parse(url)
     concurrency, rate = _stimulus(args)
     tokenizer = _tokenizer(args)
@@ -76,9 +87,11 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
         asked=_asked(args, url, n_requests, concurrency),
         endpoint=plan.EndpointPlan(
             model=args.model[0],
-            backend="openai-chat" if chat else "openai",
+            backend=backend,
             base_url=url,
-            path="/" + (args.endpoint or _PATHS[args.endpoint_type]).lstrip("/"),
+            path=_path(args, is_tei=is_tei),
+            batch_size=args.batch_size,
+            rerank_style="tei" if is_tei else "nim" if backend == "rerank" else "jina",
             tokenizer=tokenizer,
             trust_remote_code=args.tokenizer_trust_remote_code,
             headers=tuple(args.header),
@@ -100,7 +113,7 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
             workers=args.workers,
             windows=windows,
         ),
-        generation=plan.GenerationPlan(extra_body=extra_body(args.extra_inputs, chat=chat), length_field="max_tokens"),
+        generation=plan.GenerationPlan(extra_body=fields, length_field="max_tokens"),
         dataset=_dataset(args),
         output=plan.OutputPlan(
             percentile_metrics=("ttft", "tpot", "itl", "e2el"),
@@ -114,11 +127,32 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
             strict=args.strict,
             max_failure_share=args.max_failure_share,
         ),
-        server=plan.ServerPlan(gpu_telemetry=args.gpu_telemetry),
+        server=plan.ServerPlan(gpu_telemetry=args.gpu_telemetry, dcgm_urls=_dcgm_urls(args)),
         transport=plan.TransportPlan(
             unix_socket=args.unix_socket, insecure=args.insecure, cacert=args.cacert, cert=args.cert, key=args.key
         ),
     )
+
+
+def _check_kind(args: argparse.Namespace) -> None:
+    """Raise UsageError for flags that this type of endpoint does not have."""
+    without_output = args.endpoint_type in ("embeddings", "rankings")
+    for flag in ("batch_size", "batch_size_image", "batch_size_audio"):
+        if getattr(args, flag) != 1 and not (flag == "batch_size" and without_output):
+            name, got = "--" + flag.replace("_", "-"), getattr(args, flag)
+            raise UsageError(f"{name} must be 1 with --endpoint-type {args.endpoint_type}, got {got}")
+    if without_output and args.streaming:
+        raise UsageError(
+            f"--streaming and --endpoint-type {args.endpoint_type} exclude each other: nothing is generated"
+        )
+    if without_output and args.output_tokens_mean is not None:
+        raise UsageError(f"--output-tokens-mean must be left out with --endpoint-type {args.endpoint_type}")
+
+
+def _path(args: argparse.Namespace, *, is_tei: bool) -> str:
+    default = "rerank" if is_tei else _BACKENDS[args.endpoint_type][1]
+    path = args.endpoint or default.format(model=args.model[0], stream="_stream" if args.streaming else "")
+    return "/" + str(path).lstrip("/")
 
 
 def _stimulus(args: argparse.Namespace) -> tuple[int | None, float | None]:
@@ -166,7 +200,7 @@ def _dataset(args: argparse.Namespace) -> SyntheticDataset | InputFileDataset:
             path=_input_path(args), output_mean=args.output_tokens_mean, output_stddev=args.output_tokens_stddev
         )
     return plan.SyntheticDataset(
-        n_entries=args.num_dataset_entries,
+        n_entries=args.num_dataset_entries * _texts_of(args),
         input_mean=args.synthetic_input_tokens_mean,
         input_stddev=args.synthetic_input_tokens_stddev,
         output_mean=args.output_tokens_mean,
@@ -175,6 +209,12 @@ def _dataset(args: argparse.Namespace) -> SyntheticDataset | InputFileDataset:
         prefix_len=args.prefix_prompt_length,
         vocab_size=args.vocab_size,
     )
+
+
+def _texts_of(args: argparse.Namespace) -> int:
+    """Texts of one request, so that as many requests differ as there are entries."""
+    batch_size: int = args.batch_size
+    return batch_size + int(args.endpoint_type == "rankings")
 
 
 def _input_path(args: argparse.Namespace) -> str:
@@ -191,6 +231,13 @@ def _input_path(args: argparse.Namespace) -> str:
     if args.num_prefix_prompts:
         raise UsageError("--num-prefix-prompts and --input-file exclude each other: write the beginning into the file")
     return path
+
+
+def _dcgm_urls(args: argparse.Namespace) -> tuple[str, ...]:
+    """What was given; with --verbose, which is to show GPUs, also the original's default, unless ours are watched."""
+    if args.server_metrics_url:
+        return tuple(dict.fromkeys(url if "://" in url else f"http://{url}" for url in args.server_metrics_url))
+    return (_DCGM,) if args.verbose and not args.gpu_telemetry else ()
 
 
 def _selection(args: argparse.Namespace) -> str:
@@ -244,7 +291,7 @@ def main(argv: Sequence[str]) -> int:
         from tokenclock.cli.analyze import main as sweep
 
         return sweep(argv)
-    args, passed = _read(argv)
+    args, passed = _read(argv, os.environ)
     try:
         return _main(args, passed)
     except TokenclockError as error:
@@ -260,7 +307,7 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
     if world.rank == 0:
         for line in _warnings(args, passed, plan):
             say_on_stderr(f"tokenclock profile: {line}")
-    from tokenclock.report import genai_perf_table, gpu_section, quality_block
+    from tokenclock.report import genai_perf_table, genai_perf_telemetry, gpu_section, quality_block
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
@@ -269,7 +316,9 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
     if world.rank != 0:
         return 0
     table = genai_perf_table.render(result, ascii_only=not draws_boxes())
-    gpus = [] if result.gpu is None or not args.verbose else [gpu_section.render(result.gpu)]
+    telemetry = result.faces["profile"]["telemetry"] if args.verbose else None
+    gpus = [] if telemetry is None else [genai_perf_telemetry.render(telemetry, ascii_only=not draws_boxes())]
+    gpus += [] if result.gpu is None else [gpu_section.render(result.gpu)]
     show("tokenclock profile", table, *gpus, in_profile_words(quality_block.render(result)))
     return exit_code(plan, result)
 
@@ -281,7 +330,7 @@ def _say(line: str) -> None:
 def _warnings(args: argparse.Namespace, passed: argparse.Namespace, plan: ServingPlan) -> list[str]:
     """What a user should know of these flags before the run, one line each."""
     lines = []
-    if not args.streaming:
+    if not args.streaming and plan.endpoint.generates:
         lines.append(
             "no --streaming: whole answers show no token times, so there are no rows of time to first token, time to "
             "second token, inter token latency and throughput per user; give --streaming for them"
@@ -303,6 +352,12 @@ def _warnings(args: argparse.Namespace, passed: argparse.Namespace, plan: Servin
         lines.append(
             f"--tokenizer {args.tokenizer} is no directory and not in the hub's cache on this machine; nothing is "
             "downloaded: prompts are made without it"
+        )
+    if args.backend is not None:
+        lines.append(f"--backend {args.backend} changes nothing: it tells forms of KServe apart")
+    if args.generate_plots:
+        lines.append(
+            "--generate-plots draws nothing here: `tokenclock report --html FILE RESULT` makes a page of plots"
         )
     if passed.max_threads is not None:
         lines.append(

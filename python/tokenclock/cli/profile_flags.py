@@ -22,6 +22,10 @@ files, in ARTIFACT_DIR/MODEL-openai-chat-concurrency8/ (say):
   profile_export_genai_perf.csv     statistics
   profile_export_genai_perf.columns.npz    raw columns
 
+environment:
+  OPENAI_API_KEY             sent as 'Authorization: Bearer ...' when set
+  TOKENCLOCK_PROFILE_<FLAG>  default of a flag, e.g. TOKENCLOCK_PROFILE_URL; the flag itself wins
+
 exit codes:
   0 measured; 1 nothing could be measured; 2 wrong flags; 3 measured, but failures exceed --max-failure-share
   or --strict found the quality wanting; 130 stopped by Ctrl-C (what was measured is saved)
@@ -62,9 +66,14 @@ def _add_endpoint(parser: CommandParser) -> None:
         help="which of several models a request names: round_robin or random (default: round_robin)",
     )
     add("--service-kind", metavar="KIND", help="openai; newer releases leave it out (default: openai)")
-    add("--endpoint-type", metavar="TYPE", help="chat or completions (required)")
-    add("--endpoint", metavar="PATH", help="path (default: v1/chat/completions or v1/completions)")
+    add(
+        "--endpoint-type",
+        metavar="TYPE",
+        help="chat, completions, embeddings, rankings, or generate (Triton's) (required)",
+    )
+    add("--endpoint", metavar="PATH", help="path (default: that of the type, such as v1/chat/completions)")
     add("-u", "--url", metavar="URL", help="[http(s)://]HOST:PORT[/PREFIX] (default: localhost:8000)")
+    add("--backend", metavar="NAME", help="of KServe alone: changes nothing, which is said")
     add("--streaming", action="store_true", help="ask for token by token answers: without, no TTFT, TTST, ITL")
     add(
         "-H",
@@ -150,15 +159,16 @@ def _add_input(parser: CommandParser) -> None:
         type=profile_goodput,
         default=[],
         metavar="METRIC:LIMIT",
-        help="limits of a good request: time_to_first_token, inter_token_latency, request_latency in ms at most, "
+        help="limits of a good request: time_to_first_token, time_to_second_token, inter_token_latency, "
+        "request_latency in ms at most, "
         "output_token_throughput_per_user in tokens/s at least",
     )
     for names, what in (
-        (("-b", "--batch-size", "--batch-size-text"), "texts"),
+        (("-b", "--batch-size", "--batch-size-text"), "embeddings: texts, rankings: passages"),
         (("--batch-size-image",), "images"),
         (("--batch-size-audio",), "audios"),
     ):
-        add(*names, type=words.whole_number, default=1, metavar="N", help=f"{what} in a request: 1")
+        add(*names, type=words.whole_number, default=1, metavar="N", help=f"{what} in a request (default: 1)")
     add(
         "--warmup-request-count",
         "--num-warmup-requests",
@@ -220,7 +230,17 @@ def _add_output(parser: CommandParser) -> None:
         metavar="NAME",
         help="name of the file of requests; the others' are made of it (default: profile_export.json)",
     )
+    add("--generate-plots", action="store_true", help="deprecated: draws nothing, which is said")
     add("--no-raw-export", action="store_true", help="write no file of requests and keep no answers")
+    add(
+        "--server-metrics-url",
+        "--server-metrics-urls",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="URL",
+        help="DCGM exporters to read every 0.33 s during the load (with -v default: http://localhost:9400/metrics)",
+    )
     add("--gpu-telemetry", action="store_true", help="watch this host's GPUs by NVML every 10 ms")
     add("-v", "--verbose", action="store_true", help="print the table of GPUs too, where there is telemetry")
     add("--disable-tqdm", action="store_true", help="no progress bar (there is none when piped)")

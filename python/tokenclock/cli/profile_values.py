@@ -12,9 +12,13 @@ from tokenclock.errors import UsageError
 
 __all__ = ["base_url", "extra_body", "extra_input", "goodput_ms", "profile_goodput"]
 
-_LIMITS = {"time_to_first_token": "ttft", "inter_token_latency": "tpot", "request_latency": "e2el"}
+_LIMITS = {
+    "time_to_first_token": "ttft",
+    "time_to_second_token": "ttst",
+    "inter_token_latency": "tpot",
+    "request_latency": "e2el",
+}
 _PER_USER = "output_token_throughput_per_user"
-_NOT_JUDGED = {"time_to_second_token": "limit time_to_first_token or inter_token_latency"}
 
 
 def extra_input(text: str) -> dict[str, Any]:
@@ -69,8 +73,6 @@ def profile_goodput(text: str) -> tuple[str, float]:
     """`metric:limit`."""
     name, _, value = text.partition(":")
     known = ", ".join([*_LIMITS, _PER_USER])
-    if name in _NOT_JUDGED:
-        raise argparse.ArgumentTypeError(f"must be of {known}, got {name}: no goodput by it; {_NOT_JUDGED[name]}")
     try:
         limit = float(value)
     except ValueError:

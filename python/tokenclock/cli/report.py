@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,11 +85,11 @@ def _read(places: Sequence[str]) -> list[ShownRun]:
     found: list[OwnResult] = []
     for place in places:
         results = read_directory(place) if os.path.isdir(place) else read_file(place)
-        own = [result for result in results if isinstance(result, OwnResult)]
-        if not own:
+        ours = [result for result in results if isinstance(result, OwnResult)]
+        if not ours:
             what = results[0].tool if results and not isinstance(results[0], OwnResult) else "nothing that can be read"
             raise UsageError(f"{place} holds no result of tokenclock but {what}; `tokenclock compare` reads those")
-        found += own
+        found += ours
     names = _names([result.path for result in found])
     runs = []
     for name, own in zip(names, found, strict=True):
@@ -156,9 +156,9 @@ def _draw(run: ShownRun, path: Path) -> None:
     _write(str(path), lambda: run_png.write(run.name, run.result, series, path))
 
 
-def _write(path: str, write: object) -> None:
+def _write(path: str, write: Callable[[], object]) -> None:
     try:
-        write()  # type: ignore[operator]
+        write()
     except ImportError as error:
         raise TokenclockError(
             f"cannot draw {path}: {error.name} is not installed; pip install 'tokenclock[report]'"

@@ -17,7 +17,7 @@ from tokenclock.errors import UsageError
 from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
-    from tokenclock.plan import RampUp, ServingPlan
+    from tokenclock.plan import Dataset, RampUp, ServingPlan
     from tokenclock.result import Result
 
 __all__ = ["build_parser", "exit_code", "main", "plan_from_args", "plan_from_argv"]
@@ -82,7 +82,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             rerank_style=args.rerank_style,
         ),
         load=plan.LoadPlan(
-            num_prompts=args.num_prompts,
+            num_prompts=_num_prompts(args, dataset),
             request_rate=args.request_rate,
             burstiness=args.burstiness,
             max_concurrency=args.max_concurrency,
@@ -97,6 +97,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             ramp_up=_ramp_up(args),
             ramp_up_s=args.ramp_up_seconds,
             probe_request_rate=args.probe_request_rate,
+            cache_bust=args.cache_bust,
             request_id_prefix=args.request_id_prefix,
         ),
         generation=plan.GenerationPlan(
@@ -121,6 +122,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             save_result=args.save_result,
             save_detailed=args.save_detailed,
             save_columns=not args.no_save_columns,
+            plot_timeline=_plot_timeline(args),
             save_events=args.save_events,
             result_dir=args.result_dir,
             result_filename=args.result_filename,
@@ -174,6 +176,15 @@ def _chat_template_kwargs(args: argparse.Namespace) -> dict[str, Any] | None:
     return kwargs
 
 
+def _plot_timeline(args: argparse.Namespace) -> bool:
+    """Whether to draw; what it needs is asked for before the run, not missed after it."""
+    import importlib.util
+
+    if args.plot_timeline and args.save_result and importlib.util.find_spec("plotly") is None:
+        raise UsageError("--plot-timeline needs plotly: pip install 'tokenclock[report]'")
+    return bool(args.plot_timeline)
+
+
 def _reset_cache(args: argparse.Namespace) -> str | None:
     if args.flush_cache and args.reset_prefix_cache:
         raise UsageError("--flush-cache is SGLang's and --reset-prefix-cache vLLM's: give the one your server knows")
@@ -195,6 +206,14 @@ def _path(backend: str, asked: str | None, *, streaming: bool) -> str:
     if backend == "triton":
         return "/v2/models/ensemble/generate_stream" if streaming else "/v2/models/ensemble/generate"
     return _PATHS.get(backend, "/v1/completions")
+
+
+def _num_prompts(args: argparse.Namespace, dataset: Dataset) -> int:
+    if args.num_prompts is not None:
+        return int(args.num_prompts)
+    from tokenclock.plan import MOST_REQUESTS
+
+    return MOST_REQUESTS if dataset.name == "trace" else 1000
 
 
 def _latencies(args: argparse.Namespace, backend: str) -> tuple[str, ...]:

@@ -153,7 +153,20 @@ def _add_endpoint(parser: CommandParser) -> None:
 def _add_load(parser: CommandParser) -> None:
     group = parser.add_argument_group("load")
     add = group.add_argument
-    add("--num-prompts", default=1000, type=words.whole_number, metavar="N", help="requests to send (default: 1000)")
+    add(
+        "--cache-bust",
+        nargs="?",
+        const="auto",
+        metavar="NONCE",
+        help="prompts that no other run has, so that none is met in a warm cache; the nonce is said and kept: given "
+        "here it sends the same ones again (default: same seed and load, same prompts)",
+    )
+    add(
+        "--num-prompts",
+        type=words.whole_number,
+        metavar="N",
+        help="requests to send (default: 1000; trace: all its rows)",
+    )
     add("--max-concurrency", type=words.whole_number, metavar="N", help="most requests in flight (default: no limit)")
     add(
         "--request-rate",
@@ -167,7 +180,7 @@ def _add_load(parser: CommandParser) -> None:
         default=1.0,
         type=words.number,
         metavar="B",
-        help="shape of the gamma-distributed gaps: 1 Poisson, < 1 burstier, > 1 more regular (default: 1)",
+        help="shape of the gamma-distributed gaps: 1 Poisson, < 1 burstier, > 1 more regular, inf equal (default: 1)",
     )
     add(
         "--seed",
@@ -318,6 +331,7 @@ def _add_output(parser: CommandParser) -> None:
     add("--label", metavar="TEXT", help="start of the generated name, kept in the JSON (default: the backend)")
     add("--save-detailed", action="store_true", help="keep each request's values in the JSON too")
     add("--no-save-columns", action="store_true", help="write no .columns.npz beside the JSON")
+    add("--plot-timeline", action="store_true", help="write NAME.timeline.html beside the JSON, the page of `report`")
     add("--save-events", metavar="DIR", help="write raw events there while the run goes on")
     add("--result-dir", metavar="DIR", help="where the result goes; created (default: the working directory)")
     add("--result-filename", metavar="NAME", help="name of the result (default: made of backend, rate, model, date)")

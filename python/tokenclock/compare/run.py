@@ -185,7 +185,7 @@ def _case(found: OwnResult, case: Mapping[str, Any]) -> Run:
         mean, median = series.get("mean_interval_95"), series.get("median_interval_95")
         for name, value, bounds in (("mean", series["mean"], mean), ("p50", series["median"], median)):
             interval = {"low": bounds[0], "high": bounds[1]} if bounds else None
-            estimates[f"{tag}.{name}"] = estimate(value, interval, max(1, n - 1), f"{n} iterations are too few")
+            estimates[f"{tag}.{name}"] = estimate(value, interval, max(1, n - 1), _lacking(tag, n))
         p99 = series["percentiles"].get("rank", {}).get("99")
         estimates[f"{tag}.p99"] = estimate(p99, None, 1, "an offline case has no interval of its tail")
     for tag, rate in case["throughput"].items():
@@ -207,6 +207,11 @@ def _case(found: OwnResult, case: Mapping[str, Any]) -> Run:
         incomplete=result.incomplete,
         own=found,
     )
+
+
+def _lacking(tag: str, n: int) -> str:
+    """Why a case has no interval of a mean or a median."""
+    return "gaps of one iteration are not independent of each other" if tag == "itl" else f"{n} iterations are too few"
 
 
 def _rate_of_case(tag: str, rate: float, case: Mapping[str, Any], n: int) -> Estimate | None:

@@ -108,7 +108,8 @@ def _ratio(
     lacking = next((one.reason for one in (*base, *other) if not one.has_interval), "")
     if lacking:
         return None, "", lacking
-    return ratio.from_estimates(base, other), "blocks of time, within-run only", ""
+    counted = "blocks of time" if pair.load.batch_size is None else "iterations"
+    return ratio.from_estimates(base, other), f"{counted}, within-run only", ""
 
 
 def _pairings(pair: Pair) -> list[Mapping[str, LogRatio]]:

@@ -37,6 +37,8 @@ _RUN_METRICS = ("request_throughput", "request_count", "output_token_throughput"
 _NEEDS_STREAM = (
     "time_to_first_token", "time_to_second_token", "inter_token_latency", "output_token_throughput_per_user",
 )  # fmt: skip
+_WITHOUT_OUTPUT = ("embeddings", "rerank")
+_OF_ANY = ("request_throughput", "request_latency", "request_count", "request_goodput")
 
 Array = npt.NDArray[Any]
 
@@ -50,7 +52,8 @@ def genai_perf_face(records: Records, facts: RunFacts, summary: RunSummary) -> d
     Returns:
         ``percentile_rule``, ``streaming``, and ``metrics``: tag -> ``unit`` and the statistics of
         ``STATISTICS`` (None where no request has a value), or for a value of the whole run ``unit`` and ``avg``. What
-        needs a stream is left out where there was none, goodput where it was not asked for.
+        needs a stream is left out where there was none, goodput where it was not asked for, and what needs an output
+        with embeddings and rankings.
     """
     samples = per_request(records)
     values = {
@@ -61,6 +64,8 @@ def genai_perf_face(records: Records, facts: RunFacts, summary: RunSummary) -> d
     }
     metrics: dict[str, Any] = {}
     for tag, unit in _UNITS.items():
+        if facts.backend in _WITHOUT_OUTPUT and tag not in _OF_ANY:
+            continue
         if (tag in _NEEDS_STREAM and not facts.streaming) or (tag == "request_goodput" and not facts.slos_ms):
             continue
         if tag in _RUN_METRICS:

@@ -50,13 +50,13 @@ def _drawn(plan: PreparePlan) -> tuple[Ints, Ints]:
     if isinstance(source, MixLengths):
         weights = np.array([weight for weight, _ in source.components])
         picked = stream("rows", plan.seed).choice(len(weights), size=n, p=weights / weights.sum())
-        isl, osl = np.empty(n), np.empty(n)
+        drawn_isl, drawn_osl = np.empty(n), np.empty(n)
         of_input, of_output = _generators(plan.seed)
         for number, (_, component) in enumerate(source.components):
             rows = np.flatnonzero(picked == number)
-            isl[rows] = _normal(of_input, component.input_mean, component.input_stdev, len(rows))
-            osl[rows] = _normal(of_output, component.output_mean, component.output_stdev, len(rows))
-        return whole_lengths(isl), whole_lengths(osl)
+            drawn_isl[rows] = _normal(of_input, component.input_mean, component.input_stdev, len(rows))
+            drawn_osl[rows] = _normal(of_output, component.output_mean, component.output_stdev, len(rows))
+        return whole_lengths(drawn_isl), whole_lengths(drawn_osl)
     if isinstance(source, UnifLengths):
         if plan.compat:
             of_input, of_output = np.random.default_rng(plan.seed), np.random.default_rng(plan.seed)
@@ -67,8 +67,8 @@ def _drawn(plan: PreparePlan) -> tuple[Ints, Ints]:
         return isl_whole.astype(np.int32), osl_whole.astype(np.int32)
     if plan.compat:
         asked = ((source.input_mean, source.input_stdev), (source.output_mean, source.output_stdev))
-        isl_whole, osl_whole = (compat_normal(plan.seed, mean, stdev, n) for mean, stdev in asked)
-        return isl_whole, osl_whole
+        isl, osl = (compat_normal(plan.seed, mean, stdev, n) for mean, stdev in asked)
+        return isl, osl
     draw = _lognormal if source.lognormal else _normal
     of_input, of_output = _generators(plan.seed)
     return (

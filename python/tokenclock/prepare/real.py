@@ -85,7 +85,8 @@ def read_real_rows(plan: PreparePlan, source: RealData) -> RealRows:
     if plan.tokenizer is None:
         raise UsageError("--tokenizer DIR is needed: recorded prompts are turned into token ids")
     tokenizer = read_tokenizer(plan.tokenizer, mode=plan.tokenizer_mode, trust=plan.trust_remote_code)
-    rows, n_too_long = [], 0
+    rows: list[RealRow] = []
+    n_too_long = 0
     for where, given in read_rows(source):
         if plan.num_requests is not None and len(rows) == plan.num_requests:
             break

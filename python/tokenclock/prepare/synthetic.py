@@ -53,7 +53,9 @@ class SyntheticRows:
     @property
     def isl(self) -> npt.NDArray[np.int32]:
         """Input tokens of each row, shared prefix included; a later turn's history is not."""
-        return self.lengths.isl + self.times.first_turns() * np.int32(self.plan.prefixes.length)
+        prefixes = np.where(self.times.first_turns(), np.int32(self.plan.prefixes.length), np.int32(0))
+        isl: npt.NDArray[np.int32] = self.lengths.isl + prefixes
+        return isl
 
     def json_lines(self) -> Iterator[bytes]:
         """Pieces of JSON lines, each row a line."""

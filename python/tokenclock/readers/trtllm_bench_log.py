@@ -123,10 +123,10 @@ def _take(line: str, sections: dict[str, dict[str, Any]]) -> None:
                 return
     for section, labels in _TEXTS.items():
         for label, key in labels.items():
-            if hit := re.search(rf"(?:^|\]\s+|\s){re.escape(label)}\s*(\S.*?)\s*$", line):
-                if not _is_longer(label, line):
-                    sections.setdefault(section, {})[key] = None if hit[1] == "None" else hit[1]
-                    return
+            hit = re.search(rf"(?:^|\]\s+|\s){re.escape(label)}\s*(\S.*?)\s*$", line)
+            if hit is not None and not _is_longer(label, line):
+                sections.setdefault(section, {})[key] = None if hit[1] == "None" else hit[1]
+                return
 
 
 def _is_longer(label: str, line: str) -> bool:
@@ -147,10 +147,8 @@ def _scaled(key: str, value: float) -> float | int:
 
 
 def _missing(sections: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    wanted = [
-        (section, key) for table in (_TEXTS, _NUMBERS) for section, keys in table.items() for key in keys.values()
-    ]
-    wanted += list(_BLOCKS.values())
+    tables = [*_TEXTS.items(), *_NUMBERS.items()]
+    wanted = [*((section, key) for section, keys in tables for key in keys.values()), *_BLOCKS.values()]
     streams = "streaming_metrics" in sections
     lacking = [
         f"{section}.{key}"

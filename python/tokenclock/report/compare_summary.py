@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokenclock.report import compare_table
-from tokenclock.report.compare_words import metric_name, shown
+from tokenclock.report.compare_words import brief, metric_name, shown
 
 __all__ = ["render"]
 
@@ -49,7 +49,7 @@ def _name(at: Mapping[str, Any], curve: Sequence[Mapping[str, Any]]) -> str:
 
 def _by_load(comparison: Mapping[str, Any], metric: str) -> list[str]:
     names = list(comparison["curves"])
-    table = [("load", *names)]
+    table = [("load", *map(brief, names))]
     for load in _loads(comparison):
         found = [_value(comparison["curves"][name], load, metric) for name in names]
         table.append((load, *(shown(metric, value) for value in found)))
@@ -67,7 +67,7 @@ def _speed_up(comparison: Mapping[str, Any]) -> list[str]:
     for other in dict.fromkeys(point["other"] for point in points):
         mine = [point for point in points if point["other"] == other]
         metrics = list(dict.fromkeys(row["metric"] for point in mine for row in point["rows"]))
-        table = [(other, *(point["load"]["text"] for point in mine))]
+        table = [(brief(other), *(_name(point, mine) for point in mine))]
         for metric in metrics:
             cells = []
             for point in mine:
@@ -85,7 +85,7 @@ def _scaling(comparison: Mapping[str, Any], metric: str) -> list[str]:
     names, loads = list(comparison["curves"]), _loads(comparison)
     if len(loads) < 2:
         return []
-    table = [("load", *names)]
+    table = [("load", *map(brief, names))]
     for load in loads:
         cells = []
         for name in names:

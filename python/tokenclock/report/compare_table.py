@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokenclock.report.compare_words import change, heading_of, interval, metric_name, shown, visible
+from tokenclock.report.compare_words import brief, change, heading_of, interval, metric_name, shown, visible
 
 __all__ = ["columns", "legend", "render"]
 
@@ -31,7 +31,7 @@ def _warnings(point: Mapping[str, Any]) -> list[str]:
 
 
 def _table(baseline: str, point: Mapping[str, Any]) -> list[str]:
-    head = ("metric", baseline, point["other"], "change", "95 % interval", "verdict", "visible from")
+    head = ("metric", brief(baseline), brief(point["other"]), "change", "95 % interval", "verdict", "visible from")
     return [f"  {line}" for line in columns([head, *(_cells(row) for row in point["rows"])], _LEFT)]
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 from tokenclock.report.format import NOT_MEASURED, fixed, fixed_ms
 
-__all__ = ["change", "heading_of", "interval", "metric_name", "shown", "unit_of", "visible"]
+__all__ = ["brief", "change", "heading_of", "interval", "metric_name", "shown", "unit_of", "visible"]
 
+_WIDEST = 24
 _STATISTICS = {"mean": "mean", "p50": "median", "p99": "P99"}
+_NAMES = {"latency": "Latency", "device_latency": "Device latency", "generation": "Generation"}
+_NAMES |= {"response_ttft": "Response TTFT", "response_e2el": "Response E2EL"}
 _SHORT = {"output_throughput": "Output", "request_throughput": "Requests", "user_throughput": "Per user"}
 _SHORT |= {"total_throughput": "Total", "row_throughput": "Rows", "decode_throughput": "Decode"}
 _WHAT = {"request_throughput": "req/s", "row_throughput": "rows/s"}
@@ -20,7 +23,7 @@ def metric_name(metric: str) -> str:
     tag, _, statistic = metric.partition(".")
     if not statistic:
         return f"{_SHORT.get(tag, tag)} ({unit_of(metric)})"
-    return f"{tag.upper().replace('_', ' ')} {_STATISTICS.get(statistic, statistic)} ({unit_of(metric)})"
+    return f"{_NAMES.get(tag, tag.upper())} {_STATISTICS.get(statistic, statistic)} ({unit_of(metric)})"
 
 
 def unit_of(metric: str) -> str:
@@ -33,6 +36,11 @@ def shown(metric: str, value: float | None) -> str:
     if "." not in metric:
         return NOT_MEASURED if value is None else f"{value:,.2f}"
     return fixed_ms(value, 2 if value is None or value >= 10e6 else 3)
+
+
+def brief(name: str) -> str:
+    """A side's name as the head of a column: the end of a long one, which tells paths apart."""
+    return name if len(name) <= _WIDEST else f"...{name[3 - _WIDEST :]}"
 
 
 def change(ratio: float | None) -> str:
@@ -49,7 +57,9 @@ def interval(row: Mapping[str, Any]) -> str:
 
 def visible(row: Mapping[str, Any]) -> str:
     """The smallest difference that would have been called."""
-    return "-" if row["visible"] is None else f"{row['visible'] * 100:.1f} %"
+    if row["visible"] is None:
+        return "-"
+    return "> 1000 %" if row["visible"] > 10 else f"{row['visible'] * 100:.1f} %"
 
 
 def heading_of(point: Mapping[str, Any], baseline: str) -> str:

@@ -14,6 +14,14 @@ from tokenclock.result import Result
 
 __all__ = ["content", "render", "write"]
 
+_GPU_COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("p99 GPU Power Usage (W)", "gpu_power_usage", "p99"),
+    ("p99 Energy Consumption (MJ)", "energy_consumption", "p99"),
+    ("p99 GPU Utilization (%)", "gpu_utilization", "p99"),
+    ("p99 GPU Memory Used (GB)", "gpu_memory_used", "p99"),
+    ("Avg. GPU Power Limit (W)", "gpu_power_limit", "avg"),
+    ("Avg. Total GPU Memory (GB)", "total_gpu_memory", "avg"),
+)
 Points = Sequence[tuple[str, Result]]  # value of the sweep, result
 
 _COLUMNS: tuple[tuple[str, str, str], ...] = (
@@ -40,10 +48,25 @@ def rows(points: Points) -> list[list[str]]:
     return table
 
 
+def gpu_rows(points: Points) -> list[list[str]]:
+    """Header and one row per point and GPU; empty where no point has telemetry."""
+    table = []
+    for number, (_, result) in enumerate(points):
+        telemetry = result.faces["profile"].get("telemetry") or {}
+        for gpu in sorted({gpu for metric in telemetry.values() for gpu in metric if gpu != "unit"}):
+            values = [fixed(telemetry.get(tag, {}).get(gpu, {}).get(name)) for _, tag, name in _GPU_COLUMNS]
+            table.append([_name(result, number), gpu, *values])
+    return [["Config Name", "GPU", *(title for title, _, _ in _GPU_COLUMNS)], *table] if table else []
+
+
 def content(points: Points) -> str:
     """The CSV's text."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows(points))
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerows(rows(points))
+    of_gpus = gpu_rows(points)
+    if of_gpus:
+        lines.writerows([[], *of_gpus])
     return text.getvalue()
 
 

@@ -8,6 +8,7 @@ import os
 
 from tokenclock.atomic_file import atomic_write
 from tokenclock.report.genai_perf_rows import fixed, request_rows, run_rows
+from tokenclock.report.genai_perf_telemetry import csv_rows
 from tokenclock.result import Result
 
 __all__ = ["content", "write"]
@@ -26,6 +27,7 @@ def content(result: Result) -> str:
     lines.writerow(["Metric", "Value"])
     for label, values in run_rows(metrics):
         lines.writerow([label, fixed(values["avg"])])
+    lines.writerows(csv_rows(result.faces["profile"].get("telemetry") or {}))
     return text.getvalue()
 
 

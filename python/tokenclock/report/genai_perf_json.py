@@ -15,8 +15,11 @@ __all__ = ["content", "write"]
 def content(result: Result) -> dict[str, Any]:
     """What the file holds."""
     native = result.to_dict()
+    face = native["faces"]["profile"]
+    telemetry = {"telemetry_stats": face["telemetry"]} if face.get("telemetry") else {}
     return {
-        **native["faces"]["profile"]["metrics"],
+        **face["metrics"],
+        **telemetry,
         "input_config": native["plan"]["asked"],
         "tokenclock": native,
     }

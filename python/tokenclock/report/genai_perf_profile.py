@@ -40,7 +40,7 @@ def write_profile(
     endpoint: str,
     window_ns: Sequence[int],
     streaming: bool,
-    chat: bool,
+    form: str,
     version: str,
 ) -> None:
     """Write the requests one by one, never all of them in memory.
@@ -51,7 +51,8 @@ def write_profile(
         experiment: ``mode`` and ``value``.
         endpoint: path of the API without its first slash.
         window_ns: begin and end of the measurement.
-        streaming, chat: the form of the events.
+        streaming: whether answers were streams of events.
+        form: the plan's backend, whose answers they are like; of those without text they are empty.
         version: of the program.
 
     Raises:
@@ -67,7 +68,7 @@ def write_profile(
                 "response_timestamps": found.t_response_ns,
                 "response_outputs": [
                     {"response": event}
-                    for event in _events(found.text or "", found.n_tokens, streaming=streaming, chat=chat)
+                    for event in _events(found.text or "", found.n_tokens, streaming=streaming, form=form)
                 ],
             }
             file.write((",\n" if number else "\n").encode() + json.dumps(entry).encode())
@@ -81,19 +82,22 @@ def write_profile(
         file.write(json.dumps(tail)[1:].encode() + b"\n")
 
 
-def _events(text: str, n_tokens: Sequence[int], *, streaming: bool, chat: bool) -> Iterator[str]:
+def _events(text: str, n_tokens: Sequence[int], *, streaming: bool, form: str) -> Iterator[str]:
     for piece in cut_text(text, n_tokens):
-        if streaming:
-            kind, choice = ("chat.completion.chunk", {"delta": {"content": piece}}) if chat else _completion(piece)
-        else:
-            message = {"message": {"role": "assistant", "content": piece}}
-            kind, choice = ("chat.completion", message) if chat else _completion(piece)
-        body = json.dumps({"object": kind, "choices": [{"index": 0, **choice}]}, ensure_ascii=False)
-        yield f"data: {body}\n\n" if streaming else body
+        body = _body(piece, streaming=streaming, form=form)
+        json_text = "" if body is None else json.dumps(body, ensure_ascii=False)
+        yield f"data: {json_text}\n\n" if streaming and json_text else json_text
 
 
-def _completion(piece: str) -> tuple[str, dict[str, Any]]:
-    return "text_completion", {"text": piece}
+def _body(piece: str, *, streaming: bool, form: str) -> dict[str, Any] | None:
+    if form == "openai-chat" and streaming:
+        return {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": piece}}]}
+    if form == "openai-chat":
+        message = {"role": "assistant", "content": piece}
+        return {"object": "chat.completion", "choices": [{"index": 0, "message": message}]}
+    if form == "openai":
+        return {"object": "text_completion", "choices": [{"index": 0, "text": piece}]}
+    return {"text_output": piece} if form == "triton" else None
 
 
 def cut_text(text: str, n_tokens: Sequence[int]) -> list[str]:

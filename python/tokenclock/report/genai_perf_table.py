@@ -10,15 +10,15 @@ from tokenclock.result import Result
 __all__ = ["render"]
 
 _COLUMNS = ("avg", "min", "max", "p99", "p90", "p75")
+_KINDS = {"embeddings": "Embeddings", "rerank": "Rankings"}
 _LABEL_WIDTH, _WIDTH = 36, 140
 
 
-def render(result: Result, *, title: str = "NVIDIA GenAI-Perf | LLM Metrics", ascii_only: bool = False) -> str:
+def render(result: Result, *, ascii_only: bool = False) -> str:
     """The table as text, ending in a newline.
 
     Args:
         result: of a run of `profile`.
-        title: the line above the table.
         ascii_only: draw the box of characters that every terminal has.
     """
     from rich import box
@@ -26,7 +26,8 @@ def render(result: Result, *, title: str = "NVIDIA GenAI-Perf | LLM Metrics", as
     from rich.table import Table
 
     metrics = result.faces["profile"]["metrics"]
-    table = Table(title=title, box=box.ASCII if ascii_only else box.HEAVY_HEAD)
+    kind = _KINDS.get(result.plan.get("endpoint", {}).get("backend"), "LLM")
+    table = Table(title=f"NVIDIA GenAI-Perf | {kind} Metrics", box=box.ASCII if ascii_only else box.HEAVY_HEAD)
     table.add_column("Statistic", justify="right", max_width=_LABEL_WIDTH)
     for name in _COLUMNS:
         table.add_column(name, justify="right")

@@ -13,7 +13,8 @@
       automargin: true, ticks: "outside", tickcolor: colourOf("--line"), title: { standoff: 8 } };
     const found = { ...layout, showlegend: false, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: colourOf("--ink"), size: narrow.matches ? 12 : 13, family: "system-ui, sans-serif" },
-      margin: { l: 10, r: 12, t: 8, b: 10, ...(layout.margin || {}) }, hovermode: layout.hovermode || "closest",
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: colourOf("--soft"), activecolor: colourOf("--ink") },
+      margin: { l: 10, r: 12, t: narrow.matches ? 8 : 30, b: 10, ...(layout.margin || {}) }, hovermode: layout.hovermode || "closest",
       dragmode: narrow.matches ? false : "zoom" };
     for (const key of Object.keys(layout).filter((name) => /^[xy]axis/.test(name))) {
       const own = layout[key];

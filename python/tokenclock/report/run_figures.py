@@ -16,7 +16,8 @@ from tokenclock.units import NS_PER_MS, NS_PER_S
 
 __all__ = ["distribution_plots", "time_plots"]
 
-_WAIT, _RECEIVE, _FAILED, _MARK = "#E69F00", "#0072B2", "#D55E00", "#888888"
+_WAIT, _RECEIVE, _FAILED, _MARK = "#E69F00", "#56B4E9", "#D55E00", "#0072B2"
+_MARKS_SHOWN_UP_TO = 100  # requests; with more the marks hide the lines, and wait for their button
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _SVG_SPANS = 1500  # requests drawn where there is no WebGL
 _TAGS = ("ttft", "tpot", "itl", "e2el")
@@ -205,7 +206,8 @@ def _timeline(prefix: str, series: RunSeries, window: list[dict[str, Any]]) -> P
         traces.append(
             {
                 "type": "scattergl", "mode": "markers", "name": f"tokens of {every}", "mark": _MARK,
-                "marker": {"color": _MARK, "size": 3, "opacity": 0.7}, "hoverinfo": "skip",
+                "visible": len(spans.rows) <= _MARKS_SHOWN_UP_TO,
+                "marker": {"color": _MARK, "size": 4, "opacity": 0.8}, "hoverinfo": "skip",
                 "x": floats(series.marks.x), "y": floats(series.marks.y),
                 "svg": {"x": floats(series.marks.x[::8]), "y": floats(series.marks.y[::8])},
             }
@@ -230,7 +232,7 @@ def _segments(name: str, shade: str, start: npt.NDArray[Any], end: npt.NDArray[A
     thin = places[:: max(1, -(-len(places) // _SVG_SPANS))]
     whole, few = (_broken(start, end, chosen) for chosen in (places, thin))
     return {
-        "type": "scattergl", "mode": "lines", "name": name, "mark": shade, "line": {"color": shade, "width": 2},
+        "type": "scattergl", "mode": "lines", "name": name, "mark": shade, "line": {"color": shade, "width": 3},
         "connectgaps": False, "hovertemplate": "request %{y:.0f}, %{x:.3f} s<extra></extra>", **whole, "svg": few,
     }  # fmt: skip
 

@@ -67,7 +67,8 @@ def _run(run: ShownRun, plots: Sequence[Plot], *, several: bool) -> str:
     if plots:
         parts.append(_figures(plots))
     elif result.kind == "serving":
-        parts.append('<p class="soft">No columns lie beside this result, so there is nothing to draw of it.</p>')
+        why = "No columns lie beside this result" if run.series is None else "Nothing was sent"
+        parts.append(f'<p class="soft">{why}, so there is nothing to draw of it.</p>')
     return "\n".join(part for part in parts if part)
 
 

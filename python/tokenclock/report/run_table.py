@@ -93,7 +93,7 @@ def facts(result: Result) -> Sequence[tuple[str, str]]:
             ("Duration (s)", _seconds(result.durations.get("first_sent_to_last_token_ns"))),
             ("Dataset", plan.get("dataset", {}).get("name")),
         ]
-    pairs += [("Host", machine.get("host")), ("Started", result.created)]
+    pairs += [("Host", machine.get("host")), ("Started", result.created[:16].replace("T", " "))]
     return [(name, str(value)) for name, value in pairs if value not in (None, "")]
 
 

@@ -74,7 +74,7 @@ def _idle(asked: InFlightOptions) -> list[str]:
         "--max_num_tokens": asked.max_num_tokens,
         "--kv_cache_free_gpu_mem_fraction": asked.kv_cache_share,
         "--scheduler_policy": asked.scheduler_policy,
-        "--disable_chunked_context": None if asked.chunked_context is None or asked.chunked_context else True,
+        "--enable_chunked_context": asked.chunked_context or None,
     }
     return [
         f"{flag} changes nothing: ctranslate2 has no scheduler and no cache of its own to set"
@@ -106,6 +106,7 @@ class CTranslate2InFlight:
     """A loaded decoder with a thread for each request that runs; see `in_flight.InFlight`."""
 
     name = "ctranslate2"
+    takes_lora = False
 
     def __init__(self, found: OpenModel, kwargs: dict[str, Any], sampling: Sampling, notes: Sequence[str]) -> None:
         self.model, self.limits, self.notes = found.facts, found.limits, tuple(notes)

@@ -103,6 +103,8 @@ class InFlight(Protocol):
     name: str
     model: ModelFacts
     limits: Limits
+    takes_lora: bool
+    """Whether requests may ask for an adapter."""
     notes: Sequence[str]
     """What the user should know: what was asked for and changes nothing here, one line each."""
 

@@ -27,6 +27,7 @@ __all__ = ["LlmInFlight", "load"]
 _KV_CACHE_SHARE = 0.90  # of the free GPU memory, as the original takes
 _MOST_ITERATIONS = 1_000_000  # kept by the engine until they are read
 _STATS_TIMEOUT_S = 2
+_LORA_REQUEST = ("tensorrt_llm.executor", "LoRARequest")  # where releases have it that were looked at
 
 
 def load(
@@ -108,10 +109,7 @@ def _sampling_params(sampling: Sampling, osl: int) -> Any:
 def _lora_request(lora: tuple[str, int, str] | None) -> dict[str, Any]:
     if lora is None:
         return {}
-    made = trtllm_package.member("tensorrt_llm.executor", "LoRARequest")
-    if made is None:
-        raise ValueError("the installed tensorrt_llm has no LoRARequest: leave lora_request out of the rows")
-    return {"lora_request": made(*lora)}
+    return {"lora_request": trtllm_package.member(*_LORA_REQUEST)(*lora)}
 
 
 class LlmInFlight:
@@ -121,6 +119,7 @@ class LlmInFlight:
 
     def __init__(self, llm: Any, facts: ModelFacts, limits: Limits, sampling: Sampling) -> None:
         self.model, self.limits, self.notes = facts, limits, ()
+        self.takes_lora = trtllm_package.member(*_LORA_REQUEST) is not None
         self._llm, self._sampling = llm, sampling
         self._cancelled = False
         self._under_way: set[Any] = set()

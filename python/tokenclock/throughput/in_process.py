@@ -58,6 +58,11 @@ def measure_in_process(
     started = datetime.now(timezone.utc)
     ranks = connect()
     tokenizer = tokenizer_of(plan)
+    if tokenizer is None and plan.output.output_json is not None:
+        raise UsageError(
+            "--output_json needs a tokenizer to turn answers into text: give --tokenizer DIR with a tokenizer.json, or "
+            "leave it out"
+        )
     requests = requests_of(rows, tokenizer)
     options, asked = _options(plan, runtime, requests), _asked(plan, runtime, requests)
     if ranks.size > 1:
@@ -79,9 +84,9 @@ def measure_in_process(
     try:
         if asked.iterations and not hasattr(target, "iterations"):
             raise UsageError(
-                f"--iteration_log needs --runtime trtllm-llm: {target.name} says nothing of its iterations; leave it out"
+                f"--iteration_log needs --runtime trtllm-llm: {target.name} tells nothing of iterations; leave it out"
             )
-        check_fit(rows, requests, target.model.vocab_size, target.limits, takes_lora=target.name == "trtllm-llm")
+        check_fit(rows, requests, target.model.vocab_size, target.limits, takes_lora=target.takes_lora)
         for line in (*target.notes, *target.model.details.get("warnings", ())):
             say(line)
         alone = ends_process and ranks.size == 1
@@ -96,6 +101,8 @@ def measure_in_process(
                     stop_requested=stop_requested,
                     on_progress=on_progress,
                 )
+            if not records.ok.any() and records.errors:
+                say(f"every request failed: {next(iter(records.errors.values()))}")
             records = _with_texts(plan, records, outcomes, tokenizer)
             result = _conclude(plan, rows, requests, records, started, tokenizer)
             model = {

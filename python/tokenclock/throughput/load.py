@@ -120,10 +120,13 @@ class _Run:
         stamp, stamp_n = token_row.stamp, token_row.stamp_n
 
         def on_tokens(n: int) -> None:
-            if n == 1:
-                stamp()
-            else:
-                stamp_n(n)
+            try:
+                if n == 1:
+                    stamp()
+                else:
+                    stamp_n(n)
+            except OverflowError:  # more tokens than asked for and the spare room: the recorder counts them as lost
+                pass
 
         listener: OnTokens | None = on_tokens if self._streaming else None
         on_end = self._end_of(row)

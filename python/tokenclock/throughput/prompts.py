@@ -94,7 +94,9 @@ def check_fit(
             )
         if request.lora is not None and not takes_lora:
             raise fault(
-                rows.path, row.line, "lora_request needs --runtime trtllm-llm or a server (--base-url): leave it out"
+                rows.path,
+                row.line,
+                "lora_request needs --runtime trtllm-llm, in a release with LoRARequest, or a server (--base-url)",
             )
 
 

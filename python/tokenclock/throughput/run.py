@@ -12,6 +12,7 @@ import numpy as np
 
 from tokenclock.errors import UsageError
 from tokenclock.metrics.trtllm_bench_face import request_rows
+from tokenclock.parallel import connect
 from tokenclock.plan_throughput import ThroughputPlan
 from tokenclock.report import columns_file, trtllm_bench_files
 from tokenclock.result import Result
@@ -53,8 +54,9 @@ def run_throughput(
 
     _prepare_files(plan)
     rows = read_bench_rows(plan.dataset, plan.num_requests)
-    for note in rows.notes:
-        voice(note)
+    if plan.server is None and connect().rank == 0:  # on a server the workload says it
+        for note in rows.notes:
+            voice(note)
     measured = _measure(plan, rows, on_progress, voice, ends_process)
     result = with_face(plan, rows, measured)
     _write_files(plan, rows, measured, result, voice)
@@ -116,15 +118,16 @@ def _write_files(plan: ThroughputPlan, rows: BenchRows, measured: Measured, resu
     if output.output_json is not None:
         answered = sorted((int(ids[row]), texts[row]) for row in np.flatnonzero(records.ok).tolist())
         files.append(("answers", output.output_json, lambda: {str(number): text for number, text in answered}))
+    if output.iteration_log is not None:
+        files.append(("iterations", output.iteration_log, lambda: measured.iterations or []))
     for what, name, content in files:
+        write = trtllm_bench_files.write_lines if name == output.iteration_log else trtllm_bench_files.write_json
         try:
-            trtllm_bench_files.write_json(content(), name)
+            write(content(), name)
         except OSError as error:
             say(f"cannot write {name}: {error.strerror or error}")
         else:
             say(f"{what} in {name}")
-    if output.iteration_log is not None and measured.iterations is not None:
-        trtllm_bench_files.write_lines(measured.iterations, output.iteration_log)
     if output.report_json is not None and output.save_columns:
         path = columns_file.columns_path(output.report_json)
         try:

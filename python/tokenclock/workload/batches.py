@@ -30,6 +30,7 @@ def build_without_output(plan: ServingPlan, build: Callable[[ServingPlan], Workl
     flat = build(inner)
     if size == 1:
         return _without_output(plan, flat, flat.prompts, flat.isl_requested, flat.isl_realised, flat.t_due_ns, 1)
+    times_itself = flat.mean_rate is not None  # a trace: a request is due with its first text
     n = len(flat) // size
     if n == 0:
         raise UsageError(
@@ -38,7 +39,8 @@ def build_without_output(plan: ServingPlan, build: Callable[[ServingPlan], Workl
         )
     prompts = [_joined(flat.prompts[row * size : (row + 1) * size], is_ranking=is_ranking) for row in range(n)]
     isl, realised = (_sums(column, n, size) for column in (flat.isl_requested, flat.isl_realised))
-    return _without_output(plan, flat, prompts, isl, realised, drawn_due_times(plan, n), size)
+    due_ns = flat.t_due_ns[: n * size : size] if times_itself else drawn_due_times(plan, n)
+    return _without_output(plan, flat, prompts, isl, realised, due_ns, size)
 
 
 def _without_output(
@@ -50,9 +52,10 @@ def _without_output(
     due_ns: npt.NDArray[np.int64],
     size: int,
 ) -> Workload:
-    osl, modules = np.full(len(prompts), -1, dtype=np.int32), plan.endpoint.lora_modules
-    lora_index = assign_lora(plan, len(prompts))
-    models = None if lora_index is None else [modules[index] for index in lora_index.tolist()]
+    osl = np.full(len(prompts), -1, dtype=np.int32)
+    lora_index = flat.lora_index if size == 1 else assign_lora(plan, len(prompts))
+    names = (*flat.lora_modules, "")  # -1 is the last: the model itself
+    models = None if lora_index is None else [names[index] for index in lora_index.tolist()]
     is_ranking = plan.endpoint.backend == "rerank"
 
     def draw_spares(count: int) -> list[tuple[Prompt, int]]:
@@ -68,6 +71,7 @@ def _without_output(
         isl_realised=realised,
         osl_requested=osl,
         t_due_ns=due_ns,
+        mean_rate=None if flat.mean_rate is None else flat.mean_rate / size,
         lora_index=lora_index,
         sha256=workload_sha256(prompts, isl, osl, due_ns, models),
         draw_spares=draw_spares,

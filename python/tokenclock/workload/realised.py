@@ -41,6 +41,9 @@ class Workload:
     count_tokens: Callable[[str], int] | None = field(default=None, repr=False, compare=False)  # of generated text
     lora_modules: tuple[str, ...] = ()
     lora_index: npt.NDArray[np.int16] | None = None  # which of `lora_modules` each row asks for; None without any
+    session: npt.NDArray[np.int64] | None = None  # number of each row's conversation, -1: none; None without any
+    think_ns: npt.NDArray[np.int64] | None = None  # from the answer before to a later turn
+    answer_ids: Callable[[str, int], list[int]] | None = field(default=None, repr=False, compare=False)  # see History
     shared_prefix: bool = False  # prompts begin alike by the dataset's nature, so cached prompt tokens are no surprise
     mean_rate: float | None = None  # requests per second where the dataset itself says when they are due
     notes: tuple[str, ...] = ()  # what a user should know about these prompts, one line each
@@ -53,7 +56,8 @@ class Workload:
         """Requests for each LoRA module, all modules named; empty without any."""
         if self.lora_index is None:
             return {}
-        counts = np.bincount(self.lora_index[self.lora_index >= 0], minlength=len(self.lora_modules)).tolist()
+        of_adapters = self.lora_index[self.lora_index >= 0]
+        counts = np.bincount(of_adapters, minlength=len(self.lora_modules)).tolist()
         return dict(zip(self.lora_modules, counts, strict=True))
 
     def spare_prompts(self, count: int) -> list[tuple[Prompt, int]]:

@@ -12,7 +12,7 @@ from tokenclock.plan import ServingPlan, SyntheticDataset
 from tokenclock.workload.assemble import assemble
 from tokenclock.workload.corpus_prompts import corpus_ids, drawer
 from tokenclock.workload.kinds import choose_kind, notes_on_outcome
-from tokenclock.workload.messages import Messages, Prompt, prompt_key
+from tokenclock.workload.messages import Prompt, prompt_key
 from tokenclock.workload.prompts import Ids, TokenPrompts, draw_token_prompts, fit_text_prompts
 from tokenclock.workload.realised import RecipePrompts, Workload
 from tokenclock.workload.streams import content_stream, stream
@@ -25,6 +25,7 @@ Lengths = npt.NDArray[np.int32]
 Drawn = tuple[Sequence[Prompt], Lengths]
 # generator, lengths, index of each prompt's beginning (or None), what was drawn before -> prompts and their lengths
 Draw = Callable[[np.random.Generator, Lengths, Lengths, set[bytes]], Drawn]
+DrawRows = Callable[[np.random.Generator, Lengths, Lengths, set[bytes]], TokenPrompts]
 
 
 def build_synthetic(plan: ServingPlan, dataset: SyntheticDataset, n_vocab: int | None) -> Workload:
@@ -118,8 +119,8 @@ def _way_to_draw(
     if tokenizer is not None:
         kind_notes = choose_kind(tokenizer, chat=plan.endpoint.is_chat).notes
         return _fitted(generator, dataset, tokenizer, special=not plan.endpoint.is_chat), kind_notes
-    kind = choose_kind(None, chat=plan.endpoint.is_chat, vocab_size=dataset.vocab_size, n_vocab=n_vocab)
-    if plan.endpoint.is_chat:
+    kind = choose_kind(None, chat=plan.endpoint.wants_text, vocab_size=dataset.vocab_size, n_vocab=n_vocab)
+    if plan.endpoint.wants_text:
         return _words(generator, dataset), kind.notes
     return _ids(generator, dataset, kind.choices), kind.notes
 
@@ -147,27 +148,36 @@ def _fitted(generator: np.random.Generator, dataset: SyntheticDataset, tokenizer
 
 def _words(generator: np.random.Generator, dataset: SyntheticDataset) -> Draw:
     """Common words, most of which are one token to most tokenizers."""
-    draw_ids = _ids(generator, dataset, np.arange(len(WORDS), dtype=np.int32))
+    draw_rows = _rows(generator, dataset, np.arange(len(WORDS), dtype=np.int32))
 
     def draw(generator: np.random.Generator, lengths: Lengths, beginnings: Lengths, taken: set[bytes]) -> Drawn:
-        rows, _ = draw_ids(generator, lengths, beginnings, taken)
-        return [
-            " ".join(WORDS[int(index)] for index in row) for row in rows if not isinstance(row, Messages)
-        ], np.full_like(lengths, -1)
+        rows = draw_rows(generator, lengths, beginnings, taken)
+        return [" ".join(WORDS[index] for index in row) for row in rows], np.full_like(lengths, -1)
 
     return draw
 
 
 def _ids(generator: np.random.Generator, dataset: SyntheticDataset, choices: Ids) -> Draw:
+    draw_rows = _rows(generator, dataset, choices)
+
+    def draw(generator: np.random.Generator, lengths: Lengths, beginnings: Lengths, taken: set[bytes]) -> Drawn:
+        rows = draw_rows(generator, lengths, beginnings, taken)
+        return rows, np.diff(rows.offsets).astype(np.int32)
+
+    return draw
+
+
+def _rows(generator: np.random.Generator, dataset: SyntheticDataset, choices: Ids) -> DrawRows:
+    """Rows of `choices` behind one of the shared beginnings, which are drawn at once."""
     pool = [choices[generator.integers(len(choices), size=dataset.prefix_len)] for _ in range(dataset.n_prefixes)]
     nothing = choices[:0]
 
-    def draw(generator: np.random.Generator, lengths: Lengths, beginnings: Lengths, taken: set[bytes]) -> Drawn:
+    def draw(generator: np.random.Generator, lengths: Lengths, beginnings: Lengths, taken: set[bytes]) -> TokenPrompts:
         rows = [
             draw_token_prompts(generator, choices, length[None], pool[index] if index >= 0 else nothing, taken).flat
             for length, index in zip(lengths, beginnings.tolist(), strict=True)
         ]
         offsets = np.concatenate(([0], np.cumsum([len(row) for row in rows], dtype=np.int64)))
-        return TokenPrompts(np.concatenate(rows), offsets), np.diff(offsets).astype(np.int32)
+        return TokenPrompts(np.concatenate(rows), offsets)
 
     return draw

@@ -10,6 +10,7 @@ import numpy as np
 
 from tokenclock.errors import UsageError
 from tokenclock.workload.datasets.fields import RowKeys, chat_messages, text_of
+from tokenclock.workload.datasets.media import picture_message
 from tokenclock.workload.datasets.reading import fault
 from tokenclock.workload.datasets.trace import BLOCK_TOKENS, Trace
 from tokenclock.workload.messages import Messages, Prompt
@@ -23,7 +24,7 @@ _LARGEST_ID = (1 << 31) - 1
 _CONTENTS = ("input_ids", "logits", "prompt", "text_input", "messages")
 _KEYS = (
     *("task_id", "timestamp", "delay", "session_id", "input_length", "output_length", "output_tokens", "hash_ids"),
-    *(*_CONTENTS, "lora_request"),
+    *(*_CONTENTS, "lora_request", "media_paths"),
 )
 
 
@@ -118,6 +119,8 @@ class _Columns:
         text = text_of(self._path, line, key, value)
         if not text:
             raise fault(self._path, line, f"{key} is empty; servers refuse an empty prompt")
+        if row.get("media_paths"):
+            return picture_message(self._path, line, text, row["media_paths"]), -1
         return text, -1
 
     def _either(self, line: int, row: Mapping[str, Any], *keys: str) -> int:

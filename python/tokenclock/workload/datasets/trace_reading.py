@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from tokenclock.errors import UsageError
 from tokenclock.plan_checks import shown
@@ -46,6 +48,8 @@ def _read(path: str, form: str) -> Trace:
 
 
 def _format_of(path: str) -> str:
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise UsageError(f"--trace-format must be named for a pipe, which can be read once only, got auto for {path}")
     with open_dataset(path, "trace") as file:
         head = file.readline(_HEAD)
         while head and not head.strip():
@@ -66,13 +70,23 @@ def _in_order(trace: Trace) -> Trace:
     if not trace.has_times:
         return trace
     times = trace.t_ms
-    if trace.session is not None:  # later turns follow their first one, wherever that goes
-        return trace
-    if np.isnan(times).any():
-        row = int(np.isnan(times).argmax())
+    missing = np.isnan(times) & _first_rows(trace)
+    if missing.any():
+        row = int(missing.argmax())
         raise UsageError(f"{trace.path}: row {row + 1} has no timestamp, while others have; give all or none one")
-    if np.all(np.diff(times) >= 0):
+    if trace.session is not None or np.all(np.diff(times) >= 0):  # later turns follow their first one wherever it goes
         return trace
     note = f"{trace.path}: rows are not in the order of their time stamps: they are sent in that order"
     ordered = trace.take(np.argsort(times, kind="stable"))
     return replace(ordered, notes=(*ordered.notes, note))
+
+
+def _first_rows(trace: Trace) -> npt.NDArray[np.bool_]:
+    """Rows that stand alone or begin a session: those whose time stamps count."""
+    first = np.ones(len(trace), dtype=np.bool_)
+    if trace.session is not None:
+        seen: set[int] = set()
+        for row, number in enumerate(trace.session.tolist()):
+            first[row] = number < 0 or number not in seen
+            seen.add(number)
+    return first

@@ -1,0 +1,178 @@
+"""A load test as one picture: load over time, ITL, requests, distributions, the verdict on top. Needs matplotlib."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tokenclock.atomic_file import atomic_write
+from tokenclock.metrics.series import RunSeries
+from tokenclock.report.colours import colour
+from tokenclock.report.run_table import facts, findings, latency_rows, title_of
+from tokenclock.result import Result
+from tokenclock.units import NS_PER_MS, NS_PER_S
+
+__all__ = ["write"]
+
+_TAGS = ("ttft", "tpot", "itl", "e2el")
+_WAIT, _RECEIVE, _FAILED = "#E69F00", "#56B4E9", "#D55E00"
+_SHADE = "#009E73"
+_VERDICTS = {"VALID": "#006d4a", "VALID with warnings": "#7a5200", "INVALID": "#a63a00"}
+
+
+def write(name: str, result: Result, series: RunSeries, path: str | os.PathLike[str]) -> None:
+    """Write a PNG of 2100 x 1650 pixels, whole or not at all.
+
+    Raises:
+        ImportError: no matplotlib.
+        OSError: it cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure = Figure(figsize=(14, 11), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(4, 2, height_ratios=[0.62, 1, 1, 1])
+    for axis in axes[0]:
+        axis.set_axis_off()
+    _words(axes[0][0], axes[0][1], name, result)
+    _tokens(axes[1][0], series, result.steady)
+    _load(axes[1][1], series, result.steady)
+    _heat(figure, axes[2][0], series)
+    _requests(axes[2][1], series)
+    _curves(axes[3][0], axes[3][1], series)
+    for axis in axes[1:].ravel():
+        axis.tick_params(labelsize=11)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=150)
+
+
+def _words(left: Any, right: Any, name: str, result: Result) -> None:
+    left.set_title(name, fontsize=16, fontweight="bold", loc="left")
+    verdict = result.quality.verdict
+    left.text(
+        0, 0.92, f"Measurement quality: {verdict}", fontsize=13, color=_VERDICTS[verdict], va="top", fontweight="bold"
+    )
+    said = [f"{heading}: {value}" for heading, value in facts(result)]
+    lines = textwrap.wrap(" | ".join(said), 88)
+    for finding in findings(result)[:2]:
+        lines += textwrap.wrap(finding, 88, subsequent_indent="  ", max_lines=2, placeholder=" ...")
+    left.text(0, 0.68, "\n".join(lines[:7]), fontsize=10.5, va="top", linespacing=1.35)
+    rows = [
+        (title_of(tag), cells[1].partition(" [")[0], *cells[2:5]) for tag, cells in latency_rows(result) if tag in _TAGS
+    ]
+    if rows:
+        table = right.table(rows, colLabels=("ms", "mean", "median", "P90", "P99"), loc="center", edges="horizontal")
+        table.auto_set_font_size(False)
+        table.set_fontsize(12)
+        table.scale(1, 1.5)
+
+
+def _steady(axis: Any, steady: Mapping[str, Any] | None) -> None:
+    if steady is not None and steady.get("t_start_ns") is not None:
+        start, end = steady["t_start_ns"] / NS_PER_S, steady["t_end_ns"] / NS_PER_S
+        axis.axvspan(start, end, color=_SHADE, alpha=0.13, linewidth=0, label="steady window")
+
+
+def _title(axis: Any, title: str, x: str, y: str) -> None:
+    axis.set_title(title, fontsize=13, fontweight="bold")
+    axis.set_xlabel(x, fontsize=11)
+    axis.set_ylabel(y, fontsize=11)
+    axis.grid(True, linewidth=0.4, alpha=0.5)
+
+
+def _tokens(axis: Any, series: RunSeries, steady: Mapping[str, Any] | None) -> None:
+    _title(axis, "Output throughput over time", "s after the start", "tokens/s")
+    if not len(series.tokens.x):
+        _nothing(axis, "nothing was sent")
+        return
+    _steady(axis, steady)
+    axis.step(series.tokens.x, series.tokens.y, where="mid", color=colour(0), linewidth=1.3, label="output tokens/s")
+    axis.set_ylim(bottom=0)
+    axis.legend(fontsize=10, loc="lower center", ncols=2)
+
+
+def _load(axis: Any, series: RunSeries, steady: Mapping[str, Any] | None) -> None:
+    _title(axis, "Load over time", "s after the start", "requests in flight")
+    if not len(series.tokens.x):
+        _nothing(axis, "nothing was sent")
+        return
+    _steady(axis, steady)
+    axis.step(
+        series.in_flight.x, series.in_flight.y, where="mid", color=colour(1), linewidth=1.6, label="requests in flight"
+    )
+    axis.set_ylim(bottom=0)
+    axis.legend(fontsize=10, loc="lower center", ncols=2)
+
+
+def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
+    from matplotlib.colors import LogNorm
+
+    _title(axis, "Inter-token latency over time", "s after the start", "ITL (ms)")
+    heat = series.itl
+    if heat is None:
+        _nothing(axis, "no gaps between token events")
+        return
+    axis.grid(False)
+    counts = np.ma.masked_equal(heat.counts, 0)
+    norm = LogNorm(1, max(2, float(heat.counts.max())))
+    drawn = axis.pcolormesh(heat.x, heat.y / NS_PER_MS, counts, cmap="cividis_r", norm=norm, shading="nearest")
+    axis.set_yscale("log")
+    figure.colorbar(drawn, ax=axis, label="gaps", pad=0.01)
+
+
+def _requests(axis: Any, series: RunSeries) -> None:
+    spans = series.spans
+    places = np.arange(len(spans.rows))
+    first = np.where(np.isfinite(spans.first), spans.first, spans.last)
+    ok = spans.ok & np.isfinite(spans.last)
+    width = float(np.clip(260 / max(1, len(places)), 0.3, 4))
+    _title(axis, f"Requests, {len(places):,} in order of sending", "s after the start", "request")
+    if not len(places):
+        _nothing(axis, "nothing was sent")
+        return
+    lines: dict[str, Any] = {"linewidth": width}
+    axis.hlines(places[ok], spans.sent[ok], first[ok], color=_WAIT, label="waiting for the first token", **lines)
+    axis.hlines(places[ok], first[ok], spans.last[ok], color=_RECEIVE, label="receiving", **lines)
+    if not ok.all():
+        end = np.where(np.isfinite(spans.last), spans.last, spans.sent)[~ok]
+        axis.hlines(places[~ok], spans.sent[~ok], end, color=_FAILED, label="failed", **lines)
+    axis.invert_yaxis()
+    for handle in axis.legend(fontsize=10, loc="lower left").get_lines():
+        handle.set_linewidth(4)
+
+
+def _curves(left: Any, right: Any, series: RunSeries) -> None:
+    _title(left, "Distributions", "ms", "share of samples")
+    _title(right, "By percentile", "percentile", "ms")
+    for i, tag in enumerate(tag for tag in _TAGS if tag in series.ecdf):
+        curve, tail = series.ecdf[tag], series.percentiles[tag]
+        left.step(curve.x / NS_PER_MS, curve.y, where="post", color=colour(i), linewidth=1.8, label=tag.upper())
+        right.plot(tail.x, tail.y / NS_PER_MS, color=colour(i), linewidth=1.8, label=tag.upper())
+    if not series.ecdf:
+        _nothing(left, "no request has a latency")
+        _nothing(right, "no request has a latency")
+        return
+    left.set_xscale("log")
+    right.set_xscale("log")
+    right.set_yscale("log")
+    longest = max(float(curve.x[-1]) for curve in series.percentiles.values())
+    nines = [(1, "0"), (2, "50"), (10, "90"), (100, "99"), (1000, "99.9"), (10_000, "99.99"), (100_000, "99.999")]
+    shown = [(at, text) for at, text in nines if at <= longest]
+    right.set_xticks([at for at, _ in shown], [text for _, text in shown])
+    right.set_xticks([], minor=True)
+    for axis in (left, right):
+        axis.legend(fontsize=10)
+
+
+def _nothing(axis: Any, why: str) -> None:
+    axis.text(0.5, 0.5, why, ha="center", va="center", transform=axis.transAxes, fontsize=12)
+    axis.set_xticks([])
+    axis.set_yticks([])

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.conftest import result_of
+from tests.simulate.processes import stalling_server
+
+from tokenclock.__main__ import main
+from tokenclock.metrics.facts import RunFacts
+from tokenclock.report import columns_file, json_file
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result with its columns."""
+    path = tmp_path_factory.mktemp("results") / "run.json"
+    records = stalling_server(np.random.default_rng(0), 320, 8)
+    json_file.write(result_of(records, RunFacts(max_concurrency=8)), path)
+    columns_file.write(records, columns_file.columns_path(path))
+    return path
+
+
+def run(*argv: str | Path) -> int:
+    return main(["report", *map(str, argv)])
+
+
+def test_alone_it_prints_markdown(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(saved) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("## run\n\nMeasurement quality: **")
+    assert "| TTFT | 320 |" in out
+    assert "| Output token throughput |" in out
+    assert err == ""
+
+
+def test_every_file(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = {name: tmp_path / f"r.{name}" for name in ("html", "png", "markdown")}
+    assert run(saved, *(f"--{name}={path}" for name, path in paths.items())) == 0
+    out, err = capsys.readouterr()
+    assert (out, err.count("written to")) == ("", 3)
+    assert paths["png"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert b'id="run0-timeline"' in paths["html"].read_bytes()
+    assert paths["markdown"].read_text().startswith("## run")
+
+
+def test_several_results_share_a_page_and_have_a_picture_each(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.json"
+    other.write_bytes(saved.read_bytes())  # without columns
+    assert run(saved, other, "--png", tmp_path / "p.png", "--html", tmp_path / "p.html") == 0
+    err = capsys.readouterr().err
+    assert "no picture of other: no columns of a load test lie beside its result" in err
+    assert (tmp_path / "p-run.png").exists()
+    assert not (tmp_path / "p-other.png").exists()
+    assert "No columns lie beside this result" in (tmp_path / "p.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "expected a RESULT, or --from-events DIR"),
+        (["RUN", "--from-events", "x"], "--from-events is used without RESULT"),
+        (["RUN", "--json", "x"], "--json is used with --from-events only"),
+        (["RUN", "--html", "nowhere/x"], "there is no directory nowhere"),
+        (["RUN", "--html", "x", "--markdown", "./x"], "name the same file"),
+        (["--from-events", "nowhere"], "nowhere is no event log"),
+        (["FOREIGN"], "holds no result of tokenclock but benchmark_serving; `tokenclock compare` reads those"),
+        (["CUT"], "is no whole JSON"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(
+    saved: Path, tmp_path: Path, argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "foreign.json").write_text(json.dumps({"completed": 1, "duration": 1, "request_throughput": 1}))
+    (tmp_path / "cut.json").write_text(saved.read_text()[:500])
+    places = {"RUN": saved, "FOREIGN": tmp_path / "foreign.json", "CUT": tmp_path / "cut.json"}
+    assert run(*(places.get(word, word) for word in argv)) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+
+
+def test_help_starts_without_numpy() -> None:
+    code = (
+        "import sys; from tokenclock.cli.report import build_parser; build_parser(); sys.exit('numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
