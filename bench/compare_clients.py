@@ -22,6 +22,7 @@ import tempfile
 import threading
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,12 @@ def main() -> None:
     parser.add_argument("--fetch-vllm-rs", action="store_true", help="get it out of the vLLM wheel, 340 MB, by pip")
     parser.add_argument("--out", default="results/compare_clients.json")
     args = parser.parse_args()
+    if "aiohttp" in args.others and find_spec("aiohttp") is None:
+        parser.error("--with aiohttp needs that package: pip install aiohttp")
     if args.fetch_vllm_rs:
         vllm_rs.fetch(Path(args.vllm_rs))
+    if "vllm-rs" in args.others and not Path(args.vllm_rs).exists():
+        parser.error(f"--with vllm-rs: there is no {args.vllm_rs}; add --fetch-vllm-rs, or name it by --vllm-rs")
     if not YARDSTICK.exists():
         subprocess.run(["cmake", "--workflow", "--preset", "bench"], cwd=ROOT, check=True, stdout=sys.stderr)
     clients = [*args.only, *args.others]

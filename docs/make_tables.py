@@ -8,8 +8,7 @@ from pathlib import Path
 
 from tokenclock.metrics.definitions import DEFINITIONS, Definition
 from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
-from tokenclock.quality import THRESHOLDS, Threshold
-from tokenclock.quality_benchmark import BENCHMARK_THRESHOLDS
+from tokenclock.quality import BENCHMARK_THRESHOLDS, THRESHOLDS, Threshold
 
 PAGE = Path(__file__).parent / "metrics.md"
 
@@ -36,6 +35,8 @@ def thresholds_table(thresholds: Mapping[str, Threshold]) -> str:
     for tag, t in thresholds.items():
         limits = [_limit(value, t.shown) for value in (t.warn, t.invalid)]
         beyond = [limit if limit == "never" else f"{t.worse} {limit}" for limit in limits]
+        if tag == "failures":
+            beyond[1] = f"{t.worse} `--max-failure-share` (0 % unless given)"
         rows.append(f"| `{tag}` | {beyond[0]} | {beyond[1]} | {t.remedy} |")
     return "\n".join(rows)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tokenclock.metrics.facts import RunFacts
+from tokenclock.metrics.genai_perf_face import genai_perf_face
 from tokenclock.metrics.summary import summarise
 from tokenclock.quality import assess
 from tokenclock.records import STATUS_NAMES, Records, empty_columns
@@ -72,14 +73,19 @@ def make_records() -> MakeRecords:
     return hand_records
 
 
-def result_of(records: Records, facts: RunFacts, *, incomplete: bool = False, **side: Any) -> Result:
-    """The result of records, with a fixed plan and environment."""
+def result_of(
+    records: Records, facts: RunFacts, *, incomplete: bool = False, plan: Mapping[str, Any] | None = None, **side: Any
+) -> Result:
+    """The result of records, with a fixed plan and environment; a plan of `profile` brings its face."""
     summary = summarise(records, facts)
+    plan = plan or {"command": "serving", "load": {"request_rate": float("inf")}}
+    if plan["command"] == "profile":
+        side["faces"] = {"profile": genai_perf_face(records, facts, summary)}
     return build_result(
         summary,
         assess(records, facts, summary, incomplete=incomplete),
         facts,
-        plan={"command": "serving", "load": {"request_rate": float("inf")}},
+        plan=plan,
         environment={"host": "h", "kernel": "6.1", "cpu_model": "c", "python": "3.11", "versions": {}},
         workload={"sha256": "ab" * 32, "notes": []},
         client=records.client,
@@ -95,7 +101,7 @@ def make_result(make_records: Any) -> MakeResult:
     """A result of requests given by hand: ``make_result(requests, facts, client=..., server=..., gpu=...)``."""
 
     def make(requests: Any, facts: RunFacts, *, incomplete: bool = False, **options: Any) -> Result:
-        side = {name: options.pop(name) for name in ("server", "probes", "gpu") if name in options}
+        side = {name: options.pop(name) for name in ("server", "probes", "gpu", "plan") if name in options}
         return result_of(make_records(requests, **options), facts, incomplete=incomplete, **side)
 
     return make

@@ -53,12 +53,12 @@ def test_the_version_names_compiler_and_features() -> None:
         (["--versio"], "tokenclock: unknown command --versio (did you mean --version?); `tokenclock` alone lists "
          "them\n"),
         (["xyzzy"], "tokenclock: unknown command xyzzy; `tokenclock` alone lists them\n"),
-        (["sweep"], "tokenclock: sweep is not built yet; `tokenclock` alone lists the commands there are\n"),
+        (["history"], "tokenclock: history is not built yet; `tokenclock` alone lists the commands there are\n"),
         (["serving", "--plot-throughput"],
          "tokenclock serving: --plot-throughput is not built yet\n"),
         (["serving", "--model", "a\nb", "--dataset-name", "c\nd"],
          "tokenclock serving: --dataset-name must be one of random, sharegpt, burstgpt, sonnet, trtllm_custom, custom, "
-         "hf, random_image, got c d\n"),
+         "hf, random_image, trace, got c d\n"),
     ],
 )  # fmt: skip
 def test_a_usage_error_is_one_line_on_stderr_and_exit_2(arguments: list[str], line: str) -> None:

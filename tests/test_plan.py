@@ -119,7 +119,7 @@ def test_open_loop_is_a_finite_rate() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"command": "profile"}, "plan must be a plan of the command serving, got profile"),
+        ({"command": "sweep"}, "plan must be a plan of the command serving or profile, got sweep"),
         (
             {"command": "serving", "endpoint": {"model": "m"}, "load": {"speed": 3}},
             "plan.load must be of known fields, got speed",
@@ -134,7 +134,7 @@ def test_a_dict_that_is_no_plan_is_refused(data: dict[str, Any], message: str) -
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (EndpointPlan, {"model": ""}, "--model must be a model name, got ''"),
-    (EndpointPlan, {"backend": "vllm"}, "--backend must be openai or openai-chat, got vllm"),
+    (EndpointPlan, {"backend": "vllm"}, "--backend must be one of openai, openai-chat, embeddings, rerank, responses"),
     (EndpointPlan, {"path": "v1"}, "--endpoint must be a path that starts with /, got v1"),
     (EndpointPlan, {"path": "/a b"}, "without spaces"),
     (EndpointPlan, {"path": "/a\r\nX: y"}, "without spaces"),
@@ -152,7 +152,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (LoadPlan, {"request_rate": -1.0}, "--request-rate must be requests per second > 0, or inf, got -1;"),
     (LoadPlan, {"request_rate": math.nan}, "--request-rate must be"),
     (LoadPlan, {"burstiness": 0.0}, "--burstiness must be a number > 0, got 0"),
-    (LoadPlan, {"burstiness": math.inf}, "--burstiness must be a number > 0, got inf"),
+    (LoadPlan, {"burstiness": math.nan}, "--burstiness must be a number > 0, got nan"),
     (LoadPlan, {"num_prompts": 99999999999}, "--num-prompts must be a whole number of at most 10000000, got 999999999"),
     (LoadPlan, {"max_concurrency": 1 << 20}, "--max-concurrency must be a whole number of at most 1000000, got"),
     (LoadPlan, {"seed": 1 << 63}, "--seed must be a whole number of at most 9223372036854775807, got 92233"),

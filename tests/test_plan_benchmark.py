@@ -81,7 +81,7 @@ def test_wrong_values_are_named_by_their_flag(values: dict[str, Any], words: str
         (lambda: LoopPlan(num_runs=0, duration_s=0), "--num_runs must be .*no iteration would run"),
         (lambda: LoopPlan(warm_up=-1), "--warm_up must be"),
         (lambda: LoopPlan(duration_s=-1), "--duration must be"),
-        (lambda: LoopPlan(duration_s=60, max_duration_s=5), "--max-duration must be seconds >= --duration 60, got 5"),
+        (lambda: LoopPlan(max_duration_s=-1), "--max-duration must be"),
         (lambda: ModelPlan(dtype="fp16"), "--dtype must be float16, bfloat16 or float32, got fp16"),
         (lambda: ModelPlan(quantization="int3"), "--quantization must be one of fp8"),
         (lambda: ModelPlan(device="tpu"), "--device must be"),

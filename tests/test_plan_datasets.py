@@ -75,7 +75,7 @@ def test_a_file_is_needed(name: str) -> None:
     [
         ({"lora_modules": ("a", " ")}, "--lora-modules must be names that the server knows, got  ; "
          "GET /v1/models lists them"),
-        ({"lora_assignment": "zipf"}, "--lora-assignment must be random or round-robin, got zipf"),
+        ({"lora_assignment": "all"}, "--lora-assignment must be one of random, round-robin, zipf, per-row, got all"),
     ],
 )  # fmt: skip
 def test_wrong_adapters_are_refused(values: dict[str, Any], line: str) -> None:

@@ -6,8 +6,8 @@ import pytest
 from tests.offline.rows import rows
 
 from tokenclock.metrics.offline_case import CaseNumbers, case_numbers
-from tokenclock.quality import Check, Quality
-from tokenclock.quality_benchmark import BENCHMARK_THRESHOLDS, CaseFindings, assess_benchmark, case_warnings
+from tokenclock.quality import BENCHMARK_THRESHOLDS, Check, Quality
+from tokenclock.quality_benchmark import CaseFindings, assess_benchmark, case_warnings
 
 MS = 1_000_000
 

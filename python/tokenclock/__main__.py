@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from tokenclock.cli.group_options import GROUP_COMMANDS, GroupOptions, split_group_options, starts_with_group_option
 from tokenclock.cli.standard_streams import open_closed_streams, show
 from tokenclock.errors import TokenclockError, UsageError
 
@@ -15,25 +16,38 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark": ("tokenclock.cli.benchmark", "times a model runtime in this process, or under mpirun"),
     "serving": ("tokenclock.cli.serving", "load test of an OpenAI-compatible server"),
+    "throughput": ("tokenclock.cli.throughput", "a data set's requests, in trtllm-bench's words"),
+    "latency": ("tokenclock.cli.latency", "the same, one request at a time"),
     "paced-server": (
         "tokenclock.cli.paced_server",
         "OpenAI-compatible server with exact, logged emission times; no model",
     ),
+    "prepare-dataset": (
+        "tokenclock.cli.prepare_dataset",
+        "request files: synthetic lengths, recorded data, LoRA mixes",
+    ),
     "calibrate": ("tokenclock.cli.calibrate", "measure tokenclock's own error on this machine"),
     "compare": ("tokenclock.cli.compare", "two results or more: which differs, by how much, and how sure that is"),
+    "sweep": ("tokenclock.cli.sweep", "starts servers, runs every point of a matrix, stops them, resumes"),
+    "profile": ("tokenclock.cli.profile", "load test of a server, in the words and files of genai-perf"),
+    "analyze": ("tokenclock.cli.analyze", "profile once for each point of a sweep, with checkpoint"),
+    "process-export-files": (
+        "tokenclock.cli.process_export_files",
+        "merge what several client machines measured at the same time",
+    ),
     "report": ("tokenclock.cli.report", "results as a page, a picture or Markdown; results anew from event logs"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "analyze", "baseline", "history", "latency", "prepare-dataset",
-    "process-export-files", "profile", "sweep", "throughput",
+    "baseline", "history",
 )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: sys.argv) and return its exit code; errors are one line on stderr."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    prefix = f"tokenclock {arguments[0]}" if arguments and arguments[0] in COMMANDS else "tokenclock"
+    command = _command_of(arguments)
+    prefix = f"tokenclock {command}" if command in COMMANDS else "tokenclock"
     open_closed_streams()
     try:
         code = _run(arguments)
@@ -71,7 +85,15 @@ def _said(error: MemoryError) -> str:
     return f" ({text})" if text and text != "std::bad_alloc" else ""
 
 
+def _command_of(arguments: list[str]) -> str | None:
+    """The first word that is a command's name, where options may stand before it."""
+    if arguments and not starts_with_group_option(arguments):
+        return arguments[0]
+    return next((word for word in arguments if word in GROUP_COMMANDS), None)
+
+
 def _run(arguments: list[str]) -> int:
+    group, arguments = _group_options(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         return show("tokenclock", _overview())
     command = arguments[0]
@@ -79,13 +101,33 @@ def _run(arguments: list[str]) -> int:
         return show("tokenclock", _version())
     if command in COMMANDS:
         run = importlib.import_module(COMMANDS[command][0]).main
-        return int(run(arguments[1:]))
+        return int(run(arguments[1:], group) if command in GROUP_COMMANDS else run(arguments[1:]))
+    if command == "build":  # trtllm-bench's own; no command of ours, so that no list shows it
+        from tokenclock.cli.build import main as build
+
+        return build(arguments[1:], group)
     if command in NOT_BUILT:
         raise UsageError(f"{command} is not built yet; `tokenclock` alone lists the commands there are")
     from tokenclock.cli.arguments import did_you_mean
 
     nearest = did_you_mean(command, [*COMMANDS, "--help", "--version"])
     raise UsageError(f"unknown command {command}{nearest}; `tokenclock` alone lists them")
+
+
+def _group_options(arguments: list[str]) -> tuple[GroupOptions, list[str]]:
+    """What stands before the command, and the command with what follows it."""
+    if not starts_with_group_option(arguments):
+        return GroupOptions(), arguments
+    group, rest = split_group_options(arguments)
+    takers = f"{', '.join(GROUP_COMMANDS[:-1])} {{}} {GROUP_COMMANDS[-1]}"
+    if not rest:
+        raise UsageError(f"a command must follow {group.given()[-1]}: {takers.format('or')}")
+    if rest[0] in COMMANDS and rest[0] not in GROUP_COMMANDS:
+        raise UsageError(
+            f"{group.given()[0]} must follow the command {rest[0]}; only {takers.format('and')} take it before their "
+            "name"
+        )
+    return group, rest
 
 
 def _overview() -> str:

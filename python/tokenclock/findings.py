@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenclock.metrics.probes import summarise_probes
 from tokenclock.metrics.server_side import energy, spec_decode
+from tokenclock.metrics.telemetry import dcgm_statistics
 from tokenclock.metrics.throughput import token_totals
 from tokenclock.metrics.time_breakdown import time_breakdown
 from tokenclock.plan import ServingPlan
@@ -27,6 +28,7 @@ class SideResults:
         record_rows: for each request the index of the server's record of it, -1 where unknown; None without records.
         perf_metrics: the server's records as it gave them.
         gpu: GPUs of this host during the load; None when it was not asked for.
+        dcgm: statistics of what DCGM exporters told during the load; None without any.
     """
 
     server: Mapping[str, Any]
@@ -34,6 +36,7 @@ class SideResults:
     record_rows: Sequence[int] | None
     perf_metrics: Sequence[Mapping[str, Any]] | None
     gpu: Mapping[str, Any] | None = None
+    dcgm: Mapping[str, Any] | None = None
 
 
 def side_results(
@@ -64,7 +67,7 @@ def side_results(
     probes = None
     if probe_columns is not None:
         probes = summarise_probes(probe_columns, plan.load.probe_request_rate)
-    return SideResults(server, probes, rows, findings.perf_metrics, gpu)
+    return SideResults(server, probes, rows, findings.perf_metrics, gpu, dcgm_statistics(findings.dcgm))
 
 
 def own_ids(plan: ServingPlan, n: int) -> list[str] | None:

@@ -81,7 +81,8 @@ def _of_ranks(ranks: Sequence[Path]) -> tuple[dict[str, Any], Records, bool]:
         raise UsageError(f"{ranks[0].parent} has no rank-{lost:04d}: copy the logs of all hosts into one place first")
     read = [event_log.read(folder) for folder in ranks]
     n = sum(records.n_requests for _, records, _ in read)
-    parts = [Part(rows_of_rank(n, rank, len(ranks)), records) for rank, (_, records, _) in enumerate(read)]
+    slots = ServingPlan.from_dict(read[0][0]).load.max_concurrency  # each log has the plan of the whole
+    parts = [Part(rows_of_rank(n, rank, len(ranks), slots), records) for rank, (_, records, _) in enumerate(read)]
     asked = {name: np.full(n, -1, np.int32) for name in ("isl_requested", "osl_requested")}
     for part in parts:
         for name, column in asked.items():

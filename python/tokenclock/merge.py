@@ -15,7 +15,12 @@ __all__ = ["Part", "merge_client", "merge_records"]
 
 Array = npt.NDArray[Any]
 
-_HIGHEST = {"anchor_uncertainty_ns", "wall_ns"}  # of counters: the highest of all clients; the others add up
+_LOWEST = {"measured_from_ns"}
+_HIGHEST = {
+    "anchor_uncertainty_ns",
+    "epoch_realtime_ns",
+    "wall_ns",
+}  # of counters: the highest of all clients; the others add up
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,8 @@ def merge_records(parts: Sequence[Part], asked: Mapping[str, Array]) -> Records:
 
 def merge_client(clients: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The counters of several clients as those of one: whole numbers add up, except that of ``wall_ns`` and the like
-    the highest counts; yes where any says yes; lists follow each other; texts that differ are all named."""
+    the highest counts, or the lowest; yes where any says yes; lists follow each other; texts that differ are all
+    named."""
     merged: dict[str, Any] = {}
     for name in dict.fromkeys(name for client in clients for name in client):
         values = [client[name] for client in clients if name in client]
@@ -75,7 +81,7 @@ def merge_client(clients: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if isinstance(first, bool):
             merged[name] = any(values)
         elif isinstance(first, int):
-            merged[name] = max(values) if name in _HIGHEST else sum(values)
+            merged[name] = max(values) if name in _HIGHEST else min(values) if name in _LOWEST else sum(values)
         elif isinstance(first, list):
             merged[name] = [item for value in values for item in value]
         elif isinstance(first, str):

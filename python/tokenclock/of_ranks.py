@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from tokenclock.dealing import share_of_slots
 from tokenclock.merge import merge_records
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.summary import summarise
 from tokenclock.quality import assess
 from tokenclock.records import Records
 from tokenclock.serving.ranks import RankPart
-from tokenclock.serving.split import share_of_slots
 from tokenclock.workload.realised import Workload
 
 __all__ = ["ranks_block", "records_of_all"]

@@ -132,13 +132,6 @@ class LoopPlan:
             self.num_runs,
             "no iteration would run",
         )
-        require(
-            not self.max_duration_s or self.max_duration_s >= self.duration_s,
-            "--max-duration",
-            f"seconds >= --duration {self.duration_s:g}",
-            self.max_duration_s,
-            "lower --duration",
-        )
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
-from tokenclock.plan_checks import is_number, require, require_int, require_length
+from tokenclock.plan_checks import is_number, require, require_int, require_length, require_seconds
 
 __all__ = [
     "DATASET_KINDS",
@@ -18,6 +19,8 @@ __all__ = [
     "RandomImageDataset",
     "ShareGptDataset",
     "SonnetDataset",
+    "TraceDataset",
+    "TrtllmBenchDataset",
     "TrtllmCustomDataset",
 ]
 
@@ -43,7 +46,9 @@ class RandomDataset:
     output_len: int = 128
     range_ratio: float = 0.0  # how far lengths spread; what it means is said by the style
     range_ratio_style: str = "trtllm"  # lengths from int(L(1-r)) to int(L(1+r)); vllm rounds outward; sglang: rL to L
-    prefix_len: int = 0  # tokens shared by all prompts, in addition to input_len
+    prefix_len: int = 0  # tokens shared by prompts, in addition to input_len
+    num_prefixes: int = 1  # different prefixes; each prompt begins with one of them
+    prefix_zipf: float = 0.0  # 0: each alike; else prefix k, from 1, is drawn in proportion to k ** -prefix_zipf
     random_ids: bool = False
     tokenize_on_client: bool = False  # send token ids rather than text
     vocab_size: int | None = None  # ids 3 .. vocab_size-1 are drawn when there is no tokenizer
@@ -53,6 +58,13 @@ class RandomDataset:
         require_length("--random-input-len", self.input_len)
         require_length("--random-output-len", self.output_len)
         require_length("--random-prefix-len", self.prefix_len, 0)
+        require_int("--random-num-prefixes", self.num_prefixes, 1, highest=1_000_000)
+        needs = self.num_prefixes == 1 or self.prefix_len > 0
+        require(needs, "--random-num-prefixes", "given with --random-prefix-len", self.num_prefixes)
+        zipf_ok = is_number(self.prefix_zipf) and 0 <= self.prefix_zipf < math.inf
+        require(zipf_ok, "--random-prefix-zipf", "an exponent >= 0", self.prefix_zipf, "0 draws each prefix alike")
+        several = self.prefix_zipf == 0 or self.num_prefixes > 1
+        require(several, "--random-prefix-zipf", "given with --random-num-prefixes", self.prefix_zipf)
         style = self.range_ratio_style
         require(style in RANGE_RATIO_STYLES, "--range-ratio-style", "trtllm, vllm or sglang", style)
         ratio_is_number = is_number(self.range_ratio)
@@ -163,6 +175,18 @@ class TrtllmCustomDataset:
 
 
 @dataclass(frozen=True)
+class TrtllmBenchDataset:
+    """JSON lines `{"task_id": N, "input_ids": [...], "output_tokens": N}`, of `throughput` and `latency`."""
+
+    path: str
+    name: str = "trtllm_bench"
+
+    def __post_init__(self) -> None:
+        require(self.name == "trtllm_bench", "--dataset-name", "trtllm_bench", self.name)
+        _require_path(self.path, self.name)
+
+
+@dataclass(frozen=True)
 class CustomDataset:
     """JSON lines `{"prompt": TEXT}`, each with an `output_tokens` of its own if asked."""
 
@@ -231,15 +255,46 @@ class RandomImageDataset:
         return self.input_len
 
 
+@dataclass(frozen=True)
+class TraceDataset:
+    """Requests of a recorded trace, sent when it says: Mooncake, BurstGPT, Azure, or our own JSON lines."""
+
+    path: str
+    name: str = "trace"
+    form: str = "auto"  # auto | mooncake | burstgpt | azure | jsonl
+    start_s: float = 0.0  # the slice of the trace that is sent, in its own seconds: from here
+    end_s: float | None = None  # to here, not included; None: to its end
+    speedup: float = 1.0  # 2: twice as fast
+    untimed: bool = False  # leave its times aside: the plan's rate or concurrency holds
+    tokenize_on_client: bool = False
+    vocab_size: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.name == "trace", "--dataset-name", "trace", self.name)
+        _require_path(self.path, self.name)
+        forms = ("auto", "mooncake", "burstgpt", "azure", "jsonl")
+        require(self.form in forms, "--trace-format", f"one of {', '.join(forms)}", self.form)
+        require_seconds("--trace-start", self.start_s, "in the trace's own time")
+        if self.end_s is not None:
+            require_seconds("--trace-end", self.end_s, "in the trace's own time")
+            require(self.end_s > self.start_s, "--trace-end", f"above --trace-start {self.start_s:g}", self.end_s)
+        ok = is_number(self.speedup) and 0 < self.speedup < math.inf
+        require(ok, "--trace-speedup", "a number > 0", self.speedup, "2 is twice as fast, 0.5 half")
+        if self.vocab_size is not None:
+            require_int("--vocab-size", self.vocab_size, 16, highest=1 << 24)
+
+
 Dataset = (
     RandomDataset
     | ShareGptDataset
     | BurstGptDataset
     | SonnetDataset
     | TrtllmCustomDataset
+    | TrtllmBenchDataset
     | CustomDataset
     | HfDataset
     | RandomImageDataset
+    | TraceDataset
 )
 
 DATASET_KINDS: dict[str, type[Any]] = {
@@ -248,8 +303,10 @@ DATASET_KINDS: dict[str, type[Any]] = {
     "burstgpt": BurstGptDataset,
     "sonnet": SonnetDataset,
     "trtllm_custom": TrtllmCustomDataset,
+    "trtllm_bench": TrtllmBenchDataset,
     "custom": CustomDataset,
     "hf": HfDataset,
     "random_image": RandomImageDataset,
+    "trace": TraceDataset,
 }
 """Name -> dataclass, in the order the help lists them."""

@@ -28,6 +28,7 @@ class GenerationPlan:
     repetition_penalty: float | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     extra_body: dict[str, Any] = field(default_factory=dict)  # merged last; null takes a field out
+    length_field: str | None = None  # the field of the asked output length; None: that of the backend
 
     def __post_init__(self) -> None:
         if self.logprobs is not None:

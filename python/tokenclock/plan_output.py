@@ -12,6 +12,7 @@ __all__ = ["GOODPUT_METRICS", "LATENCY_METRICS", "OutputPlan"]
 
 LATENCY_METRICS = ("ttft", "tpot", "itl", "e2el")  # in the order reports print them
 GOODPUT_METRICS = ("ttft", "tpot", "e2el")
+_PROFILE_METRICS = ("ttst",)  # time to second token: a limit that genai-perf has besides
 # What the result's JSON has at its top, beside a pair of --metadata; `label` too where --label is given.
 _RESULT_KEYS = {
     "date", "backend", "model_id", "tokenizer_id", "num_prompts", "request_rate", "burstiness", "max_concurrency",
@@ -65,7 +66,10 @@ class OutputPlan:
             )
         for metric, limit_ms in self.goodput_ms.items():
             require(
-                metric in GOODPUT_METRICS, "--goodput", "KEY:VALUE with KEY one of " + ",".join(GOODPUT_METRICS), metric
+                metric in (*GOODPUT_METRICS, *_PROFILE_METRICS),
+                "--goodput",
+                "KEY:VALUE with KEY one of " + ",".join(GOODPUT_METRICS),
+                metric,
             )
             require(
                 is_number(limit_ms) and 0 <= limit_ms < math.inf,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from tokenclock.plan_checks import is_number, require
@@ -37,6 +38,7 @@ class ServerPlan:
     profile: bool = False  # /start_profile before, /stop_profile after
     time_breakdown: bool = False  # /perf_metrics after
     gpu_telemetry: bool = False  # watch the GPUs of this host during the load
+    dcgm_urls: tuple[str, ...] = ()  # DCGM exporters that are read during the load
 
     def __post_init__(self) -> None:
         require(
@@ -45,3 +47,6 @@ class ServerPlan:
             " or ".join(CACHE_RESETS),
             self.reset_cache,
         )
+        for url in self.dcgm_urls:
+            ok = isinstance(url, str) and re.fullmatch(r"https?://[^\s/]+(/\S*)?", url) is not None
+            require(ok, "--server-metrics-url", "http://HOST:PORT/PATH of a DCGM exporter", url)

@@ -18,7 +18,18 @@ from tokenclock.quality_checks.steadiness import steadiness_figures
 from tokenclock.records import Records
 from tokenclock.verdict import INVALID, OK, WARN, Check, Quality, SampleMark
 
-__all__ = ["INVALID", "OK", "THRESHOLDS", "WARN", "Check", "Quality", "SampleMark", "Threshold", "assess"]
+__all__ = [
+    "BENCHMARK_THRESHOLDS",
+    "INVALID",
+    "OK",
+    "THRESHOLDS",
+    "WARN",
+    "Check",
+    "Quality",
+    "SampleMark",
+    "Threshold",
+    "assess",
+]
 
 
 @dataclass(frozen=True)
@@ -214,6 +225,64 @@ THRESHOLDS: dict[str, Threshold] = {
     ),
 }
 
+# Of offline runs; `quality_benchmark` judges by them. The value judged is that of the worst case.
+BENCHMARK_THRESHOLDS: dict[str, Threshold] = {
+    "complete": Threshold(
+        0, None, "the run was interrupted: {value} cases did not end", "let it run to its end", shown="{:.0f}"
+    ),
+    "cases_failed": Threshold(0, None, "{value} of the cases failed", "see the reason in each case's row"),
+    "overhead": Threshold(
+        0.01,
+        0.10,
+        "calling the runtime costs {value} of the shortest latency (above {limit})",
+        "measure larger cases: below, the figure is this program's and Python's more than the model's",
+    ),
+    "stamp_overhead": Threshold(
+        0.01,
+        0.10,
+        "stamping steps costs {value} of the shortest latency (above {limit})",
+        "use --no-streaming: there are no TTFT, TPOT, ITL then, and less is added to the latency",
+    ),
+    "drift": Threshold(
+        0.05,
+        None,
+        "latency still changes by {value} over the timed iterations (above {limit}, and no chance)",
+        "raise --warm_up or --duration, and see that clocks and temperature are steady",
+    ),
+    "first_iteration": Threshold(
+        0.20,
+        None,
+        "the first timed iteration differs by {value} from the rest (above {limit})",
+        "raise --warm_up",
+    ),
+    "lengths": Threshold(
+        0,
+        None,
+        "in {value} of the iterations rows generated other lengths than asked",
+        "let the model ignore its end token, or build it for longer sequences; tokens_per_sec counts what came",
+    ),
+    "together": Threshold(
+        0,
+        None,
+        "in {value} of the iterations the rows of the batch did not run together",
+        "raise the engine's max_batch_size and max_num_tokens: the latency is not that of one batch",
+    ),
+    "cut_short": Threshold(
+        0,
+        None,
+        "{value} cases ended by --max-duration before --num_runs were done",
+        "raise --max-duration",
+        shown="{:.0f}",
+    ),
+    "samples": Threshold(
+        0,
+        0,
+        "{value} of the percentiles you named have too few samples",
+        "raise --num_runs or --duration, or name lower percentiles",
+        shown="{:.0f}",
+    ),
+}  # fmt: skip
+
 
 class _Shown:
     """A value that formats itself: ``{:ms}`` and ``{:us}`` from ns, everything else as Python does."""
@@ -242,13 +311,13 @@ def assess(records: Records, facts: RunFacts, summary: RunSummary, *, incomplete
     """
     marks = sample_marks(summary, facts)
     figures = [
+        *rank_figures(records),  # first: a rank that was lost makes much of the rest look bad
         *stamp_figures(records),
         *client_figures(records, facts),
         *length_figures(records, facts),
         *failure_figures(records, facts, summary, incomplete=incomplete),
         *streamed_figure(records, facts, summary),
         *steadiness_figures(records, facts),
-        *rank_figures(records),
         *sample_figures(marks, facts),
     ]
     return Quality(tuple(_judge(figure) for figure in figures), marks)

@@ -7,71 +7,13 @@ from dataclasses import dataclass, replace
 
 from tokenclock.metrics.offline_case import CaseNumbers
 from tokenclock.metrics.summary import samples_needed
-from tokenclock.quality import INVALID, OK, WARN, Check, Quality, SampleMark, Threshold
+from tokenclock.quality import BENCHMARK_THRESHOLDS, INVALID, OK, WARN, Check, Quality, SampleMark, Threshold
 from tokenclock.quality_checks.figure import Value
 
-__all__ = ["BENCHMARK_THRESHOLDS", "TREND_P", "CaseFindings", "assess_benchmark", "case_warnings"]
+__all__ = ["TREND_P", "CaseFindings", "assess_benchmark", "case_warnings"]
 
 TREND_P = 0.01
 """A series counts as drifting below this p-value, given that it also changes by more than its threshold."""
-
-# Shares are 0..1. The value judged is that of the worst case.
-BENCHMARK_THRESHOLDS: dict[str, Threshold] = {
-    "complete": Threshold(
-        0, None, "the run was interrupted: {value} cases did not end", "let it run to its end", shown="{:.0f}"
-    ),
-    "cases_failed": Threshold(0, None, "{value} of the cases failed", "see the reason in each case's row"),
-    "overhead": Threshold(
-        0.01,
-        0.10,
-        "calling the runtime costs {value} of the shortest latency (above {limit})",
-        "measure larger cases: below, the figure is this program's and Python's more than the model's",
-    ),
-    "stamp_overhead": Threshold(
-        0.01,
-        0.10,
-        "stamping steps costs {value} of the shortest latency (above {limit})",
-        "use --no-streaming: there are no TTFT, TPOT, ITL then, and less is added to the latency",
-    ),
-    "drift": Threshold(
-        0.05,
-        None,
-        "latency still changes by {value} over the timed iterations (above {limit}, and no chance)",
-        "raise --warm_up or --duration, and see that clocks and temperature are steady",
-    ),
-    "first_iteration": Threshold(
-        0.20,
-        None,
-        "the first timed iteration differs by {value} from the rest (above {limit})",
-        "raise --warm_up",
-    ),
-    "lengths": Threshold(
-        0,
-        None,
-        "in {value} of the iterations rows generated other lengths than asked",
-        "let the model ignore its end token, or build it for longer sequences; tokens_per_sec counts what came",
-    ),
-    "together": Threshold(
-        0,
-        None,
-        "in {value} of the iterations the rows of the batch did not run together",
-        "raise the engine's max_batch_size and max_num_tokens: the latency is not that of one batch",
-    ),
-    "cut_short": Threshold(
-        0,
-        None,
-        "{value} cases ended by --max-duration before --num_runs were done",
-        "raise --max-duration",
-        shown="{:.0f}",
-    ),
-    "samples": Threshold(
-        0,
-        0,
-        "{value} of the percentiles you named have too few samples",
-        "raise --num_runs or --duration, or name lower percentiles",
-        shown="{:.0f}",
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ STATUS_NAMES: tuple[str, ...] = (
     "not_sent",
 )
 FINISH_REASON_NAMES: tuple[str, ...] = ("none", "stop", "length", "tool_calls", "content_filter", "other")
-OSL_SOURCE_NAMES: tuple[str, ...] = ("missing", "server usage", "tokenizer", "event count")
+OSL_SOURCE_NAMES: tuple[str, ...] = ("missing", "server usage", "tokenizer", "event count", "runtime")
 
 # name -> (dtype, value that means "absent"); one row per scheduled request
 REQUEST_COLUMNS: dict[str, tuple[str, float]] = {

@@ -182,6 +182,7 @@ def build_result(
     steady: Mapping[str, Any] | None = None,
     ranks: Mapping[str, Any] | None = None,
     gpu: Mapping[str, Any] | None = None,
+    faces: Mapping[str, Any] | None = None,
 ) -> Result:
     """Put a run together.
 
@@ -200,6 +201,7 @@ def build_result(
         confidence, steady: ``result_sections.certainty_sections`` of the same records.
         ranks: where several ranks were one client: host, clock and quality of each; None for one process.
         gpu: ``serving.gpu_watch.GpuWatch.found``.
+        faces: of further imitated tools, by name.
     """
     local = created.astimezone()
     spans = summary.durations
@@ -230,7 +232,7 @@ def build_result(
         else {"unit": "1/s", **asdict(summary.goodput), "formula": DEFINITIONS["goodput"].formula},
         client=client,
         quality=quality,
-        faces={"serving": serving_face(summary, facts, local, extra_values(facts, probes, server))},
+        faces={"serving": serving_face(summary, facts, local, extra_values(facts, probes, server)), **(faces or {})},
         server=server,
         probes=probes,
         confidence=confidence,

@@ -12,6 +12,7 @@ from tokenclock.metrics.series import run_series
 from tokenclock.metrics.serving_face import detailed_arrays
 from tokenclock.output_place import companion, reserve
 from tokenclock.plan import ServingPlan
+from tokenclock.profile_files import Payloads, profile_files
 from tokenclock.records import Records
 from tokenclock.report import columns_file, json_file, pytorch_benchmark_file, run_page
 from tokenclock.result import Result
@@ -28,8 +29,12 @@ def save_result_files(
     path: Path,
     date: str,
     say: Callable[[str], None],
+    payloads: Payloads | None = None,
 ) -> bool:
     """Write the result to `path` and what goes beside it; each file that cannot be written is said, with the reason.
+
+    Args:
+        payloads: of `profile`, whose files are other ones.
 
     Returns:
         Whether all were written. A failure is no error: the measurement stands and is still to be printed.
@@ -47,6 +52,8 @@ def save_result_files(
             say(f"tokenclock serving: too many token events for {columns}: only the request columns are in it")
 
     files: list[tuple[Path, Callable[[], None]]] = [(path, write_result)]
+    if payloads is not None:
+        files = profile_files(payloads, result, records, path, say)
     if plan.output.save_columns:
         files.append((columns, write_columns))
     if plan.output.plot_timeline:

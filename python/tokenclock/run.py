@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tokenclock import environment
-from tokenclock.calibration_store import kept_calibration
+from tokenclock.errors import UsageError
 from tokenclock.event_log import EventLog
-from tokenclock.findings import SideResults, side_results
 from tokenclock.interrupts import deferred_interrupts
-from tokenclock.metrics.client_cost import event_rate
-from tokenclock.metrics.facts import RunFacts
-from tokenclock.metrics.summary import summarise
-from tokenclock.of_ranks import ranks_block, records_of_all
 from tokenclock.output_place import prepare_output, set_aside, temporary_log
 from tokenclock.parallel import connect
 from tokenclock.plan import ServingPlan
-from tokenclock.plan_facts import facts_of
-from tokenclock.quality import assess
+from tokenclock.plan_windows import WindowPlan
 from tokenclock.records import Records
-from tokenclock.result import Result, build_result
-from tokenclock.result_files import save_result_files
-from tokenclock.result_sections import certainty_sections
 from tokenclock.serving.around import Around, Findings
 from tokenclock.serving.client import FinalEvents, LoadRequests, Observer, run_load
+from tokenclock.serving.dcgm import DcgmWatch
+from tokenclock.serving.descriptors import allow_connections, most_connections
 from tokenclock.serving.endpoint import Prompt
 from tokenclock.serving.gpu_watch import GpuWatch
-from tokenclock.serving.preflight import explain_failure, send_test_request, send_warmups, wait_until_up
+from tokenclock.serving.preflight import send_test_request, send_warmups, wait_until_up
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.ranks import RankPart, Ranks
 from tokenclock.serving.server import ServerModels, ask_models
 from tokenclock.serving.transport import reach
 from tokenclock.standard_error import say_on_stderr
-from tokenclock.workload.arrivals import mean_rate
 from tokenclock.workload.build import build_workload, needs_vocabulary
 from tokenclock.workload.realised import Workload
+
+if TYPE_CHECKING:
+    from tokenclock.measured_windows import MeasuredWindows
+    from tokenclock.profile_files import Payloads
+    from tokenclock.result import Result
 
 __all__ = ["run_serving"]
 
@@ -54,6 +51,8 @@ def run_serving(
     on_progress: Progress | None = None,
     say: Callable[[str], None] = say_on_stderr,
     ends_process: bool = False,
+    on_records: Callable[[Records], None] | None = None,
+    keep_texts: bool = False,
 ) -> Result:
     """Measure an OpenAI-compatible server and return the result; files are written as the plan's output group says.
 
@@ -62,6 +61,8 @@ def run_serving(
         on_progress: told the counters 20 times a second (`n_requests n_sent n_done n_failed n_in_flight n_events`).
         say: told one line at a time what the user should know; default: stderr.
         ends_process: the caller exits after this run: once a signal has stopped it, later ones are ignored.
+        on_records: given the columns of all ranks, on rank 0, before the result is made of them.
+        keep_texts: keep all generated text in the records.
 
     Returns:
         The Result; `incomplete` after Ctrl-C, with everything that had been measured. Where every request failed it
@@ -73,6 +74,10 @@ def run_serving(
     """
     ranks = Ranks(connect(), plan, say)
     say = ranks.say
+    if plan.load.cache_bust == "auto":
+        nonce = ranks.same(secrets.token_hex(4))
+        plan = replace(plan, load=replace(plan.load, cache_bust=nonce))
+        say(f"tokenclock serving: prompts of this run alone: --cache-bust {nonce} sends the same ones again")
     started = ranks.same(datetime.now(timezone.utc))
     date = started.astimezone().strftime("%Y%m%d-%H%M%S")
     path = ranks.same(prepare_output(plan, date) if ranks.is_first else None)
@@ -80,12 +85,20 @@ def run_serving(
     deadline_s = time.monotonic() + plan.load.ready_check_timeout_s
     wait_until_up(plan, deadline_s, say)
     workload = _realise(plan)
+    _check_sessions(plan, workload, several=ranks.several)
+    if workload.lora_modules != plan.endpoint.lora_modules:  # named by the rows
+        plan = replace(plan, endpoint=replace(plan.endpoint, lora_modules=workload.lora_modules))
     own_plan, own_workload = ranks.share(plan, workload)
+    # for the whole load, so that no smaller number is asked for first
+    most = most_connections(len(own_workload), own_plan.load.max_concurrency)
+    allow_connections(most, certain=not own_workload.t_due_ns.any())
     has_usage = ranks.same(ranks.is_first and _prepare_server(plan, workload, addresses, deadline_s))
+    payloads = None if path is None or plan.command != "profile" else _write_inputs(plan, workload, path, say)
     for note in workload.notes:  # only now: a server that is not there deserves one line
         say(f"tokenclock serving: {note}")
     if plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
-        say("tokenclock serving: no --temperature: the server's own default holds (0 is greedy)")
+        missing = "--temperature" if plan.command == "serving" else "--extra-inputs temperature:T"
+        say(f"tokenclock serving: no {missing}: the server's own default holds (0 is greedy)")
     count_tokens = None if has_usage else workload.count_tokens
     with deferred_interrupts(
         lambda line: say(f"tokenclock serving: {line}"), ends_process=ends_process
@@ -93,7 +106,8 @@ def run_serving(
         place = ranks.same(_log_place(plan, path, say) if ranks.is_first else None)
         log = None if place is None else _open_log(plan, own_workload, place, ranks)
         probes = Probes(own_plan, addresses) if own_plan.load.probe_request_rate > 0 else None
-        observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload))
+        windows = None if plan.load.windows is None else _windows(plan.load.windows)
+        observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload), windows)
         whole = True
 
         def finish(
@@ -104,15 +118,22 @@ def run_serving(
         ) -> Result:
             """On rank 0: one result of all ranks, in its files."""
             nonlocal whole
-            records = records_of_all(parts, workload)
-            side = side_results(plan, findings, probe_columns, records, gpu)
-            incomplete = bool(records.client["interrupted"])
-            result = _conclude(plan, workload, records, started, incomplete, side, parts)
-            if path is not None:
-                whole = save_result_files(plan, result, records, side, path=path, date=date, say=say)
-            if result.requests["ok"] == 0 and not result.incomplete:
-                why = explain_failure(plan, records, _first_failure(records))
-                say(f"tokenclock serving: every request failed: {why}")
+            from tokenclock.conclusion import conclude  # only now: it delays no request
+
+            result, whole = conclude(
+                plan,
+                workload,
+                parts,
+                findings,
+                probe_columns,
+                gpu,
+                started=started,
+                path=path,
+                say=say,
+                on_records=on_records,
+                windows=windows,
+                payloads=payloads,
+            )
             return result
 
         def finish_from_logs() -> None:
@@ -124,15 +145,19 @@ def run_serving(
 
         with ranks.guarded(finish_from_logs, needed=path is not None) as done:
             own_records, findings, probe_columns, gpu = _measure(
-                own_plan, own_workload, addresses, count_tokens, observer, ranks
+                own_plan, own_workload, addresses, count_tokens, observer, ranks, keep_texts
             )
             if log is not None:
-                log.finish(own_records, incomplete=bool(own_records.client["interrupted"]))
+                stopped = bool(own_records.client["interrupted"])
+                log.finish(own_records, incomplete=stopped and not (windows is not None and windows.ended))
             parts = ranks.collect(own_records, place)
             result = None if parts is None else finish(parts, findings, probe_columns, gpu)
             done()
         handed, whole = ranks.hand_out((result.to_dict() if result is not None and ranks.several else {}, whole))
-        result = result or Result.from_dict(handed)
+        if result is None:
+            from tokenclock.result import Result
+
+            result = Result.from_dict(handed)
         if place is not None and plan.output.save_events is None:
             if whole:
                 ranks.clear_log(place)
@@ -148,22 +173,28 @@ def _measure(
     count_tokens: Callable[[str], int] | None,
     observer: _Watcher,
     ranks: Ranks,
+    keep_texts: bool,
 ) -> tuple[Records, Findings, dict[str, Any] | None, dict[str, Any] | None]:
     """The load, with what is asked of the server before and after it and the probes beside it."""
     around, probes = Around(plan, ranks.say, asks=ranks.is_first), observer.probes
     gpus = GpuWatch(plan, addresses, ranks.say, asks=ranks.is_first)
+    dcgm = DcgmWatch(plan.server.dcgm_urls if ranks.is_first else (), ranks.say)
     try:
         gpus.start()
         around.before()
         if probes is not None:
             probes.start()
+        dcgm.begin()
         gpus.begin()
-        records = _load(plan, workload, addresses, count_tokens, observer, ranks)
+        records = _load(plan, workload, addresses, count_tokens, observer, ranks, keep_texts)
         gpus.end()
+        dcgm.end()
+        around.findings.dcgm = dcgm.readings
         probe_columns = _afterwards(around, probes, bool(records.client["interrupted"]), ranks.say)
     finally:
         around.stop_profile()
         gpus.stop()
+        dcgm.end()
         if probes is not None:
             probes.abandon()
     return records, around.findings, probe_columns, gpus.found
@@ -188,6 +219,33 @@ def _prepare_server(plan: ServingPlan, workload: Workload, addresses: list[tuple
     return has_usage
 
 
+def _write_inputs(plan: ServingPlan, workload: Workload, path: Path, say: Callable[[str], None]) -> Payloads:
+    from tokenclock.profile_files import Payloads, write_inputs
+
+    payloads = Payloads(plan, workload)
+    write_inputs(payloads, path, say)
+    return payloads
+
+
+def _windows(plan: WindowPlan) -> MeasuredWindows:
+    from tokenclock.measured_windows import MeasuredWindows
+
+    return MeasuredWindows(plan)
+
+
+def _check_sessions(plan: ServingPlan, workload: Workload, *, several: bool) -> None:
+    """What conversations cannot be measured with."""
+    if workload.session is None:
+        return
+    backend = plan.endpoint.backend
+    if backend not in ("openai", "openai-chat"):
+        raise UsageError(f"sessions need --backend openai or openai-chat, got {backend}: answers must be fed back")
+    if several:
+        raise UsageError("sessions are measured by one process: start it without mpirun")
+    if plan.load.ramp_up_s > 0:
+        raise UsageError("--ramp-up-seconds must be left out with sessions, which begin one by one by themselves")
+
+
 def _spares(plan: ServingPlan, workload: Workload) -> list[tuple[Prompt, int]]:
     """Prompts and lengths of the test request and the warm-ups, in this order."""
     n_spares = int(plan.load.test_input) + plan.load.num_warmups
@@ -206,6 +264,7 @@ def _load(
     count_tokens: Callable[[str], int] | None,
     observer: Observer,
     ranks: Ranks,
+    keep_texts: bool,
 ) -> Records:
     """The measured part."""
     output = plan.output
@@ -219,10 +278,13 @@ def _load(
             plan.load.request_id_prefix,
             lora=workload.lora_index,
             id_numbers=ranks.rows(),
+            session=workload.session,
+            think_ns=workload.think_ns,
+            answer_ids=workload.answer_ids,
         ),
         addresses=addresses,
         keep_text=count_tokens is not None,
-        keep_all_text=output.save_result and output.save_detailed,
+        keep_all_text=keep_texts or (output.save_result and output.save_detailed),
         keep_final_event=output.save_result and output.save_columns and len(workload) <= _FINAL_EVENTS_UP_TO,
         count_tokens=count_tokens,
         observer=observer,
@@ -276,17 +338,21 @@ class _Watcher(Observer):
         probes: Probes | None,
         stop_requested: Callable[[], bool],
         n_requests: int,
+        windows: MeasuredWindows | None = None,
     ) -> None:
         self._on_progress = on_progress
         self._n_requests = n_requests
         self._log = log
         self.probes = probes
         self._stop_requested = stop_requested
+        self._windows = windows
 
     def stop_requested(self) -> bool:
-        return self._stop_requested()
+        return self._stop_requested() or (self._windows is not None and self._windows.ended)
 
     def on_progress(self, progress: Mapping[str, int]) -> None:
+        if self._windows is not None:
+            self._windows.begin()
         if self.probes is not None:
             self.probes.feed()
         if self._on_progress is not None:
@@ -295,59 +361,5 @@ class _Watcher(Observer):
     def on_final(self, client: FinalEvents, *, ended: bool) -> None:
         if self._log is not None and (ended or self._log.due()):
             self._log.write(client.take_final(), client.columns())
-
-
-def _facts(plan: ServingPlan, workload: Workload) -> RunFacts:
-    rate = workload.mean_rate or mean_rate(plan.load, len(workload))
-    return facts_of(plan, len(workload), rate, shared_prefix=workload.shared_prefix)
-
-
-def _conclude(
-    plan: ServingPlan,
-    workload: Workload,
-    records: Records,
-    started: datetime,
-    incomplete: bool,
-    side: SideResults,
-    parts: list[RankPart],
-) -> Result:
-    facts, environment_facts = _facts(plan, workload), environment.collect()
-    summary = summarise(records, facts)
-    return build_result(
-        summary,
-        assess(records, facts, summary, incomplete=incomplete),
-        facts,
-        plan=plan.to_dict(),
-        environment=environment_facts,
-        workload={
-            "sha256": workload.sha256,
-            "dataset": workload.dataset,
-            "tokenizer": workload.tokenizer,
-            "notes": list(workload.notes),
-            "prompt_tokens": workload.asked_and_got(),
-            "lora": workload.lora_counts(),
-        },
-        client=_with_ceiling(records, environment_facts),
-        created=started,
-        incomplete=incomplete,
-        server=side.server,
-        probes=side.probes,
-        ranks=ranks_block(parts, facts),
-        gpu=side.gpu,
-        **certainty_sections(records, facts, summary, seed=plan.load.seed),
-    )
-
-
-def _with_ceiling(records: Records, machine: Mapping[str, Any]) -> dict[str, Any]:
-    """The client's counters; where this machine was calibrated, also how close to its ceiling the run came."""
-    calibration, rate = kept_calibration(machine), event_rate(records)
-    ceiling = None if calibration is None else calibration.ceiling_events_per_s
-    if calibration is None or ceiling is None or rate is None:
-        return records.client
-    found = {"events_per_s": rate, "ceiling_events_per_s": ceiling, "share_of_ceiling": rate / ceiling}
-    found["ceiling_was_met"] = calibration.ceiling_was_met
-    return {**records.client, "calibration": {**found, "calibrated": calibration.created}}
-
-
-def _first_failure(records: Records) -> int:
-    return int((~records.ok).argmax())
+        if self._windows is not None and self._windows.due():
+            self._windows.look(client.columns())

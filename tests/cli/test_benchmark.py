@@ -121,3 +121,23 @@ def test_bad_input_is_one_line_and_exit_2(
 def test_exit_codes(statuses: list[str], incomplete: bool, code: int) -> None:
     cases: list[dict[str, Any]] = [{"status": status} for status in statuses]
     assert exit_code(cases, incomplete=incomplete) == code
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--input_output_len", "-1,20"], "--input_output_len must be whole numbers of tokens"),
+        (["--batch_size", "-1;8"], "--batch_size must be whole numbers of rows"),
+        (["--gpu_weights_percent", "-.5;1"], "--gpu_weights_percent must be shares"),
+        (["-m", "enc", "--input_len", "-1;2"], "--input_len must be whole numbers of tokens"),
+        (["--batch_size", "--csv"], "--batch_size"),
+    ],
+)
+def test_a_list_that_begins_with_a_minus_is_read_as_a_list(flags: list[str], words: str) -> None:
+    with pytest.raises(UsageError, match=f"^{words}"):
+        plan_from_argv(["--engine_dir", "tiny:llama", *flags], {})
+
+
+def test_the_longest_duration_may_be_below_the_default_of_the_shortest() -> None:
+    found = plan_from_argv(["--engine_dir", "tiny:llama", "--max-duration", "5"], {})
+    assert (found.loop.duration_s, found.loop.max_duration_s) == (60, 5)

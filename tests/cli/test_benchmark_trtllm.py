@@ -128,6 +128,43 @@ def test_engines(run_command: RunCommand, tmp_path: Path, release: str, family: 
     assert ("MiB for execution context memory." in stderr) == (through != "ModelRunnerCpp")
 
 
+def test_without_steps_a_session_tells_the_generation_time_itself(run_command: RunCommand, tmp_path: Path) -> None:
+    needs_torch()
+    directory = write_engine(tmp_path / "engine", packed=False)  # the executor does not take it
+    code, lines, _, _ = run_command("1.2.1", "dec", directory, "--no-streaming")
+    assert code == 0
+    check_lines(lines, "dec")
+    assert all(float(line["generation_time(ms)"]) > 0 for line in lines)
+
+
+@pytest.mark.parametrize("family", ["dec", "enc", "enc-dec"])
+def test_layers_of_engines(run_command: RunCommand, tmp_path: Path, family: str) -> None:
+    needs_torch()
+    directory = write_enc_dec_engine(tmp_path / "e") if family == "enc-dec" else write_engine(tmp_path / "e", family)
+    code, _, result, stderr = run_command("1.2.1", family, directory, "--dump_profile", "--dump_layer_info")
+    assert code == 0
+    assert "idle" not in stderr
+    assert result is not None
+    assert result["model"]["layer_info"] == {"file": "result.layer_info.csv", "n_layers": 2}
+    assert all(case["run"]["layer_profile"]["n_layers"] == 2 for case in result["cases"])
+    profile = (tmp_path / "result.layer_profile.csv").read_text().splitlines()
+    assert sum(",layers/0/mlp,," in line for line in profile) == len(result["cases"]) * (1 if family == "enc" else 2)
+
+
+def test_the_executor_says_that_it_has_no_layers(run_command: RunCommand, tmp_path: Path) -> None:
+    needs_torch()
+    code, _, result, stderr = run_command(
+        "1.2.1", "dec", write_engine(tmp_path / "e"), "--no-streaming", "--dump_profile", "--dump_layer_info"
+    )
+    assert code == 0
+    assert result is not None
+    assert "layer_info" not in result["model"]
+    for flag in ("--dump_profile", "--dump_layer_info"):
+        (line,) = [line for line in stderr.splitlines() if flag in line]
+        assert "trtllm-engine (ModelRunnerCpp)" in line
+        assert "leave --no-streaming out" in line
+
+
 @pytest.mark.parametrize(
     ("release", "runtime", "code", "line"),
     [

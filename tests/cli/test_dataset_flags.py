@@ -69,7 +69,7 @@ def test_the_environment_gives_dataset_flags_too() -> None:
     assert plan.dataset == CustomDataset("f", oversample=False)
 
 
-NAMES = "random, sharegpt, burstgpt, sonnet, trtllm_custom, custom, hf, random_image"
+NAMES = "random, sharegpt, burstgpt, sonnet, trtllm_custom, custom, hf, random_image, trace"
 
 
 @pytest.mark.parametrize(

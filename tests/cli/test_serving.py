@@ -209,7 +209,7 @@ WRONG = {
     "--extra-body x": "--extra-body must be a JSON object, such as '{\"min_tokens\": 8}', got x",
     "--extra-body [1]": "--extra-body must be a JSON object, such as '{\"min_tokens\": 8}', got [1]",
     "--extra-body '{\"a\": NaN}'": '--extra-body must be a JSON object, such as \'{"min_tokens": 8}\', got {"a": NaN}',
-    "--backend vllm": "--backend must be openai or openai-chat, got vllm",
+    "--backend vllm": "--backend must be one of openai, openai-chat, embeddings, rerank, responses, triton, got vllm",
     "--port 70000": "--port must be in 1..65535, got 70000",
     "--host http://h": "--host must be a name or an address, got http://h; a URL goes to --base-url",
     "--endpoint v1": "--endpoint must be a path that starts with /, got v1",

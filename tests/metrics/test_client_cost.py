@@ -101,3 +101,15 @@ def test_asked_100_got_104_and_99(make_records: Any) -> None:
     assert found.deviation == pytest.approx(0.01)
     nothing = client_cost.asked_got(make_records([]), "isl_requested", "isl_server")
     assert nothing.deviation is None
+
+
+def test_each_of_several_ranks_fills_its_own_slots(make_records: Any) -> None:
+    # two ranks with a slot each: rows 0 and 2 are rank 0's, 1 and 3 rank 1's, which drains while rank 0 goes on
+    requests = [
+        {"sent": 0, "tokens": [50]},
+        {"sent": 0, "tokens": [10]},
+        {"sent": 53, "tokens": [90]},
+        {"sent": 14, "tokens": [20]},
+    ]
+    records = make_records(requests, client={"n_ranks": 2})
+    assert sorted(client_cost.send_lag_ns(records, RunFacts(max_concurrency=2)).tolist()) == [3, 4]

@@ -69,3 +69,15 @@ def test_all_failed_is_a_share_of_zero(make_records: Any) -> None:
     found = goodput(make_records([{"status": "timeout", "sent": 0}]), {"ttft": 1}, S)
     assert found is not None
     assert (found.n_good, found.share) == (0, 0.0)
+
+
+def test_a_limit_on_the_second_token(make_records: Any) -> None:
+    requests = [
+        {"sent": 0, "tokens": [5 * MS, 9 * MS]},  # 4 ms
+        {"sent": 0, "tokens": [5 * MS, 11 * MS]},  # 6 ms
+        {"sent": 0, "tokens": [5 * MS]},  # no second token to miss
+        {"sent": 0, "status": "truncated", "tokens": [5 * MS, 6 * MS]},
+    ]
+    found = goodput(make_records(requests), {"ttst": 5}, 10**9)
+    assert found is not None
+    assert (found.n_good, found.share) == (2, 0.5)

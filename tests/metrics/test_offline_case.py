@@ -5,6 +5,7 @@ from tests.offline.rows import rows
 
 from tokenclock.iteration_records import concatenate
 from tokenclock.metrics.offline_case import case_numbers
+from tokenclock.records import MISSING_NS
 
 MS = 1_000_000
 
@@ -97,6 +98,21 @@ def test_setup_phases_and_batches_that_fell_apart() -> None:
     assert numbers.phases["queue"].distribution.mean == 2
     assert numbers.n_not_together == 1
     assert case_numbers(rows(given)).n_not_together is None
+
+
+def test_without_steps_the_runtimes_own_time_of_decoding_is_the_generation() -> None:
+    """Two rows of five tokens: 8 after the first ones, times 3 beams, in 20 ns on the mean."""
+    given = [(0, 50, []), (50, 90, [])]
+    asked = {"batch_size": 2, "osl_requested": 5, "osl_min": [5, 5], "osl_max": [5, 5], "n_tokens": [10, 10]}
+    numbers = case_numbers(rows(given, phases={"decode": [15, 25]}, **asked), num_beams=3)
+    assert numbers.series["generation"].distribution.mean == 20
+    assert numbers.generated_after_first == 24
+    assert numbers.throughput["decode_throughput"] == pytest.approx(8 / 20e-9)
+    assert numbers.steps_per_iteration is None
+    some = case_numbers(rows(given, phases={"decode": [15, MISSING_NS]}, **asked))
+    assert "generation" not in some.series
+    unknown = case_numbers(rows(given, phases={"decode": [15, 25]}))
+    assert unknown.generated_after_first is None
 
 
 def test_nothing_timed_has_no_numbers() -> None:

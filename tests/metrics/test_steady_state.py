@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tokenclock.metrics.facts import RunFacts
-from tokenclock.metrics.steady_state import RULES, Window, steady_state, steady_window
+from tokenclock.metrics.steady_state import RULES, Window, steady_state, steady_window, to_fill
 
 MS = 1_000_000
 CLOSED = RunFacts(max_concurrency=2)
@@ -103,3 +103,23 @@ def test_replies_without_a_stream_count_by_their_end(make_records: Any) -> None:
 def test_a_window_holds_instants_after_its_start() -> None:
     assert Window("r", 10, 20).holds(np.array([9, 10, 11, 20, 21])).tolist() == [False, False, True, True, False]
     assert Window("r").holds(np.array([9])).tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    ("facts", "client", "expected"),
+    [
+        ({"num_prompts": 4}, {}, "raise --num-prompts to 10 or more"),
+        ({"num_prompts": 40}, {}, "raise --num-prompts to 80 or more"),
+        ({"num_prompts": 40}, {"interrupted": True}, "let it run to its end"),
+        (
+            {"num_prompts": 40, "slots_open_ns": 10_000_000_000},
+            {},
+            "the requests ran out within --ramp-up-seconds 10: shorten it, or raise --num-prompts",
+        ),
+    ],
+)
+def test_what_to_do_about_slots_that_were_never_full(
+    facts: dict[str, Any], client: dict[str, Any], expected: str, make_records: Any
+) -> None:
+    records = make_records([request(0, 100)], client=client)
+    assert to_fill(2, records, RunFacts(max_concurrency=2, **facts)) == expected

@@ -74,3 +74,9 @@ def test_nothing_completed_is_missing_and_not_zero(make_records: Any, requests: 
     totals = throughput.token_totals(records)
     assert totals.isl_source == totals.osl_source == "missing"
     assert throughput.rates(records, totals, S) == throughput.Rates(None, None, None, None)
+
+
+def test_warm_ups_on_the_slots_of_a_ramp_are_no_part_of_the_wall_time(make_records: Any) -> None:
+    client = {"wall_ns": 9_000, "measured_from_ns": 2_000}
+    spans = throughput.durations(make_records([{"sent": 2_000, "tokens": [8_000]}], client=client))
+    assert (spans.wall_ns, spans.first_sent_to_last_token_ns) == (7_000, 6_000)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -57,6 +58,13 @@ def test_the_longest_duration_ends_a_case_whatever_the_minimums_say() -> None:
     assert 1 <= len(found.iterations) <= 6
 
 
+def test_the_longest_duration_may_be_below_the_shortest() -> None:
+    loop = LoopPlan(warm_up=0, num_runs=1, duration_s=60, max_duration_s=0.03)
+    found = run(UserRuntime(lambda i, s: time.sleep(0.01)), loop)
+    assert found.ended_by == "max_duration"
+    assert 1 <= len(found.iterations) <= 4
+
+
 def test_a_wish_to_stop_is_heard_after_the_iteration() -> None:
     told = iter([False, False, True, False])
     found = run(UserRuntime(lambda i, s: None), LoopPlan(warm_up=1, duration_s=0), stop_requested=lambda: next(told))
@@ -100,6 +108,34 @@ def test_a_refusal_in_prepare() -> None:
 
     with pytest.raises(CaseRefused, match="no beams"):
         run(UserRuntime(lambda i, s: None, prepare=prepare), LoopPlan(duration_s=0))
+
+
+def test_setting_up_fails_the_case_on_every_rank() -> None:
+    def work(world: ThreadWorld) -> None:
+        def before(_: object) -> None:
+            if world.rank == 1:
+                raise MemoryError
+
+        run(UserRuntime(lambda i, s: None, before=before, ranks="spmd"), LoopPlan(duration_s=0), world)
+
+    assert [str(error) for error in in_ranks(2, work)] == ["rank 1: out of memory"] * 2
+
+
+@pytest.mark.timing
+def test_no_rank_times_its_wait_for_anothers_buffers() -> None:
+    """Rank 1 takes 50 ms to set up; the work of both begins together, so rank 0 must not see that in its latency."""
+
+    together = threading.Barrier(2)
+
+    def work(world: ThreadWorld) -> float:
+        def before(_: object) -> None:
+            time.sleep(0.05 * world.rank)
+
+        runtime = UserRuntime(lambda i, s: together.wait() and None, before=before, ranks="spmd")
+        rows = run(runtime, LoopPlan(warm_up=0, num_runs=3, duration_s=0), world).iterations.records()
+        return float(sorted(rows.latency_ns)[1])
+
+    assert max(in_ranks(2, work)) < 25e6
 
 
 def test_ranks_do_as_many_iterations_as_rank_0_says() -> None:

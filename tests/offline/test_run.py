@@ -19,6 +19,7 @@ from tokenclock.errors import UsageError
 from tokenclock.hdr import HdrHistogram
 from tokenclock.iteration_log import read as read_log
 from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
+from tokenclock.offline.gpu import GpuWatch
 from tokenclock.offline.run import options_of
 from tokenclock.offline.watcher import Opening, Watcher
 from tokenclock.plan_benchmark import BenchmarkCase, BenchmarkOutput, ModelPlan
@@ -148,7 +149,7 @@ def test_what_a_runtime_refuses_is_skipped() -> None:
 def test_limits_are_said_in_the_originals_words() -> None:
     said: list[str] = []
     run(runtime=obedient(limits=Limits(max_seq_len=4)), say=said.append)
-    assert said[0] == (
+    assert next(line for line in said if "[WARNING]" in line) == (
         "tokenclock benchmark: [WARNING] check batch 1, 8 in, 4 out: input and output length 12 is above the model's "
         "maximum sequence length 4: failed, skipping."
     )
@@ -298,7 +299,7 @@ def test_flags_without_effect_are_said_once() -> None:
     plan = replace(PLAN, model=ModelPlan(quantization="fp8"), output=BenchmarkOutput(dump_profile=True))
     run(plan, say=said.append)
     assert sum("--quantization fp8 is without effect" in line for line in said) == 1
-    assert sum("has no layer profile" in line for line in said) == 1
+    assert sum("--dump_profile is idle" in line for line in said) == 1
 
 
 def test_the_runtimes_own_warnings_are_passed_on() -> None:
@@ -330,3 +331,37 @@ def test_the_loops_own_cost_is_in_the_result() -> None:
     assert 0 < result.loop["per_iteration_ns"] < 1_000_000
     assert result.loop["per_step_ns"] >= 0
     assert result.loop["between_ns"] > 0
+
+
+def test_why_there_are_no_figures_of_gpus_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def enter(watch: GpuWatch) -> GpuWatch:
+        watch.unavailable = "no NVML on this machine"
+        return watch
+
+    monkeypatch.setattr(GpuWatch, "__enter__", enter)
+    said: list[str] = []
+    result = run(say=said.append)
+    assert said.count("tokenclock benchmark: no figures of GPUs, gpu_peak_mem(gb) is n/a: no NVML on this machine") == 1
+    assert result.gpu == {"unavailable": "no NVML on this machine"}
+    off = list[str]()
+    run(replace(PLAN, output=BenchmarkOutput(gpu_sampling_interval_ms=0)), say=off.append)
+    assert not any("GPUs" in line for line in off)
+
+
+@pytest.mark.parametrize("output", [BenchmarkOutput(csv=True), BenchmarkOutput(dump_profile=True)])
+def test_a_working_directory_that_takes_no_files_is_refused_first(
+    output: BenchmarkOutput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/proc")
+    with pytest.raises(UsageError, match=r"writes to the working directory, which must be .* got /proc"):
+        run(replace(PLAN, output=output), obedient(fails(1, AssertionError("it ran"))))
+
+
+def test_what_a_killed_run_left_is_kept(tmp_path: Path) -> None:
+    (tmp_path / ".a.events").mkdir()
+    (tmp_path / ".a.events" / "part-r0000-000001.npz").touch()
+    said: list[str] = []
+    run(replace(PLAN, output=BenchmarkOutput(json=str(tmp_path / "a.json"))), say=said.append)
+    assert sum("holds what another run into" in line and "it is kept" in line for line in said) == 1
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".a.events", "a.columns.npz", "a.json"]
+    assert [file.name for file in (tmp_path / ".a.events").iterdir()] == ["part-r0000-000001.npz"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
-import pytest
 from rich.console import Console
 from rich.live import Live
 
@@ -42,29 +42,45 @@ def test_rows_of_cases_and_of_the_one_that_runs() -> None:
         assert word in last
 
 
-def test_a_running_case_is_drawn_at_most_every_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_case_is_drawn_at_most_every_interval() -> None:
     drawn: list[Any] = []
 
     class Display:
         def update(self, table: Any, refresh: bool) -> None:
             drawn.append(table)
 
-    table = CaseTable(Display(), 1, interval_s=3600)  # type: ignore[arg-type]
+    table = CaseTable(Display, 1, interval_s=3600)  # type: ignore[arg-type]
     for _ in range(5):
         table.going_on("a", "timed", 1, None)
     assert len(drawn) == 1
 
 
-def test_it_is_set_aside_while_something_is_printed() -> None:
-    calls: list[str] = []
+def on_screen(text: str) -> list[str]:
+    """Lines that a terminal shows of text with the two controls that wipe a table: a line up, and this line gone."""
+    lines, row = [""], 0
+    for part in re.split(r"(\x1b\[[0-9;?]*[A-Za-z]|\r|\n)", text):
+        if part == "\x1b[1A":
+            row -= 1
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part and part != "\r" and not part.startswith("\x1b"):
+            lines[row] += part
+    return [line.rstrip() for line in lines if line.strip()]
 
-    class Display:
-        def stop(self) -> None:
-            calls.append("stop")
 
-        def start(self, refresh: bool) -> None:
-            calls.append("start")
-
-    with CaseTable(Display(), 1).set_aside():  # type: ignore[arg-type]
-        calls.append("print")
-    assert calls == ["stop", "print", "start"]
+def test_what_is_printed_stays_and_the_table_is_there_once() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=True)
+    with case_table(2, make_live=lambda: Live(console=console, auto_refresh=False)) as table:
+        assert table is not None
+        for name in ("first", "second"):
+            table.going_on(name, "timed", 1, None)
+            with table.set_aside():
+                out.write(f"[BENCHMARK] {name}\n")
+            table.ended({**MEASURED, "label": name})
+    shown = on_screen(out.getvalue())
+    assert shown[:2] == ["[BENCHMARK] first", "[BENCHMARK] second"]
+    assert [line for line in shown if "cases" in line] == ["2 of 2 cases, latencies in ms"]

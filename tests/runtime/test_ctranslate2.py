@@ -17,7 +17,7 @@ from tokenclock.plan_benchmark import BenchmarkCase
 from tokenclock.runtime import ctranslate2 as room
 from tokenclock.runtime.ctranslate2 import CTranslate2Runtime, load, threads_of_rank
 from tokenclock.runtime.options import RuntimeOptions
-from tokenclock.runtime.protocol import Runtime
+from tokenclock.runtime.protocol import Limits, Runtime
 
 CPU = RuntimeOptions(device="cpu", threads=1)
 MODELS = {"dec": "tiny:llama", "enc": "tiny:bert", "enc-dec": "tiny:t5"}
@@ -57,6 +57,20 @@ def test_an_encoder_encodes(loaded: dict[str, CTranslate2Runtime]) -> None:
     assert runtime.run(None).osl is None
     assert not runtime.streams
     assert runtime.limits.max_input_len == 512
+
+
+def test_tiny_models_have_a_longest_sequence(loaded: dict[str, CTranslate2Runtime]) -> None:
+    """Nothing in their files says one, so that 100 000 tokens would be tried until memory is out."""
+    assert loaded["dec"].limits == Limits(max_seq_len=4096)
+    assert loaded["enc-dec"].limits == Limits(max_input_len=4096, max_output_len=4096)
+
+
+def test_layers_are_those_of_the_file(loaded: dict[str, CTranslate2Runtime]) -> None:
+    layers = {layer.name: layer for layer in loaded["dec"].list_layers()}
+    embeddings = layers["decoder/embeddings"]
+    assert (embeddings.n_parameters, embeddings.weights) == (2048 * 64, ["weight (2048, 64) float32"])
+    assert layers["decoder/layer_1/ffn/linear_1"].weights == ["weight (64, 128) float32"]
+    assert not hasattr(loaded["dec"], "profile_layers")
 
 
 @pytest.mark.parametrize("family", ["dec", "enc-dec"])

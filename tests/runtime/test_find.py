@@ -61,3 +61,10 @@ def test_choosing_imports_no_package_of_a_runtime(tmp_path: Path) -> None:
 
 def test_every_name_stands_for_a_module_of_this_package() -> None:
     assert all(module.startswith("tokenclock.runtime.") for module in RUNTIMES.values())
+
+
+@pytest.mark.parametrize("name", ["trtllm-llm", "trtllm-engine"])
+def test_a_tiny_model_is_for_those_that_make_one(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} needs the directory of a model, got tiny:llama, .*ctranslate2"):
+        choose_runtime("tiny:llama", name)
+    assert choose_runtime("tiny:llama", "transformers") == "transformers"

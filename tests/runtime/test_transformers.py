@@ -7,6 +7,7 @@ import importlib.util
 import json
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,48 @@ def test_an_encoder_runs_and_has_no_steps() -> None:
     runtime.prepare(case("enc"), seed=1)
     assert runtime.run(None).osl is None
     runtime.close()
+
+
+@needs_torch
+@pytest.mark.parametrize(("name", "family"), [("tiny:llama", "dec"), ("tiny:t5", "enc-dec"), ("tiny:bert", "enc")])
+def test_layers_are_timed_in_an_iteration_of_their_own(name: str, family: str) -> None:
+    """Five tokens: each layer of the decoder runs once for the first, four times for the others."""
+    runtime: Any = loaded(name, family)
+    runtime.prepare(case(family), seed=1)
+    times = {(layer.phase, layer.name): layer for layer in runtime.profile_layers()}
+    head = {"dec": "lm_head", "enc-dec": "lm_head", "enc": "pooler.dense"}[family]
+    assert times["context", head].n_calls == 1
+    assert times["context", head].kind == "Linear"
+    if family == "enc":
+        assert {phase for phase, _ in times} == {"context"}
+    else:
+        assert times["generation", head].n_calls == 4
+    encoder = "encoder.block.0.layer.0.SelfAttention.q"
+    assert (("context", encoder) in times) == (family == "enc-dec")
+    assert ("generation", encoder) not in times
+    assert all(layer.time_ns >= 0 for layer in times.values())
+    listed = {layer.name: layer for layer in runtime.list_layers()}
+    assert {layer for _, layer in times} <= listed.keys()
+    assert listed[head].n_parameters
+    assert not any(module._forward_hooks for module in runtime._model.modules())
+    runtime.close()
+
+
+@needs_torch
+def test_a_compiled_model_has_no_layers_to_time() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of PyTorch about itself, when it first compiles
+        runtime: Any = loaded("tiny:llama", "dec", dataclasses.replace(OPTIONS, torch_compile=True))
+    runtime.prepare(case("dec"), seed=1)
+    with pytest.raises(UsageError, match="leave --torch_compile out"):
+        runtime.profile_layers()
+    runtime.close()
+
+
+@needs_torch
+def test_a_tiny_t5_has_a_longest_sequence() -> None:
+    limits = loaded("tiny:t5", "enc-dec").limits
+    assert (limits.max_input_len, limits.max_output_len) == (4096, 4096)
 
 
 @needs_torch

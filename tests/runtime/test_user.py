@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,23 @@ def test_lengths_may_be_returned(returned: object) -> None:
 def test_an_outcome_passes_through() -> None:
     outcome = IterationOutcome(setup_ns=5)
     assert UserRuntime(lambda inputs, on_step: outcome).run(None) is outcome
+
+
+@pytest.mark.timing
+def test_what_comes_before_an_iteration_is_timed_apart() -> None:
+    seen: list[object] = []
+
+    def before(inputs: object) -> None:
+        seen.append(inputs)
+        time.sleep(0.03)
+
+    plan = BenchmarkPlan(batch_sizes=(1,), lengths=((6, 5),), loop=QUICK)
+    runtime = UserRuntime(lambda inputs, on_step: None, prepare=lambda case, seed: "mine", before=before)
+    latencies = run_benchmark(plan, runtime=runtime, say=lambda line: None).cases[0]["latencies"]
+    assert seen == ["mine"] * 4  # warm-ups too
+    assert latencies["setup"]["min"] >= 30e6
+    assert latencies["latency"]["median"] < 15e6
+    assert not hasattr(UserRuntime(lambda inputs, on_step: None), "before_iteration")
 
 
 def test_a_stream_is_an_integer_or_an_object_that_holds_one() -> None:

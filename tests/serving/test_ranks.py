@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -225,3 +226,20 @@ def test_two_hosts_are_one_client(lost: bool, tmp_path: Path) -> None:
     else:
         assert result.requests["ok"] == 40
         assert abs(second["clock_offset_ns"] - 7000 * 10**9) <= second["clock_uncertainty_ns"] < 10_000_000
+
+
+def test_profile_by_two_ranks_is_one_run(server: PacedServer, tmp_path: Path) -> None:
+    """Rank 0 alone prints and writes, and its files hold the requests of both."""
+    arguments = ["-m", "tokenclock", "profile", "-m", "paced", "--url", server.url, "--endpoint-type", "chat"]
+    arguments += ["--streaming", "--concurrency", "4", "--request-count", "40", "--num-prompts", "40", "--isl", "4"]
+    ended = launch(LAUNCHERS["pypi"](), 2, [*arguments, "--osl", "3", "--artifact-dir", str(tmp_path)])
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("LLM Metrics") == 1
+    folder = tmp_path / "paced-openai-chat-concurrency4"
+    result = Result.load(folder / "profile_export_genai_perf.json")
+    assert result.requests["ok"] == 40
+    assert result.ranks is not None
+    assert result.ranks["world_size"] == 2
+    (experiment,) = json.loads((folder / "profile_export.json").read_text())["experiments"]
+    assert len(experiment["requests"]) == 40
+    assert {len(request["response_timestamps"]) for request in experiment["requests"]} == {3}

@@ -19,6 +19,20 @@ class LoadFormat(enum.Enum):
     DUMMY = 1
 
 
+class LayerInformationFormat(enum.Enum):
+    """TensorRT's forms of what an engine inspector says."""
+
+    ONELINE = 0
+    JSON = 1
+
+
+class IProfiler:
+    """TensorRT's: whoever derives from it must initialise it, and have this method."""
+
+    def report_layer_time(self, layer_name: str, ms: float) -> None:
+        raise NotImplementedError
+
+
 class DataType(enum.Enum):
     """TensorRT's names of data types."""
 

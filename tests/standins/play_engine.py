@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from tensorrt_llm._played import play_common
-from tensorrt_llm._played.play_common import DataType, pass_time, plays
+from tensorrt_llm._played.play_common import DataType, IProfiler, LayerInformationFormat, pass_time, plays
 
 _ACCEPTED_SAMPLING = {
     "num_beams",
@@ -54,10 +54,49 @@ def n_generated(asked: int, end_id: Any, least: int) -> int:
     return asked if end_id == -1 or least >= asked else max(1, asked // 2)
 
 
+class _Inspector:
+    """The real one's two calls take these positional arguments, and nothing else."""
+
+    def __init__(self, layers: list[dict[str, Any] | str]) -> None:
+        self._layers = layers
+
+    def get_layer_information(self, layer_index: int, format: LayerInformationFormat) -> str:
+        if not isinstance(format, LayerInformationFormat):
+            raise TypeError("get_layer_information(): incompatible function arguments")
+        return json.dumps(self._layers[layer_index])
+
+
+LAYERS: list[dict[str, Any] | str] = [
+    {
+        "Name": "layers/0/attention",
+        "LayerType": "PluginV2",
+        "Inputs": [{"Name": "qkv", "Dimensions": [-1, 6144], "Format/Datatype": "Half"}],
+        "Outputs": [{"Name": "context", "Dimensions": [-1, 4096], "Format/Datatype": "Half"}],
+        "TacticName": "",
+    },
+    "layers/0/mlp",  # as an engine of names only says it
+]
+
+
 class _Runtime:
+    """A session's part that holds the engine; the profiler, once set, stays."""
+
     def __init__(self, streamable: bool) -> None:
         self.weights_percent = 1.0
         self._streamable = streamable
+        self.profiler: Any = None
+        self.engine = SimpleNamespace(num_layers=len(LAYERS))
+        self.engine_inspector = _Inspector(LAYERS)
+
+    def _set_profiler(self) -> None:
+        if self.profiler is None:
+            self.profiler = SimpleNamespace(results=[])
+
+    def report(self, step: int) -> None:
+        if self.profiler is not None:
+            pass_time("PROFILE", 1)
+            self.profiler.results += [("layers/0/attention", 2.0 if step == 0 else 0.5), ("layers/0/mlp", 0.25)]
+            self.profiler.results.append(("step", step))
 
     def _set_weight_streaming(self, fraction: float) -> None:
         if not self._streamable:
@@ -66,6 +105,8 @@ class _Runtime:
 
 
 def new_session(cls: type, build: Any, pretrained: Any, *, encoder: bool = False) -> Any:
+    for name in ("profiler", "engine_inspector"):  # properties of the real one, which its runtime answers
+        setattr(cls, name, property(lambda session, name=name: getattr(session.runtime, name)))
     session = cls.__new__(cls)
     session._build, session._pretrained = build, pretrained
     session.runtime = _Runtime(bool(build.weight_streaming))
@@ -147,12 +188,15 @@ def decode(session: Any, input_ids: Any, context_lengths: Any, sampling_config: 
 def _steps(session: Any, state: Any, lengths: Any, n: int, named: Any, profiler: Any) -> Iterator[Any]:
     """One answer a step and a last, final one, as the real generator yields them."""
     if profiler is not None and profiler.is_recording_perf_profile:
-        raise AssertionError("no layer profile was asked for")
+        if session.cuda_graph_mode:
+            raise AssertionError("a graph that is replayed reports no layers")
+        session.runtime._set_profiler()
     pp = session._pretrained.mapping["pp_size"]
     first_stage = play_common.mpi_rank() < session._pretrained.mapping["tp_size"] or pp == 1
     answer = None
     for step in range(n):
         pass_time("PREFILL", 4) if step == 0 else pass_time("STEP", 1)
+        session.runtime.report(step)
         if profiler is not None and step == 0:
             profiler.record_cuda_event("first_token")
         ids = torch.zeros((state.batch, state.beams, state.context + state.new), dtype=torch.int32)
@@ -256,8 +300,32 @@ class _IoEngine:
     def get_tensor_name(self, index: int) -> str:
         return [*self.inputs, *self.outputs][index]
 
+    @property
+    def num_layers(self) -> int:
+        return len(LAYERS)
+
+    def create_engine_inspector(self) -> _Inspector:
+        return _Inspector(LAYERS)
+
     def get_tensor_mode(self, name: str) -> Any:
         return SimpleNamespace(name="INPUT" if name in self.inputs else "OUTPUT")
+
+
+class _Context:
+    """The part of an execution context that a profiler is attached to: it takes TensorRT's own kind alone."""
+
+    def __init__(self) -> None:
+        self._profiler: Any = None
+
+    @property
+    def profiler(self) -> Any:
+        return self._profiler
+
+    @profiler.setter
+    def profiler(self, profiler: Any) -> None:
+        if not isinstance(profiler, IProfiler):
+            raise TypeError("the profiler must be an IProfiler")
+        self._profiler = profiler
 
 
 @plays("Session.from_serialized_engine")
@@ -266,6 +334,7 @@ def session_from_bytes(cls: type, engine: bytes) -> Any:
     content = json.loads(engine)
     session.engine = _IoEngine(content["inputs"], content["outputs"])
     session._hidden = content["hidden"]
+    session.context = _Context()
     session.context_mem_size = 2 << 20
     session.runtime = _Runtime(content["weight_streaming"])
     session._set_weight_streaming = session.runtime._set_weight_streaming
@@ -299,4 +368,7 @@ def run_session(session: Any, inputs: Any, outputs: Any, stream: Any, context: A
     if outputs.keys() != session.engine.outputs.keys():
         raise RuntimeError(f"outputs must be {sorted(session.engine.outputs)}, got {sorted(outputs)}")
     pass_time("ENCODER", 4)
+    if session.context.profiler is not None:
+        for layer, ms in (("layers/0/attention", 3.0), ("layers/0/mlp", 1.0)):
+            session.context.profiler.report_layer_time(layer, ms)
     return True

@@ -128,3 +128,11 @@ def shutdown(llm: Any) -> None:
 def sampling_params(params: Any, **fields: Any) -> None:
     for name, value in fields.items():
         setattr(params, name, value)
+
+
+@plays("LLM.get_stats")
+def get_stats(llm: Any, timeout: float | None) -> list[dict[str, Any]]:
+    """One entry per iteration, where they were asked for."""
+    if not llm._options.get("enable_iter_perf_stats"):
+        return []
+    return [{"iter": number, "iterLatencyMS": 1.0, "kvCacheStats": None} for number in range(llm._engine.iteration)]

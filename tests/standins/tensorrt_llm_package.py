@@ -69,7 +69,8 @@ def write_package(folder: Path, release: str) -> Path:
         files["tensorrt_llm/runtime/__init__.py"] = _HEAD + _module("tensorrt_llm.runtime", release)
         files["tensorrt_llm/builder.py"] = _HEAD + _module("tensorrt_llm.builder", release)
         files["tensorrt/__init__.py"] = (
-            "from tensorrt_llm._played.play_common import DataType\n\nint32 = DataType.INT32\n"
+            "from tensorrt_llm._played.play_common import DataType, IProfiler, LayerInformationFormat\n\n"
+            "int32 = DataType.INT32\n"
         )
         if has_llm:
             files["tensorrt_llm/_tensorrt_engine/__init__.py"] = _NO_SIGNATURE.format(name="LLM")

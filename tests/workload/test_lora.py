@@ -47,3 +47,11 @@ def test_each_body_names_its_adapter() -> None:
     assert names == ["a", "b", "c", "base"]
     own = replace(plan(), generation=replace(plan().generation, extra_body={"model": "mine"}))
     assert json.loads(request_body(own, "x", 3, 1))["model"] == "mine"
+
+
+def test_zipf_names_the_first_ones_more_often() -> None:
+    endpoint = EndpointPlan("m", lora_modules=("a", "b", "c"), lora_assignment="zipf", lora_zipf=1.0)
+    rows = assign_lora(ServingPlan(endpoint), 11_000)
+    assert rows is not None
+    counts, expected = np.bincount(rows, minlength=3), np.array([6000, 3000, 2000])
+    assert ((counts - expected) ** 2 / expected).sum() < 13.8  # 0.1 % point at 2 degrees of freedom

@@ -50,6 +50,11 @@ class CommandParser(argparse.ArgumentParser):
             raise UsageError(f"unknown flag {first}{nearest}; {self.prog} --help shows all flags")
         return values
 
+    def names_of(self, argument: str) -> list[str]:
+        """All names of the flag that an argument gives; none for anything else."""
+        name = argument.partition("=")[0]
+        return next((list(a.option_strings) for a in self._actions if name in a.option_strings), [])
+
     def flags(self) -> list[str]:
         """Every flag's names."""
         return [name for action in self._actions for name in action.option_strings]
@@ -89,6 +94,8 @@ def from_environment(parser: CommandParser, environment: Mapping[str, str], pref
         name, action = flags[variable]
         if action.nargs in ("+", "*"):
             arguments += [f"{name}={word}" for word in _words(action, variable, value)]
+        elif isinstance(action.nargs, int) and action.nargs > 1:
+            arguments += [name, *_words(action, variable, value)]
         elif action.nargs != 0:
             arguments.append(f"{name}={value}")
         elif value.lower() in ("1", "true", "yes"):

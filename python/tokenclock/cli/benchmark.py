@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,19 @@ def _read(argv: Sequence[str], environment: Mapping[str, str]) -> argparse.Names
     parser = build_parser()
     asks_help = bool({"-h", "--help"} & set(argv))
     preset = [] if asks_help else from_environment(parser, environment, ENVIRONMENT_PREFIX)
-    return parser.read([*preset, *argv])
+    return parser.read([*preset, *_joined(argv)])
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """A list that begins with a minus, as in ``--batch_size "-1;8"``, joined to its flag: argparse would take it for a
+    flag of its own, and say something else than what is wrong with it."""
+    joined: list[str] = []
+    for argument in argv:
+        if joined and joined[-1].startswith("--") and "=" not in joined[-1] and re.match(r"-[0-9.]", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def plan_from_args(args: argparse.Namespace) -> BenchmarkPlan:

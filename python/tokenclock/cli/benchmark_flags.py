@@ -217,8 +217,17 @@ def _add_output(parser: CommandParser) -> None:
         help="verbose, info, warning, error or internal_error; info and verbose also print the latencies of each case "
         "on stderr (default: error)",
     )
-    add("--dump_profile", action="store_true", help="a second, layer-profiled pass per case, where the runtime has one")
-    add("--dump_layer_info", action="store_true", help="what the engine says of each layer, where the runtime has it")
+    add(
+        "--dump_profile",
+        action="store_true",
+        help="run each case once more when all are timed, with a "
+        "time for each layer in STEM.layer_profile.csv (STEM of --json, else of the CSV); transformers, trtllm-engine",
+    )
+    add(
+        "--dump_layer_info",
+        action="store_true",
+        help="list the layers, with types and shapes, in STEM.layer_info.csv; ctranslate2, transformers, trtllm-engine",
+    )
 
 
 def _add_dead(parser: CommandParser) -> None:

@@ -28,6 +28,8 @@ _FLAGS: dict[str, dict[str, str]] = {
         "range_ratio": "--random-range-ratio",
         "range_ratio_style": "--range-ratio-style",
         "prefix_len": "--random-prefix-len",
+        "num_prefixes": "--random-num-prefixes",
+        "prefix_zipf": "--random-prefix-zipf",
         "random_ids": "--random-ids",
     },
     "sharegpt": {**_ROWS, "output_len": "--sharegpt-output-len"},
@@ -56,6 +58,16 @@ _FLAGS: dict[str, dict[str, str]] = {
         "num_images": "--random-num-images",
     },
 }
+_FLAGS["trace"] = {
+    **_FILE,
+    **_IDS,
+    "form": "--trace-format",
+    "start_s": "--trace-start",
+    "end_s": "--trace-end",
+    "speedup": "--trace-speedup",
+    "untimed": "--trace-untimed",
+}
+_ALIASES = {"mooncake": ("trace", "mooncake"), "timed_trace": ("trace", "jsonl")}  # other tools' names
 _TURN_OFF = ("--no-oversample", "--disable-shuffle", "--skip-chat-template")
 
 
@@ -93,15 +105,27 @@ def add_dataset_flags(parser: CommandParser) -> None:
         str,
     )
     add("--random-prefix-len", "L", "random: tokens that all prompts begin with, added to their length (default: 0)")
+    add("--random-num-prefixes", "N", "random: so many different prefixes, one for each prompt (default: 1)")
+    add(
+        "--random-prefix-zipf",
+        "A",
+        "random: prefix k, from 1, is drawn by k**-A (default: 0, alike)",
+        words.number,
+    )
     add("--random-ids", None, "random: draw token ids rather than text of a dataset; what happens anyway")
-    add("--tokenize-on-client", None, "random, burstgpt: send token ids, not text: exact lengths on every server")
+    add("--tokenize-on-client", None, "random, burstgpt, trace: send token ids, not text: exact on every server")
     add(
         "--vocab-size",
         "N",
-        "random, burstgpt: draw token ids below N (default: the tokenizer's, else what /v1/models reports, else 10000)",
+        "random, burstgpt, trace: draw ids below N (default: the tokenizer's, else the server's, else 10000)",
     )
     add("--sharegpt-output-len", "L", "sharegpt: answer length (default: that of each recorded answer)")
     add("--self-timed", None, "burstgpt: send when the trace says; --request-rate R stretches it to that mean rate")
+    add("--trace-format", "NAME", "trace: auto, mooncake, burstgpt, azure or jsonl (default: auto)", str)
+    add("--trace-start", "S", "trace: leave out what was due before, seconds of its time (default: 0)", words.number)
+    add("--trace-end", "S", "trace: leave out what was due from then on (default: none)", words.number)
+    add("--trace-speedup", "X", "trace: divide all its times by X (default: 1)", words.number)
+    add("--trace-untimed", None, "trace: leave its times aside; --request-rate or --max-concurrency holds")
     add("--sonnet-input-len", "L", "sonnet: longest prompt, prefix included (default: 550)")
     add("--sonnet-output-len", "L", "sonnet: answer length (default: 150)")
     add("--sonnet-prefix-len", "L", "sonnet: lines of about L tokens that all prompts begin with (default: 200)")
@@ -127,6 +151,7 @@ def dataset_of(args: argparse.Namespace) -> Dataset:
                 "sharegpt, needs --dataset-path FILE"
             )
         name = "sharegpt"
+    name, form = _ALIASES.get(name, (name, None))
     if name not in _FLAGS:
         known = ", ".join(_FLAGS)
         if name in DATASETS:
@@ -136,6 +161,8 @@ def dataset_of(args: argparse.Namespace) -> Dataset:
     values = {field: value for field, value in given.items() if value is not None}
     if "path" in _FLAGS[name] and not values.get("path"):
         raise UsageError(f"--dataset-name {name} needs --dataset-path FILE; tokenclock never downloads data")
+    if form is not None:
+        values.setdefault("form", form)
     size = values.pop("size", None)
     if size is not None:
         values |= {"width": size, "height": size}

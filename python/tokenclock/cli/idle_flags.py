@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ def idle_flags(plan: ServingPlan) -> list[str]:
         lines += [f"{flag} without --save-result saves nothing" for flag in flags]
         if plan.server.time_breakdown:
             lines.append("--save-request-time-breakdown without --save-result prints medians and writes no file")
-    if endpoint.lora_assignment != "random" and not endpoint.lora_modules:
+    lines += _unsent(plan)
+    if endpoint.lora_zipf != 1.0 and endpoint.lora_assignment != "zipf":
+        lines.append("--lora-zipf-alpha without --lora-assignment zipf changes nothing")
+    if endpoint.rerank_style != "jina" and endpoint.backend != "rerank":
+        lines.append("--rerank-style without --backend rerank changes nothing")
+    if endpoint.lora_assignment not in ("random", "per-row") and not endpoint.lora_modules:
         lines.append("--lora-assignment without --lora-modules assigns nothing")
     if plan.transport.insecure and not endpoint.base_url.startswith("https:"):
         lines.append("--insecure without https:// changes nothing")
@@ -43,3 +49,20 @@ def idle_flags(plan: ServingPlan) -> list[str]:
                 "leave --non-streaming out, or give e2el only"
             )
     return lines
+
+
+def _unsent(plan: ServingPlan) -> list[str]:
+    """Of an API that has no field for it; what it may call otherwise goes into --extra-body."""
+    from tokenclock.serving.endpoint_kinds import ENDPOINT_KINDS
+
+    kind = ENDPOINT_KINDS.get(plan.endpoint.backend)
+    if kind is None:
+        return []
+    generation = plan.generation
+    given = [
+        item.name
+        for item in fields(generation)
+        if item.name not in (*kind.sends, "extra_body") and getattr(generation, item.name) not in (None, False)
+    ]
+    backend = plan.endpoint.backend
+    return [f"--{name.replace('_', '-')} is not sent with --backend {backend}; see --extra-body" for name in given]

@@ -39,8 +39,7 @@ _FLAGS: dict[str, str] = {
     "--random-input": "use --random-input-len",
     "--random-output": "use --random-output-len",
     "--hf-name": "it is read off the columns: leave it out",
-    "--lora-request-distribution": "use --lora-assignment random or round-robin",
-    "--lora-zipf-alpha": "use --lora-assignment random or round-robin",
+    "--lora-request-distribution": "use --lora-assignment random, zipf or round-robin",
     "--return-logprob": "use --logprobs N",
     "--rust-client": "leave it out: the client is native",
     "--rust-worker-threads": "use --workers",
@@ -57,22 +56,22 @@ _REFUSED: dict[str, str] = {  # flags that will never do what the original's did
 _FAMILIES: dict[str, str] = {
     "--blazedit-": "use --dataset-name random",
     "--gsp-": "use --random-prefix-len for one shared prefix",
-    "--mooncake-": "use --dataset-name random",
+    "--mooncake-": "use --dataset-name trace with --trace-speedup and --trace-end",
     "--prefix-repetition-": "use --random-prefix-len for one shared prefix",
     "--profile-": "set these in the server and use --profile",
     "--random-mm-": "use --dataset-name random",
     "--return-logprob-": "use --logprobs N",
     "--spec-bench-": "use --dataset-name random",
     "--speed-bench-": "use --dataset-name random",
-    "--timed-trace-": "use --dataset-name random",
+    "--timed-trace-": "use --dataset-name trace",
     "--top-logprobs-": "use --logprobs N",
 }
 _VLLM_DATASETS = (
     *("random-mm", "random-rerank", "custom_image", "custom_audio", "prefix_repetition"),
-    *("spec_bench", "speed_bench", "timed_trace"),
+    *("spec_bench", "speed_bench"),
 )
 _SGLANG_DATASETS = (
-    *("agentic-trace", "openai", "random-ids", "generated-shared-prefix", "mmmu", "image", "mooncake"),
+    *("agentic-trace", "openai", "random-ids", "generated-shared-prefix", "mmmu", "image"),
     *("longbench_v2", "speed-bench"),
 )
 DATASETS = frozenset((*_VLLM_DATASETS, *_SGLANG_DATASETS))  # not built

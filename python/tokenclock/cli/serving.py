@@ -17,12 +17,21 @@ from tokenclock.errors import UsageError
 from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
-    from tokenclock.plan import RampUp, ServingPlan
+    from tokenclock.plan import Dataset, RampUp, ServingPlan
     from tokenclock.result import Result
 
 __all__ = ["build_parser", "exit_code", "main", "plan_from_args", "plan_from_argv"]
 
 ENVIRONMENT_PREFIX = "TOKENCLOCK_SERVING_"
+_ALIASES = {"openai-embeddings": "embeddings", "vllm-rerank": "rerank", "tensorrt-llm": "triton"}
+_PATHS = {
+    "openai-chat": "/v1/chat/completions",
+    "embeddings": "/v1/embeddings",
+    "rerank": "/v1/rerank",
+    "responses": "/v1/responses",
+}
+_IN_ONE_PIECE = ("embeddings", "rerank")
+_DOCUMENTS = 10  # of a ranking
 
 
 def plan_from_argv(argv: Sequence[str], environment: Mapping[str, str]) -> ServingPlan:
@@ -43,7 +52,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
     from tokenclock import plan
     from tokenclock.serving.endpoint import Endpoint
 
-    dataset = dataset_of(args)
+    dataset, backend = dataset_of(args), _ALIASES.get(args.backend, args.backend)
     if not args.model:
         raise UsageError("--model is needed: the name the server knows its model by (GET /v1/models lists them)")
     if args.base_url == "":
@@ -56,9 +65,9 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
     return plan.ServingPlan(
         endpoint=plan.EndpointPlan(
             model=args.model,
-            backend=args.backend,
+            backend=backend,
             base_url=base_url,
-            path=_path(args.backend, args.endpoint),
+            path=_path(backend, args.endpoint, streaming=not args.non_streaming),
             served_model_name=args.served_model_name,
             tokenizer=args.tokenizer,
             tokenizer_mode=args.tokenizer_mode,
@@ -68,9 +77,12 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             connection=args.connection,
             lora_modules=tuple(args.lora_modules),
             lora_assignment=args.lora_assignment,
+            lora_zipf=args.lora_zipf_alpha,
+            batch_size=_DOCUMENTS if args.batch_size is None and backend == "rerank" else args.batch_size or 1,
+            rerank_style=args.rerank_style,
         ),
         load=plan.LoadPlan(
-            num_prompts=args.num_prompts,
+            num_prompts=_num_prompts(args, dataset),
             request_rate=args.request_rate,
             burstiness=args.burstiness,
             max_concurrency=args.max_concurrency,
@@ -78,13 +90,14 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             test_input=not args.no_test_input,
             num_warmups=args.num_warmups,
             ready_check_timeout_s=args.ready_check_timeout_sec,
-            streaming=not args.non_streaming,
+            streaming=not args.non_streaming and backend not in _IN_ONE_PIECE,
             request_timeout_s=args.request_timeout,
             no_progress_timeout_s=args.no_progress_timeout,
             workers=args.workers,
             ramp_up=_ramp_up(args),
             ramp_up_s=args.ramp_up_seconds,
             probe_request_rate=args.probe_request_rate,
+            cache_bust=args.cache_bust,
             request_id_prefix=args.request_id_prefix,
         ),
         generation=plan.GenerationPlan(
@@ -102,7 +115,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
         ),
         dataset=dataset,
         output=plan.OutputPlan(
-            percentile_metrics=args.percentile_metrics,
+            percentile_metrics=_latencies(args, backend),
             metric_percentiles=(99.0,) if args.metric_percentiles is None else args.metric_percentiles,
             percentiles_named=args.metric_percentiles is not None,
             goodput_ms=_each_once("--goodput", args.goodput),
@@ -186,11 +199,27 @@ def _base_url(host: str, port: int) -> str:
     return f"http://[{host.strip('[]')}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _path(backend: str, asked: str | None) -> str:
-    """The path asked for; chat turns the completions path, which is the other backend's default, into its own."""
-    if backend == "openai-chat" and asked in (None, "/v1/completions"):
-        return "/v1/chat/completions"
-    return "/v1/completions" if asked is None else asked
+def _path(backend: str, asked: str | None, *, streaming: bool) -> str:
+    """The path asked for; other backends turn the completions path, which scripts name for all, into their own."""
+    if asked not in (None, "/v1/completions"):
+        return str(asked)
+    if backend == "triton":
+        return "/v2/models/ensemble/generate_stream" if streaming else "/v2/models/ensemble/generate"
+    return _PATHS.get(backend, "/v1/completions")
+
+
+def _num_prompts(args: argparse.Namespace, dataset: Dataset) -> int:
+    if args.num_prompts is not None:
+        return int(args.num_prompts)
+    from tokenclock.plan import MOST_REQUESTS
+
+    return MOST_REQUESTS if dataset.name == "trace" else 1000
+
+
+def _latencies(args: argparse.Namespace, backend: str) -> tuple[str, ...]:
+    """What to report: of answers in one piece there is no other latency than the whole."""
+    asked: tuple[str, ...] = args.percentile_metrics
+    return ("e2el",) if backend in _IN_ONE_PIECE and asked == ("ttft", "tpot", "itl") else asked
 
 
 def main(argv: Sequence[str]) -> int:
@@ -202,7 +231,6 @@ def main(argv: Sequence[str]) -> int:
     world = connect()
     if world.rank == 0:
         _say_idle_flags(args, plan)
-    from tokenclock.report import gpu_section, interval_block, quality_block, serving_table, steady_block
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
@@ -211,6 +239,8 @@ def main(argv: Sequence[str]) -> int:
         result = run_serving(plan, on_progress=on_progress, ends_process=True)
     if world.rank != 0:
         return 0
+    from tokenclock.report import gpu_section, interval_block, quality_block, serving_table, steady_block
+
     table = serving_table.render(result, full=plan.output.console == "full")
     gpus = [] if result.gpu is None else [gpu_section.render(result.gpu)]
     blocks = [steady_block.render(result), *([interval_block.render(result)] if plan.output.intervals else []), *gpus]
@@ -237,11 +267,11 @@ def exit_code(plan: ServingPlan, result: Result) -> int:
     if share > plan.output.max_failure_share:
         limit = plan.output.max_failure_share
         say_on_stderr(
-            f"tokenclock serving: {requests['failed']} of {requests['scheduled']} requests failed, "
+            f"tokenclock {plan.command}: {requests['failed']} of {requests['scheduled']} requests failed, "
             f"more than --max-failure-share {limit:g} allows"
         )
         code = 3
     if plan.output.strict and result.quality.status != "ok":
-        say_on_stderr(f"tokenclock serving: --strict: the measurement is {result.quality.verdict}")
+        say_on_stderr(f"tokenclock {plan.command}: --strict: the measurement is {result.quality.verdict}")
         code = 3
     return code

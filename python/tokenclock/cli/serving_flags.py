@@ -67,7 +67,8 @@ def _add_endpoint(parser: CommandParser) -> None:
         "--backend",
         default="openai",
         metavar="NAME",
-        help="openai: completions; openai-chat: chat completions (default: openai)",
+        help="openai: completions; openai-chat: chat completions; responses: OpenAI's responses; embeddings; rerank; "
+        "triton: generate_stream of Triton's TensorRT-LLM backend (default: openai)",
     )
     add("--base-url", metavar="URL", help="http(s)://HOST[:PORT][/PREFIX]; replaces --host and --port")
     add("--host", default="127.0.0.1", help="server name or address, IPv4 or IPv6 (default: 127.0.0.1)")
@@ -75,7 +76,8 @@ def _add_endpoint(parser: CommandParser) -> None:
     add(
         "--endpoint",
         metavar="PATH",
-        help="path below the base URL (default: /v1/completions; with openai-chat /v1/chat/completions)",
+        help="path below the base URL (default: /v1/completions; with openai-chat /v1/chat/completions; with triton "
+        "/v2/models/ensemble/generate_stream; else /v1/ and the backend's name)",
     )
     add(
         "--model",
@@ -95,7 +97,28 @@ def _add_endpoint(parser: CommandParser) -> None:
         "--lora-assignment",
         default="random",
         metavar="HOW",
-        help="random: drawn for each request from the seed; round-robin: dealt in turn (default: random)",
+        help="random: drawn for each request from the seed; zipf: the first ones named more often; round-robin: dealt "
+        "in turn; per-row: as each row of the dataset names (default: random)",
+    )
+    add(
+        "--lora-zipf-alpha",
+        default=1.0,
+        type=words.number,
+        metavar="A",
+        help="zipf: adapter k, from 1, is drawn in proportion to k**-A (default: 1)",
+    )
+    add(
+        "--batch-size",
+        default=None,
+        type=words.whole_number,
+        metavar="N",
+        help="embeddings: texts of a request (default: 1); rerank: documents of a request (default: 10)",
+    )
+    add(
+        "--rerank-style",
+        default="jina",
+        metavar="NAME",
+        help="body of rerank: jina (also Cohere's and vLLM's), nim or tei (default: jina)",
     )
     add(
         "--tokenizer",
@@ -130,7 +153,20 @@ def _add_endpoint(parser: CommandParser) -> None:
 def _add_load(parser: CommandParser) -> None:
     group = parser.add_argument_group("load")
     add = group.add_argument
-    add("--num-prompts", default=1000, type=words.whole_number, metavar="N", help="requests to send (default: 1000)")
+    add(
+        "--cache-bust",
+        nargs="?",
+        const="auto",
+        metavar="NONCE",
+        help="prompts that no other run has, so that none is met in a warm cache; the nonce is said and kept: given "
+        "here it sends the same ones again (default: same seed and load, same prompts)",
+    )
+    add(
+        "--num-prompts",
+        type=words.whole_number,
+        metavar="N",
+        help="requests to send (default: 1000; trace: all its rows)",
+    )
     add("--max-concurrency", type=words.whole_number, metavar="N", help="most requests in flight (default: no limit)")
     add(
         "--request-rate",
@@ -144,7 +180,7 @@ def _add_load(parser: CommandParser) -> None:
         default=1.0,
         type=words.number,
         metavar="B",
-        help="shape of the gamma-distributed gaps: 1 Poisson, < 1 burstier, > 1 more regular (default: 1)",
+        help="shape of the gamma-distributed gaps: 1 Poisson, < 1 burstier, > 1 more regular, inf equal (default: 1)",
     )
     add(
         "--seed",

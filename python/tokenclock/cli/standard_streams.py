@@ -8,7 +8,7 @@ import sys
 
 from tokenclock.standard_error import say_on_stderr
 
-__all__ = ["open_closed_streams", "show"]
+__all__ = ["draws_boxes", "open_closed_streams", "show"]
 
 
 def open_closed_streams() -> None:
@@ -54,3 +54,12 @@ def _give_up(prefix: str, error: OSError) -> int:
         return 141
     say_on_stderr(f"{prefix}: cannot write to standard output: {error.strerror or error}")
     return 1
+
+
+def draws_boxes() -> bool:
+    """Whether stdout can take the characters that boxes are drawn of."""
+    try:
+        "┏┃╇".encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenclock import units
+from tokenclock.dealing import rank_of_rows, share_of_slots
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.records import Records
 
@@ -42,18 +43,28 @@ def send_lag_ns(records: Records, facts: RunFacts) -> Array:
 
     Open loop and burst: ``t_sent - t_scheduled``. Closed loop: how long a slot stood empty, from the end of one
     request to the sending of the next; with C slots the (C + j)-th sending answers the j-th ending, once all slots have
-    opened.
+    opened. Each of several ranks has slots and requests of its own.
     """
     sent = records.columns["t_sent_ns"]
     was_sent = records.present("t_sent_ns")
     if facts.loop != "closed":
         known = was_sent & records.present("t_scheduled_ns")
         return np.asarray(sent[known] - records.columns["t_scheduled_ns"][known])
+    slots, size = facts.max_concurrency or 1, int(records.client.get("n_ranks", 1))
+    of = rank_of_rows(records.n_requests, size, slots)
+    lags = [_slot_idle_ns(records, of == rank, share_of_slots(slots, rank, size)) for rank in range(size)]
+    later, idle = (np.concatenate(column) for column in zip(*lags, strict=True))
+    return np.asarray(idle[later >= facts.slots_open_ns])
+
+
+def _slot_idle_ns(records: Records, rows: Array, slots: int) -> tuple[Array, Array]:
+    """When slots were filled again, and how long they had stood empty before; of the requests in bool (n,) `rows`."""
+    was_sent = records.present("t_sent_ns") & rows
     ended = was_sent & records.present("t_done_ns")
-    later = np.sort(sent[was_sent])[facts.max_concurrency :]
+    later = np.sort(records.columns["t_sent_ns"][was_sent])[slots:]
     endings = np.sort(records.columns["t_done_ns"][ended])[: len(later)]
     later = later[: len(endings)]
-    return np.asarray(np.maximum(later - endings, 0)[later >= facts.slots_open_ns])
+    return later, np.maximum(later - endings, 0)
 
 
 @dataclass(frozen=True)

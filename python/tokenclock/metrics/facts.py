@@ -10,7 +10,7 @@ from tokenclock.metrics.definitions import LATENCY_TAGS
 
 __all__ = ["RunFacts"]
 
-SLO_TAGS: tuple[str, ...] = ("ttft", "tpot", "e2el")
+SLO_TAGS: tuple[str, ...] = ("ttft", "ttst", "tpot", "e2el")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class RunFacts:
     """What the user asked for.
 
     Args:
-        backend: ``openai`` or ``openai-chat``.
+        backend: one of the plan's backends.
         model: name of the model as given.
         tokenizer: tokenizer as given, None without one.
         num_prompts: requests asked for.
@@ -29,7 +29,7 @@ class RunFacts:
         percentile_metrics: latencies to show, of ``ttft tpot itl e2el``.
         metric_percentiles: percentiles to show, 0 <= p <= 100.
         percentiles_named: the user named the percentiles, so too few samples for one of them makes the run INVALID.
-        slos_ms: limits for goodput in ms, of ``ttft tpot e2el``; empty = goodput not asked.
+        slos_ms: limits for goodput in ms, of ``ttft ttst tpot e2el``; empty = goodput not asked.
         metadata: pairs copied to the top of the JSON file.
         max_failure_share: share of failed requests, 0 to 1, above which the run is INVALID.
         shared_prefix: prompts share a prefix by the user's wish, so cached prompt tokens are no surprise.

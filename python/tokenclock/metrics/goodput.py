@@ -50,7 +50,8 @@ class Goodput:
 
 
 def goodput(records: Records, slos_ms: Mapping[str, float], duration_ns: int | None) -> Goodput | None:
-    """Goodput by limits on ``ttft``, ``tpot`` and ``e2el`` in ms; None when no limit was named.
+    """Goodput by limits on ``ttft``, ``ttst`` (second token event - first), ``tpot`` and ``e2el`` in ms; None when no
+    limit was named.
 
     A value equal to its limit meets it. Without streaming there is no TTFT and no TPOT: a limit on them cannot be
     judged, and nothing is made up.
@@ -58,17 +59,22 @@ def goodput(records: Records, slos_ms: Mapping[str, float], duration_ns: int | N
     if not slos_ms:
         return None
     ok = records.ok
-    values = {"ttft": latency.ttft_ns(records), "tpot": latency.tpot_ns(records), "e2el": latency.e2el_ns(records)}
+    values = {
+        "ttft": latency.ttft_ns(records),
+        "ttst": latency.ttst_ns(records),
+        "tpot": latency.tpot_ns(records),
+        "e2el": latency.e2el_ns(records),
+    }
     osl = records.columns["osl"]
     exempt = ok & (osl >= 0) & (osl < 2)
     no_stream = bool(ok.any()) and not np.isfinite(values["ttft"]).any()
     good = ok.copy()
     attainment: dict[str, Attainment] = {}
     for tag, limit_ms in slos_ms.items():
-        if no_stream and tag in ("ttft", "tpot"):
+        if no_stream and tag in ("ttft", "ttst", "tpot"):
             continue
         within = np.nan_to_num(values[tag], nan=np.inf) <= units.ms_to_ns(limit_ms)
-        if tag == "tpot":
+        if tag in ("tpot", "ttst"):
             within |= exempt
         attainment[tag] = _attainment(int((within & ok).sum()), records.n_requests)
         good &= within

@@ -23,6 +23,7 @@ __all__ = [
     "tpot_after_first_event_ns",
     "tpot_ns",
     "ttft_ns",
+    "ttst_ns",
 ]
 
 Array = npt.NDArray[Any]
@@ -39,6 +40,15 @@ def _difference(records: Records, end: str, start: str) -> Array:
 def ttft_ns(records: Records) -> Array:
     """First token event - sent, one value per row; NaN for failures, empty answers and replies that did not stream."""
     return _difference(records, "t_first_token_ns", "t_sent_ns")
+
+
+def ttst_ns(records: Records) -> Array:
+    """Second token event - first token event, one value per row; NaN where there are fewer than two."""
+    values = np.full(records.n_requests, np.nan)
+    rows = np.flatnonzero(records.ok & (np.diff(records.token_offsets) >= 2))
+    first = records.token_offsets[:-1][rows]
+    values[rows] = records.t_token_ns[first + 1] - records.t_token_ns[first]
+    return values
 
 
 def e2el_ns(records: Records) -> Array:

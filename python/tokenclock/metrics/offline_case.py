@@ -139,6 +139,11 @@ def case_numbers(records: IterationRecords, *, num_beams: int = 1, percentiles: 
     has_steps = bool((rows.n_steps > 0).all())
     batch_size = int(rows.columns["batch_size"][0])
     after_first = float(np.mean(rows.n_steps - 1)) * batch_size if has_steps else None
+    own_decode = rows.phases_ns.get("decode")
+    if not has_steps and own_decode is not None and bool((own_decode != MISSING_NS).all()):
+        series["generation"] = _series("generation", own_decode, percentiles)
+        generated = lengths.tokens_per_iteration
+        after_first = None if generated is None else generated - batch_size
     return CaseNumbers(
         n=len(rows),
         n_warm_up=int((records.columns["phase"] != TIMED).sum()) // len(by_rank),

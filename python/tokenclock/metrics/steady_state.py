@@ -16,7 +16,7 @@ from tokenclock.metrics.in_flight import InFlight, in_flight
 from tokenclock.metrics.summary import Distribution, distribution
 from tokenclock.records import Records
 
-__all__ = ["SteadyState", "Window", "steady_state", "steady_window"]
+__all__ = ["SteadyState", "Window", "steady_state", "steady_window", "to_fill"]
 
 Array = npt.NDArray[Any]
 
@@ -72,11 +72,11 @@ def steady_window(records: Records, facts: RunFacts) -> Window:
         return Window(rule, reason="too few requests were answered")
     found, end = in_flight(records), int(sent[-1])
     slots = facts.max_concurrency if facts.loop == "closed" else None
-    start, reason = _closed_start(records, found, slots) if slots else _open_start(found, sent)
+    start, reason = _closed_start(records, facts, found, slots) if slots else _open_start(found, sent)
     if start is None:
         return Window(rule, reason=reason)
     if not end - start >= _LIFETIMES * lifetime:
-        spare = "raise --num-prompts" if slots is None else f"raise --num-prompts to {5 * slots} or more"
+        spare = "raise --num-prompts" if slots is None else to_fill(slots, records, facts)
         length = f"{units.ns_to_s(max(0, end - start)):.2f} s"
         needed = f"{units.ns_to_s(_LIFETIMES * lifetime):.2f} s"
         return Window(rule, reason=f"the load held for {length}, needs two median E2EL, {needed}: {spare}")
@@ -85,12 +85,24 @@ def steady_window(records: Records, facts: RunFacts) -> Window:
     return Window(rule, start, end)
 
 
-def _closed_start(records: Records, found: InFlight, slots: int) -> tuple[int | None, str]:
+def to_fill(slots: int, records: Records, facts: RunFacts) -> str:
+    """What to do about a closed loop that ended before it had been full for long."""
+    sent = records.columns["t_sent_ns"][records.present("t_sent_ns")]
+    if facts.slots_open_ns and (not len(sent) or int(sent.max()) < facts.slots_open_ns):
+        ramp = f"{units.ns_to_s(facts.slots_open_ns):g}"
+        return f"the requests ran out within --ramp-up-seconds {ramp}: shorten it, or raise --num-prompts"
+    if records.client.get("interrupted"):
+        return "let it run to its end"
+    enough = max(5 * slots, 2 * facts.num_prompts if facts.num_prompts >= 5 * slots else 0)
+    return f"raise --num-prompts to {enough} or more"
+
+
+def _closed_start(records: Records, facts: RunFacts, found: InFlight, slots: int) -> tuple[int | None, str]:
     full = found.first_at(slots)
     done = np.sort(records.columns["t_done_ns"][records.present("t_sent_ns") & records.present("t_done_ns")])
     if full is None or len(done) < slots:
         most = int(found.n.max())
-        return None, f"{most} of {slots} slots were ever filled: raise --num-prompts to {5 * slots} or more"
+        return None, f"{most} of {slots} slots were ever filled: {to_fill(slots, records, facts)}"
     return max(full, int(done[slots - 1])), ""
 
 

@@ -19,7 +19,8 @@ class Durations:
 
     Args:
         first_sent_to_last_token_ns: what our own rates divide by.
-        wall_ns: from the run's start to the end of its last request, what the original tools divide by.
+        wall_ns: from the run's start (after warm-ups on its own slots: from the first measured sending) to the end of
+            its last request, what the original tools divide by.
     """
 
     first_sent_to_last_token_ns: int | None
@@ -55,7 +56,8 @@ def durations(records: Records) -> Durations:
     wall = records.client.get("wall_ns")
     if wall is None and done.size:
         wall = int(done.max())
-    return Durations(span, None if wall is None else int(wall))
+    before = int(records.client.get("measured_from_ns", 0))
+    return Durations(span, None if wall is None else int(wall) - before)
 
 
 def token_totals(records: Records) -> TokenTotals:

@@ -61,8 +61,13 @@ class Iterations:
     def __len__(self) -> int:
         return len(self._n_steps)
 
-    def time(self, runtime: Runtime, phase: int) -> int:
+    def time(self, runtime: Runtime, phase: int, setup_ns: int | None = None) -> int:
         """Run one iteration and keep its row; returns its latency in ns. Whatever the runtime raises passes through.
+
+        Args:
+            runtime: prepared, and set up where it asks for that.
+            phase: ``WARM_UP`` or ``TIMED``.
+            setup_ns: what setting up for this iteration took, before it; None: there was none.
 
         Raises:
             OverflowError: the runtime stamped more than four times as many steps as it was asked for.
@@ -82,7 +87,8 @@ class Iterations:
             t_done_ns = now_ns()
             device.stop()
             device_ns, device_steps = device.resolve()
-        self._keep(outcome, phase, t_start_ns, t_done_ns, device_ns)
+        own_setup_ns = setup_ns if outcome.setup_ns is None else outcome.setup_ns + (setup_ns or 0)
+        self._keep(outcome, phase, t_start_ns, t_done_ns, device_ns, own_setup_ns)
         stamps = row.t_token_ns if row is not None else np.zeros(0, np.int64)
         self._n_steps.append(len(stamps))
         self._steps.append(np.asarray(stamps) - self._epoch_ns)
@@ -124,7 +130,13 @@ class Iterations:
         return row
 
     def _keep(
-        self, outcome: IterationOutcome, phase: int, t_start_ns: int, t_done_ns: int, device_ns: int | None
+        self,
+        outcome: IterationOutcome,
+        phase: int,
+        t_start_ns: int,
+        t_done_ns: int,
+        device_ns: int | None,
+        setup_ns: int | None,
     ) -> None:
         if outcome.osl is not self._lengths[0]:
             osl = outcome.osl
@@ -134,7 +146,7 @@ class Iterations:
         row = {
             "t_start_ns": t_start_ns - self._epoch_ns,
             "t_done_ns": t_done_ns - self._epoch_ns,
-            "setup_ns": _or_missing(outcome.setup_ns),
+            "setup_ns": _or_missing(setup_ns),
             "device_ns": _or_missing(outcome.device_ns if device_ns is None else device_ns),
             "osl_min": osl_min,
             "osl_max": osl_max,

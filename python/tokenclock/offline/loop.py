@@ -15,7 +15,7 @@ from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase, LoopPlan
 from tokenclock.runtime.protocol import Runtime
 
-__all__ = ["CaseRun", "run_case"]
+__all__ = ["CaseRun", "run_case", "set_up"]
 
 
 @dataclass
@@ -73,8 +73,9 @@ def run_case(
 
     def iterate(phase: int, goes_on: Callable[[], bool]) -> Turn:
         """One iteration, and what the ranks agree on after it."""
+        setup_ns = set_up(runtime, world, lockstep=lockstep)
         try:
-            run.last_ns = run.iterations.time(runtime, phase)
+            run.last_ns = run.iterations.time(runtime, phase, setup_ns)
             turn = Turn(goes_on(), stop_requested())
         except Exception as error:
             turn = failed_turn(error)
@@ -106,3 +107,22 @@ def run_case(
     elif run.ended_by is None:
         run.ended_by = "minimums"
     run.phase = "done"
+
+
+def set_up(runtime: Runtime, world: World, *, lockstep: bool) -> int | None:
+    """Do what the runtime wants done before each iteration; returns its time in ns, None where it wants nothing.
+
+    Every rank is ready when it returns: none times its wait for another's buffers.
+
+    Raises:
+        CaseFailed, CaseRefused: on every rank, when any of them could not.
+    """
+    before = getattr(runtime, "before_iteration", None)
+    if before is None:
+        return None
+    begun_ns = now_ns()
+    took_ns = 0
+    with together(world, lockstep=lockstep):
+        before()
+        took_ns = now_ns() - begun_ns
+    return took_ns  # noqa: RET504  # not in the block: leaving it is where the ranks meet

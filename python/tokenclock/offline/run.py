@@ -22,9 +22,11 @@ from tokenclock.iteration_records import concatenate
 from tokenclock.metrics.benchmark_face import benchmark_keys
 from tokenclock.offline.agreement import CaseFailed, CaseRefused, together
 from tokenclock.offline.gpu import GpuWatch, gpu_of
+from tokenclock.offline.layers import list_layers, profile_cases, what_is_missing
 from tokenclock.offline.overhead import Overhead, measure_overhead
 from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
 from tokenclock.offline.watcher import Opening, Watcher
+from tokenclock.output_place import set_aside, temporary_log
 from tokenclock.parallel import OneProcess, World, connect
 from tokenclock.parallel.clock_offset import measure_offsets
 from tokenclock.parallel.launch import detect
@@ -32,11 +34,12 @@ from tokenclock.parallel.notes import notes_of_others
 from tokenclock.parallel.outlive import outlive
 from tokenclock.plan_benchmark import BenchmarkPlan
 from tokenclock.quality_benchmark import assess_benchmark
-from tokenclock.report import iteration_columns_file, json_file
+from tokenclock.report import benchmark_csv, iteration_columns_file, json_file, layers_csv
 from tokenclock.report.columns_file import columns_path
 from tokenclock.result import Result
-from tokenclock.result_benchmark import build_benchmark_result
+from tokenclock.result_benchmark import build_benchmark_result, case_label
 from tokenclock.runtime.find import choose_runtime, find_runtime, follower_of
+from tokenclock.runtime.layers import LayerProfiler
 from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Runtime
 from tokenclock.standard_error import say_on_stderr
@@ -146,7 +149,7 @@ def options_of(plan: BenchmarkPlan) -> RuntimeOptions:
 
 
 def _require_one_plan(plan: BenchmarkPlan, world: World) -> None:
-    plans = world.gather_all(plan.sha256)
+    plans = world.gather_all((plan.sha256, plan.output.dump_profile))  # a profile is taken by all ranks together
     other = next((rank for rank, sha256 in enumerate(plans) if sha256 != plans[0]), None)
     if other is not None:
         raise UsageError(f"all ranks must be given the same plan, got another on rank {other}; see its command line")
@@ -154,9 +157,22 @@ def _require_one_plan(plan: BenchmarkPlan, world: World) -> None:
 
 def _prepare_files(plan: BenchmarkPlan, world: World) -> None:
     """Try the places that will be written to, so that a typo costs a second and not an hour."""
-    if plan.output.json is None or world.rank:
+    output = plan.output
+    if world.rank:
         return
-    path = Path(plan.output.json)
+    if output.csv or (output.json is None and (output.dump_profile or output.dump_layer_info)):
+        flag = "--csv" if output.csv else "--dump_profile" if output.dump_profile else "--dump_layer_info"
+        try:
+            with tempfile.TemporaryFile(dir=os.curdir):
+                pass
+        except OSError as error:
+            raise UsageError(
+                f"{flag} writes to the working directory, which must be one that can be written to, got {os.getcwd()} "
+                f"({error.strerror or error}); run it in another"
+            ) from error
+    if output.json is None:
+        return
+    path = Path(output.json)
     try:
         if path.is_dir():
             raise UsageError(f"--json must name a file, got the directory {path}")
@@ -210,6 +226,7 @@ class _Run:
         self._world_size = int(self._model["details"].get("world_size") or world.size)
         gpu_facts = gpu_of(runtime, world.local_rank)
         self._compute_cap: str | None = None if gpu_facts is None else gpu_facts["compute_cap"]
+        self._temporary_log: str | None = None
         self._epoch_ns = now_ns()
         offset = measure_offsets(world, stamp=now_ns)[world.rank]
         self._ranks = world.gather_all(
@@ -261,8 +278,13 @@ class _Run:
                         lambda sweep: self._write_result(sweep, overhead),
                     )
                 )
+                if not sweep.interrupted:  # as all ranks know; after a signal every moment counts
+                    self._list_layers()
+                if not sweep.stopped:
+                    self._profile_layers(sweep, overhead, stop_requested)
             if sweep.interrupted and len(self._ranks) > 1 and world.rank == 0:
-                outlive(lambda: self._save_in_time(sweep, overhead))
+                saved = outlive(lambda: self._save_in_time(sweep, overhead)) == 0
+                log = None if saved and self._temporary_log is not None else log  # it is gone already
             gpus, notes = world.gather(self._gpu.stop()), world.gather(self._notes)
             if notes is not None:
                 for line in notes_of_others(notes, [str(rank["host"]) for rank in self._ranks]):
@@ -273,11 +295,47 @@ class _Run:
             return result
         return Result.from_dict(world.broadcast(result.to_dict() if world.rank == 0 else {}))
 
+    def _layers_path(self, what: str) -> Path:
+        own_name = benchmark_csv.file_name(self._model, self._world_size, self._compute_cap)
+        return layers_csv.layers_path(self._plan.output.json or own_name, what)
+
+    def _list_layers(self) -> None:
+        """What --dump_layer_info asks for: a file of rank 0's layers, named in the result."""
+        if not self._plan.output.dump_layer_info or self._world.rank:
+            return
+        path, layers = self._layers_path("layer_info"), list_layers(self._runtime, self._say)
+        if layers and self._written(path, lambda: layers_csv.write_layer_info(path, layers)):
+            self._model["layer_info"] = {"file": path.name, "n_layers": len(layers)}
+            self._say_aloud(f"layers in {path}")
+
+    def _profile_layers(self, sweep: Sweep, overhead: Overhead, stop_requested: Callable[[], bool]) -> None:
+        """What --dump_profile asks for: a file of the times of rank 0's layers, named in the result."""
+        plan, world, runtime = self._plan, self._world, self._runtime
+        if not plan.output.dump_profile or not isinstance(runtime, LayerProfiler):
+            return
+        if plan.output.json is not None and world.rank == 0:  # should the profiler take the process along
+            json = plan.output.json
+            self._written(json, lambda: json_file.write(self._result_of(sweep, overhead, None, ended=False), json))
+        measured = [entry["index"] for entry in sweep.entries if entry["status"] == "measured"]
+        profiled = profile_cases(plan, runtime, world, world.broadcast(measured), self._say, stop_requested)
+        if world.rank or not profiled:
+            return
+        path = self._layers_path("layer_profile")
+        rows = [(case_label(case), times) for case, times in profiled]
+        if self._written(path, lambda: layers_csv.write_profile(path, rows)):
+            for case, times in profiled:
+                run = sweep.entries[case.index]["run"]
+                run["layer_profile"] = {"file": path.name, "n_layers": len({layer.name for layer in times})}
+            self._say_aloud(f"layer profile in {path}")
+
     def _save_in_time(self, sweep: Sweep, overhead: Overhead) -> int:
         """The files, as far as they can be had at once: the launcher may be about to kill this process. What it leaves
         alive writes them again, with the figures of the GPUs. Runs in a copy of rank 0."""
         self._say_aloud = lambda _line: None
-        return self._write_files(self._result_of(sweep, overhead, None), sweep, None)
+        code = self._write_files(self._result_of(sweep, overhead, None), sweep, None)
+        if code == 0 and self._temporary_log is not None:
+            shutil.rmtree(self._temporary_log, ignore_errors=True)
+        return code
 
     def _say(self, line: str) -> None:
         self._notes.append(line)
@@ -294,8 +352,10 @@ class _Run:
             )
         if plan.model.quantization is not None and not runtime.model.quantization:
             self._say(f"--quantization {plan.model.quantization} is without effect: the model is built already")
-        if (plan.output.dump_profile or plan.output.dump_layer_info) and not hasattr(runtime, "layer_profile"):
-            self._say(f"the runtime {runtime.name} has no layer profile: --dump_profile and --dump_layer_info are idle")
+        for line in what_is_missing(plan, runtime):
+            self._say(line)
+        if self._gpu.unavailable is not None and plan.output.gpu_sampling_interval_ms:
+            self._say(f"no figures of GPUs, gpu_peak_mem(gb) is n/a: {self._gpu.unavailable}")
         nbytes = runtime.model.execution_context_bytes
         if nbytes is not None:
             self._say(f"Allocated {nbytes / 2**20:.2f} MiB for execution context memory.")
@@ -305,17 +365,14 @@ class _Run:
         output, rank = self._plan.output, self._world.rank
         place = output.save_events
         if place is None and output.json is not None:
-            place = str(self._temporary_log(output.json))
-            if rank == 0:
-                shutil.rmtree(place, ignore_errors=True)
+            own = str(temporary_log(Path(output.json), self._say)) if rank == 0 else ""
+            place = self._temporary_log = self._world.broadcast(own)
         if place is None:
             return None
+        if self._temporary_log is not None:
+            set_aside(Path(place))
         self._world.barrier()
         return IterationLog(place, self._plan.to_dict(), rank, self._say)
-
-    @staticmethod
-    def _temporary_log(path: str) -> Path:
-        return Path(path).with_name(f".{Path(path).stem}.events")
 
     def _result_of(
         self, sweep: Sweep, overhead: Overhead, gpus: list[dict[str, Any] | None] | None, *, ended: bool = True
@@ -376,11 +433,11 @@ class _Run:
         columns = columns_path(path)
         whole = self._written(path, lambda: json_file.write(result, path))
         whole &= self._written(columns, lambda: iteration_columns_file.write(concatenate(sweep.records), columns))
-        if self._plan.output.save_events is None and log is not None:
+        if self._temporary_log is not None and log is not None:
             if whole:
-                shutil.rmtree(self._temporary_log(path), ignore_errors=True)
+                shutil.rmtree(self._temporary_log, ignore_errors=True)
             elif not log.broken:
-                self._say_aloud(f"everything that was measured is kept in {self._temporary_log(path)}")
+                self._say_aloud(f"everything that was measured is kept in {self._temporary_log}")
         if whole:
             self._say_aloud(f"result in {path}")
         return 0 if whole else 1

@@ -223,6 +223,9 @@ def _note(
         around.say(f"{case_label(case)}: failed: {reason}")
     for line in warnings:
         around.say(f"{case_label(case)}: {line}")
+    if numbers is not None and "setup" in numbers.series:
+        median = _ms(numbers.series["setup"].median)
+        around.say(f"{case_label(case)}: set-up before each iteration, not in the latency: {median} ms (median)")
     if numbers is not None and plan.output.log_level in ("info", "verbose"):
         around.say(f"{case_label(case)}: latencies (ms): {_raw(numbers)}")
     if around.log is not None:
@@ -242,6 +245,10 @@ def _run_facts(run: CaseRun) -> Mapping[str, Any]:
         "prepare_ns": run.prepare_ns,
         "details": dict(run.iterations.details),
     }
+
+
+def _ms(value_ns: float | None) -> str:
+    return "n/a" if value_ns is None else f"{units.ns_to_ms(value_ns):.3f}"
 
 
 def _raw(numbers: CaseNumbers) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tokenclock.metrics import client_cost, in_flight
 from tokenclock.metrics.facts import RunFacts
+from tokenclock.metrics.steady_state import to_fill
 from tokenclock.metrics.summary import distribution
 from tokenclock.quality_checks.figure import Figure, Value, spread_ns
 from tokenclock.records import Records
@@ -35,7 +36,16 @@ def client_figures(records: Records, facts: RunFacts) -> Iterator[Figure]:
     yield Figure("rate", rate.deviation, {"asked": rate.asked, "scheduled": rate.scheduled, "sent": rate.sent})
     if facts.loop == "closed" and facts.max_concurrency is not None:
         kept = in_flight.concurrency_kept(records, facts.max_concurrency)
-        yield Figure("concurrency", kept.shortfall, {"asked": kept.asked, "reached": kept.reached, "mean": kept.mean})
+        details = {"asked": kept.asked, "reached": kept.reached, "mean": kept.mean}
+        yield Figure("concurrency", kept.shortfall, details, remedy=_concurrency_remedy(records, facts))
+
+
+def _concurrency_remedy(records: Records, facts: RunFacts) -> str:
+    """What the run tells of the cause; nothing where the table's own words fit."""
+    slots = facts.max_concurrency or 0
+    if facts.slots_open_ns or records.client.get("interrupted") or facts.num_prompts >= 5 * slots:
+        return f"{to_fill(slots, records, facts)}; where slots stood empty, see slot idle"
+    return ""
 
 
 def _lag(records: Records, facts: RunFacts) -> Figure:

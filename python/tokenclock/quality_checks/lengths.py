@@ -18,7 +18,9 @@ def length_figures(records: Records, facts: RunFacts) -> Iterator[Figure]:
     """ISL and OSL, the source of OSL, tokens per event, and prompt tokens out of the server's cache."""
     columns, ok = records.columns, records.ok
     n_ok = int(ok.sum())
-    for tag, asked, got in (("isl", "isl_requested", "isl_server"), ("osl", "osl_requested", "osl")):
+    generates = facts.backend not in ("embeddings", "rerank")
+    pairs = (("isl", "isl_requested", "isl_server"), ("osl", "osl_requested", "osl"))
+    for tag, asked, got in pairs if generates else pairs[:1]:
         found = client_cost.asked_got(records, asked, got)
         source = "server usage" if tag == "isl" else _osl_source(records)
         yield Figure(
@@ -32,7 +34,7 @@ def length_figures(records: Records, facts: RunFacts) -> Iterator[Figure]:
                 "n": found.n,
             },
         )
-    if n_ok:
+    if n_ok and generates:
         unsure = np.isin(columns["osl_source"][ok], (0, 3))
         yield Figure("osl_source", float(np.mean(unsure)))
     if n_ok and facts.streaming:

@@ -18,10 +18,11 @@ def rank_figures(records: Records) -> Iterator[Figure]:
     lost = client["ranks_lost"]
     names = ", ".join(map(str, lost))
     which = f"rank {names} of {client['n_ranks']} was" if len(lost) == 1 else f"ranks {names} were"
+    why = "" if len(lost) == 1 else " (one of them by itself, the others perhaps by the launcher, which ends all)"
     yield Figure(
         "ranks",
         len(lost),
         {"n_ranks": client["n_ranks"], "lost": names or None},
-        verdict=("invalid", f"{which} lost: what was yet to be sent there is missing") if lost else None,
+        verdict=("invalid", f"{which} lost{why}: what was yet to be sent there is missing") if lost else None,
     )
     yield Figure("rank_clocks", float(client["rank_clock_uncertainty_ns"]))

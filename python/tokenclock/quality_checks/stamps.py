@@ -17,6 +17,14 @@ def stamp_figures(records: Records) -> Iterator[Figure]:
     """Source of the stamps, read lag, shared stamps, wall clock, and events that nobody understood."""
     client = records.client
     n_events = int(client.get("n_events", records.n_events))
+    if client.get("transport") == "in process":  # no socket, no kernel: user space is where such tokens appear
+        if n_events:
+            found: dict[str, Value] = {"source": "user", "n_events": n_events, "transport": "in process"}
+            yield Figure("stamps", 0.0, found, verdict=("ok", ""))
+        lost = int(client.get("n_events_lost", 0))
+        if lost:
+            yield Figure("unrecognised", lost, {"n_dropped": lost})
+        return
     if n_events:
         kernel = int(client.get("n_events_kernel", 0)) / n_events
         details: dict[str, Value] = {"source": str(client.get("stamp_source", "user")), "n_events": n_events}

@@ -24,10 +24,18 @@ _ROWS = 20  # the last so many cases are shown
 class CaseTable:
     """Rows of the cases that ended, and one of the case that runs."""
 
-    def __init__(self, live: Live, n_cases: int, interval_s: float = _INTERVAL_S) -> None:
-        self._live, self._n_cases, self._interval_s = live, n_cases, interval_s
+    def __init__(self, make_live: Callable[[], Live], n_cases: int, interval_s: float = _INTERVAL_S) -> None:
+        self._make_live, self._n_cases, self._interval_s = make_live, n_cases, interval_s
+        self._live = make_live()
         self._rows: list[tuple[str, ...]] = []
         self._t_due_s = 0.0
+
+    def __enter__(self) -> CaseTable:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
 
     def ended(self, case: Mapping[str, Any]) -> None:
         """A case is over: its entry in the result."""
@@ -51,11 +59,14 @@ class CaseTable:
 
     @contextmanager
     def set_aside(self) -> Iterator[None]:
-        """While something is printed on the same terminal."""
+        """While something is printed on the same terminal: the table goes, and is drawn anew below what was printed."""
+        self._live.transient = True
         self._live.stop()
         try:
             yield
         finally:
+            self._live = self._make_live()  # the old one would wipe as many lines as it had, what was printed with them
+            self._live.update(self._table(None))
             self._live.start(refresh=True)
 
     def _table(self, running: tuple[str, ...] | None) -> Table:
@@ -101,9 +112,8 @@ def case_table(n_cases: int, *, make_live: Callable[[], Live] | None = None) -> 
     if make_live is None and not sys.stderr.isatty():
         yield None
         return
-    live = _live() if make_live is None else make_live()
-    with live:
-        yield CaseTable(live, n_cases)
+    with CaseTable(make_live or _live, n_cases) as table:
+        yield table
 
 
 def _live() -> Live:

@@ -29,15 +29,18 @@ _EXAMPLE_CHARS = 130
 _SHOWN_IN_MS_NS = 100_000_000
 
 
-def render(result: Result) -> str:
-    """The block as text, ending in a newline: figures first, verdict with reasons and remedies last."""
+def render(result: Result, *, percentile_rule: str | None = None) -> str:
+    """The block as text, ending in a newline: figures first, verdict with reasons and remedies last.
+
+    percentile_rule: of what is shown above the block; None: the ``serving`` table.
+    """
     lines = [
         heading(" Measurement quality ", "="),
         *_stamp_rows(result.quality),
         *_client_rows(result),
         *_length_rows(result.quality),
         *_failure_rows(result),
-        *_sample_rows(result),
+        *_sample_rows(result, percentile_rule),
         *_latency_rows(result),
         *_verdict_rows(result.quality),
         rule(),
@@ -62,6 +65,8 @@ def _stamp_rows(quality: Quality) -> Iterator[str]:
         yield own_row("Token stamps by the kernel:", percent(stamps.value))
     else:
         yield own_row("Token stamps:", "user space")
+    if stamps.details.get("transport") == "in process":
+        return
     yield _lag_row("Read lag", _details(quality, "read_lag"))
     yield own_row("Events sharing a stamp:", percent(_value(quality, "coalesced")))
     if _value(quality, "clock"):
@@ -118,6 +123,8 @@ def _steadiness(quality: Quality) -> str:
 def _length_rows(quality: Quality) -> Iterator[str]:
     for tag, label in (("isl", "Input tokens as asked:"), ("osl", "Output tokens as asked:")):
         details = _details(quality, tag)
+        if not details:  # no output is asked of embeddings and rankings
+            continue
         share = percent(details["share_exact"])
         yield own_row(label, f"{share} ({details['source']})" if details["n"] else NOT_MEASURED)
         if details["n"] and (details["min_deviation"] or details["max_deviation"]):
@@ -137,7 +144,7 @@ def _failure_rows(result: Result) -> Iterator[str]:
                 yield from wrapped(textwrap.shorten(example, _EXAMPLE_CHARS, placeholder=" ..."), "    ", "    ")
 
 
-def _sample_rows(result: Result) -> Iterator[str]:
+def _sample_rows(result: Result, percentile_rule: str | None) -> Iterator[str]:
     face = result.faces["serving"]
     shown = [tag for tag in face["metrics"] if result.latencies[tag]["n"]]
     names, counts = "/".join(tag.upper() for tag in shown), (str(result.latencies[tag]["n"]) for tag in shown)
@@ -146,7 +153,7 @@ def _sample_rows(result: Result) -> Iterator[str]:
         marks = [mark for mark in result.quality.marks if mark.percentile == percentile]
         named = "/".join(mark.metric.upper() for mark in marks)
         yield own_row(f"  too few for P{percentile:g} {named}:", f"needs {marks[0].needed}")
-    yield own_row("Percentile rule above:", face["percentile_rule"])
+    yield own_row("Percentile rule above:", percentile_rule or face["percentile_rule"])
 
 
 def _latency_rows(result: Result) -> Iterator[str]:

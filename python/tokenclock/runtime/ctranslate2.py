@@ -8,23 +8,25 @@ Token ids are not taken by its generators, only the tokens' texts: turning them 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tokenclock.errors import MeasurementError, UsageError
+from tokenclock.layers import LayerInfo
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase
 from tokenclock.runtime import worker_thread
-from tokenclock.runtime.ctranslate2_file import MODEL_FILE, ModelFile, read_model_file
+from tokenclock.runtime.ctranslate2_file import MODEL_FILE, ModelFile, layers_of, read_model_file
 from tokenclock.runtime.ctranslate2_vocabulary import read_vocabulary
 from tokenclock.runtime.find import TINY_PREFIX
 from tokenclock.runtime.options import RuntimeOptions, refuse_split
 from tokenclock.runtime.protocol import Family, IterationOutcome, Limits, ModelFacts, OnStep, Ranks
 
-__all__ = ["CTranslate2Runtime", "load", "recognises"]
+__all__ = ["CTranslate2Runtime", "OpenModel", "load", "open_model", "recognises", "threads_of_rank"]
 
 
 def recognises(directory: str) -> bool:
@@ -34,6 +36,41 @@ def recognises(directory: str) -> bool:
 
 def load(directory: str, family: Family, options: RuntimeOptions, world: World) -> CTranslate2Runtime:
     """Load a converted model, or ``tiny:llama``, ``tiny:bert``, ``tiny:t5``.
+
+    Raises: as `open_model`.
+    """
+    found = open_model(directory, family, options, world)
+    calls: dict[str, type[_Generate | _Encode | _Translate]] = {
+        "dec": _Generate,
+        "enc": _Encode,
+        "enc-dec": _Translate,
+    }
+    ranks: Ranks = "spmd" if found.shares_model else "replica"
+    call = calls[family](found.model, found.tokens)
+    return CTranslate2Runtime(found.model, found.facts, found.limits, call, ranks, found.layers)
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model that is loaded, its facts, and the tokens' texts by id; several ranks share it, or have one each."""
+
+    model: Any
+    facts: ModelFacts
+    limits: Limits
+    tokens: list[str]
+    shares_model: bool
+    layers: Sequence[LayerInfo]
+
+
+def open_model(
+    directory: str,
+    family: Family,
+    options: RuntimeOptions,
+    world: World,
+    *,
+    inter_threads: Callable[[str], int] = lambda _device: 1,
+) -> OpenModel:
+    """Load a converted model, or a tiny one. `inter_threads`: calls that run side by side, for `cpu` or `cuda`.
 
     Raises:
         UsageError: no such model, one of another family, or a dtype that the device cannot compute in.
@@ -46,10 +83,12 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
             f"the runtime ctranslate2 is not installed ({error}): pip install 'tokenclock[offline]', or name another "
             "--runtime"
         ) from error
+    n_positions = None
     name, is_tiny = Path(directory).resolve().name, directory.startswith(TINY_PREFIX)
     if is_tiny:
-        from tokenclock.runtime.tiny_models import tiny_model
+        from tokenclock.runtime.tiny_models import TINY_POSITIONS, tiny_model
 
+        n_positions = TINY_POSITIONS
         name, directory = directory.replace(":", "-"), tiny_model(directory)
     if not recognises(directory):
         raise UsageError(
@@ -64,7 +103,11 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
     compute_type = _compute_type(ctranslate2, device, file, options)
     shares_model = device == "cuda" and world.size > 1
     refuse_split("ctranslate2", options, tp=world.size if shares_model else 1)
-    settings: dict[str, Any] = {"device": device, "compute_type": compute_type, "inter_threads": 1}
+    settings: dict[str, Any] = {
+        "device": device,
+        "compute_type": compute_type,
+        "inter_threads": inter_threads(device),
+    }
     if device == "cpu":
         share = threads_of_rank(world)
         settings["intra_threads"] = options.threads or (1 if is_tiny else share)  # more would only wait for each other
@@ -78,15 +121,8 @@ def load(directory: str, family: Family, options: RuntimeOptions, world: World) 
     except (RuntimeError, ValueError) as error:
         raise MeasurementError(f"ctranslate2 does not load {directory}: {' '.join(str(error).split())}") from error
     facts = _facts(name, family, file, model.compute_type, {**settings, "version": ctranslate2.__version__})
-    calls: dict[str, type[_Generate | _Encode | _Translate]] = {
-        "dec": _Generate,
-        "enc": _Encode,
-        "enc-dec": _Translate,
-    }
     tokens = read_vocabulary(directory, "source" if family == "enc-dec" else "")
-    return CTranslate2Runtime(
-        model, facts, _limits(family, file), calls[family](model, tokens), "spmd" if shares_model else "replica"
-    )
+    return OpenModel(model, facts, _limits(family, file, n_positions), tokens, shares_model, layers_of(file))
 
 
 class CTranslate2Runtime:
@@ -102,10 +138,12 @@ class CTranslate2Runtime:
         limits: Limits,
         call: _Generate | _Encode | _Translate,
         ranks: Ranks,
+        layers: Sequence[LayerInfo] = (),
     ) -> None:
         self.model, self.limits, self.ranks = facts, limits, ranks
         self.streams = facts.family != "enc"
         self._model: Any = model
+        self._layers = layers
         self._call: _Generate | _Encode | _Translate | None = call
         self._run: Callable[[OnStep | None], IterationOutcome] | None = None
         self._on_worker(worker_thread.hold)
@@ -119,6 +157,10 @@ class CTranslate2Runtime:
     def run(self, on_step: OnStep | None) -> IterationOutcome:
         assert self._run is not None, "prepare comes first"
         return self._run(on_step)
+
+    def list_layers(self) -> Sequence[LayerInfo]:
+        """What the model's file holds; see `layers.LayerLister`. There is no way to time them."""
+        return self._layers
 
     def release(self) -> None:
         self._run = None
@@ -292,10 +334,11 @@ def _facts(name: str, family: Family, file: ModelFile, compute_type: str, detail
     )
 
 
-def _limits(family: Family, file: ModelFile) -> Limits:
-    """A table of positions is the only limit such a model has."""
+def _limits(family: Family, file: ModelFile, n_positions: int | None) -> Limits:
+    """A table of positions is the only limit such a model has; `n_positions` stands in where there is none."""
+    of_encoder, of_decoder = (file.n_positions(stack) or n_positions for stack in ("encoder", "decoder"))
     if family == "enc":
-        return Limits(max_input_len=file.n_positions("encoder"))
+        return Limits(max_input_len=of_encoder)
     if family == "dec":
-        return Limits(max_seq_len=file.n_positions("decoder"))
-    return Limits(max_input_len=file.n_positions("encoder"), max_output_len=file.n_positions("decoder"))
+        return Limits(max_seq_len=of_decoder)
+    return Limits(max_input_len=of_encoder, max_output_len=of_decoder)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tokenclock.errors import UsageError
+from tokenclock.layers import LayerInfo
 
 __all__ = ["MODEL_FILE", "ModelFile", "Variable", "read_model_file"]
 
@@ -86,6 +87,23 @@ class ModelFile:
         for variable in self.variables.values():
             sizes[variable.dtype] = sizes.get(variable.dtype, 0) + variable.n_bytes
         return max(sizes, key=lambda dtype: sizes[dtype])
+
+
+def layers_of(file: ModelFile) -> list[LayerInfo]:
+    """Every part that has variables of its own, in the file's order; ``decoder/layer_0/ffn/linear_0`` is one."""
+    parts: dict[str, dict[str, Variable]] = {}
+    for name, variable in file.variables.items():
+        part, _, own = name.rpartition("/")
+        if variable.shape:
+            parts.setdefault(part or name, {})[own] = variable
+    return [
+        LayerInfo(
+            part,
+            n_parameters=sum(math.prod(variable.shape) for name, variable in own.items() if "scale" not in name),
+            weights=[f"{name} {variable.shape} {variable.dtype}" for name, variable in own.items()],
+        )
+        for part, own in parts.items()
+    ]
 
 
 def read_model_file(directory: str | os.PathLike[str]) -> ModelFile:

@@ -11,10 +11,11 @@ from typing import TypeAlias
 from tokenclock.errors import UsageError
 from tokenclock.parallel import World
 from tokenclock.plan_checks import shown
+from tokenclock.runtime.in_flight import InFlight, InFlightOptions, Sampling
 from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Runtime
 
-__all__ = ["RUNTIMES", "TINY_PREFIX", "choose_runtime", "find_runtime", "follower_of"]
+__all__ = ["IN_FLIGHT", "RUNTIMES", "TINY_PREFIX", "choose_runtime", "find_in_flight", "find_runtime", "follower_of"]
 
 # name -> module with load(directory, family, options, world) and recognises(directory), in the order they are asked
 RUNTIMES: dict[str, str] = {
@@ -23,6 +24,13 @@ RUNTIMES: dict[str, str] = {
     "trtllm-llm": "tokenclock.runtime.trtllm_llm",  # recognises a checkpoint where TensorRT-LLM and a GPU are there
     "transformers": "tokenclock.runtime.transformers",
     "null": "tokenclock.runtime.null",
+}
+_RUN_TINY = ("ctranslate2", "transformers", "null")
+# those that also take single requests -> module with load(directory, options, sampling, asked, world)
+IN_FLIGHT: dict[str, str] = {
+    "ctranslate2": "tokenclock.runtime.ctranslate2_in_flight",
+    "trtllm-llm": "tokenclock.runtime.trtllm_in_flight",
+    "null": "tokenclock.runtime.null_in_flight",
 }
 Follow: TypeAlias = Callable[[str, str, RuntimeOptions, World], None]
 
@@ -43,6 +51,11 @@ def choose_runtime(directory: str, runtime: str | None) -> str:
     if runtime is not None:
         if runtime not in RUNTIMES:
             raise UsageError(f"--runtime must be one of {', '.join(RUNTIMES)}, got {shown(runtime)}")
+        if directory.startswith(TINY_PREFIX) and runtime not in _RUN_TINY:
+            raise UsageError(
+                f"--runtime {runtime} needs the directory of a model, got {shown(directory)}, which is made for "
+                f"--runtime {', '.join(_RUN_TINY[:-1])} or {_RUN_TINY[-1]}"
+            )
         if runtime != "null" and not directory.startswith(TINY_PREFIX):
             _require_directory(directory)
         return runtime
@@ -73,6 +86,27 @@ def find_runtime(directory: str, family: str, *, runtime: str | None, options: R
         MeasurementError: the runtime's package is not installed, or the model does not load.
     """
     loaded: Runtime = _module(choose_runtime(directory, runtime)).load(directory, family, options, world)
+    return loaded
+
+
+def find_in_flight(
+    directory: str,
+    *,
+    runtime: str | None,
+    options: RuntimeOptions,
+    sampling: Sampling,
+    asked: InFlightOptions,
+    world: World,
+) -> InFlight:
+    """Load a decoder that takes single requests; arguments and errors as of `find_runtime`, and UsageError for a
+    runtime that runs fixed batches only."""
+    name = choose_runtime(directory, runtime)
+    if name not in IN_FLIGHT:
+        raise UsageError(
+            f"--runtime {name} runs fixed batches and takes no single requests: use one of {', '.join(IN_FLIGHT)}, or "
+            "time it with `tokenclock benchmark`"
+        )
+    loaded: InFlight = importlib.import_module(IN_FLIGHT[name]).load(directory, options, sampling, asked, world)
     return loaded
 
 

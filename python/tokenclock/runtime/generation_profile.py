@@ -15,12 +15,11 @@ class GenerationProfile:
     Args:
         new_event: makes an event with ``record()`` and ``elapsed_time(later) -> ms``, such as a CUDA event with timing;
             None: the host's clock, for a device that has finished whenever the session records.
+        of_layers: the session is to profile layers too. Its profiler stays attached: all later iterations are slower.
     """
 
-    is_recording_perf_profile = False
-    """The session reads it: no profile of layers is taken."""
-
-    def __init__(self, new_event: Callable[[], Any] | None = None) -> None:
+    def __init__(self, new_event: Callable[[], Any] | None = None, *, of_layers: bool = False) -> None:
+        self.is_recording_perf_profile = of_layers  # the session reads it
         self._new_event = new_event
         self._marks: dict[str, Any] = {}
         self._spans: dict[str, tuple[str, str]] = {}

@@ -69,7 +69,8 @@ class IterationOutcome:
 
     Args:
         osl: int32 (batch_size,), tokens generated per row (first beam); None for encoders or where it is not known.
-        setup_ns: part of the call that set buffers up, where the runtime cannot keep it out of the call; None: none.
+        setup_ns: part of the call that set buffers up, where the runtime cannot keep it in `before_iteration`; None:
+            none, or what the loop measured around `before_iteration`.
         device_ns: device time of the iteration where the runtime measures it itself; None: the loop's events, if any.
         phases_ns: named parts by the runtime's own clock, e.g. ``queue``, ``prefill``, ``decode``, ``ttft``.
         ran_together: whether all rows shared their iterations (in-flight batching); None where the question is void.
@@ -90,6 +91,13 @@ class Runtime(Protocol):
 
     The loop calls, for each case: `prepare`, then `run` for every warm-up and timed iteration, then `release`; `close`
     at the very end. Whatever raises in between fails that case alone: `release` is called, and the sweep goes on.
+
+    A runtime may have more, each by itself, and is asked for it by name:
+
+    * ``before_iteration() -> None``: what has to be done anew before each `run` and is not the model's work, such as
+      setting buffers up. Called before every `run`, outside of the latency; its time is the iteration's `setup_ns`.
+      It returns when it is done on the device too.
+    * ``profile_layers() -> Sequence[LayerTime]`` and ``list_layers() -> Sequence[LayerInfo]``: see `runtime.layers`.
     """
 
     name: str
@@ -112,7 +120,8 @@ class Runtime(Protocol):
     def run(self, on_step: OnStep | None) -> IterationOutcome:
         """One iteration on the prepared case; returns when the output is there (the device has finished).
 
-        Timed from just before the call to just after it. `on_step` is None unless steps are to be stamped.
+        Timed from just before the call to just after it; `before_iteration`, where there is one, came before. `on_step`
+        is None unless steps are to be stamped.
         """
 
     def release(self) -> None:

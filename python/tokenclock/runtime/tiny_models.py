@@ -19,10 +19,13 @@ from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.plan_checks import shown
 from tokenclock.runtime.find import TINY_PREFIX
 
-__all__ = ["TINY_MODELS", "tiny_model"]
+__all__ = ["TINY_MODELS", "TINY_POSITIONS", "tiny_model"]
 
 TINY_MODELS = {"llama": "dec", "bert": "enc", "t5": "enc-dec"}
 """name -> family"""
+
+TINY_POSITIONS = 4096
+"""Longest sequence of ``tiny:llama`` and ``tiny:t5``. Nothing in them ends there, but a machine's memory soon does."""
 
 _REVISION = 1  # raised when what is built changes, so that an older cache is left alone
 _SEED = 20240229

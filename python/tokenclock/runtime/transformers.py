@@ -5,11 +5,13 @@ Tensor parallel is not offered: under mpirun each rank runs a whole copy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tokenclock.errors import UsageError
+from tokenclock.layers import LayerInfo, LayerTime
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase
 from tokenclock.runtime.checkpoint_config import holds_checkpoint
@@ -114,6 +116,27 @@ class TransformersRuntime:
         n_rows, length = ids.shape
         # end-of-sequence is masked until the last token, so no row ends before the others
         return IterationOutcome(osl=np.full(n_rows, length - self._prompt_len, dtype=np.int32))
+
+    def profile_layers(self) -> Sequence[LayerTime]:
+        """See `layers.LayerProfiler`."""
+        from tokenclock.runtime.torch_layers import LayerWatch
+
+        if self._compiled:
+            raise UsageError("a compiled model has no layers left to time: leave --torch_compile out")
+        watch = LayerWatch(self._device)
+
+        def after_a_step() -> None:
+            watch.phase = "generation"
+
+        with watch.watching(self._model):
+            self.run(after_a_step)
+        return watch.times()
+
+    def list_layers(self) -> Sequence[LayerInfo]:
+        """See `layers.LayerLister`."""
+        from tokenclock.runtime.torch_layers import list_layers
+
+        return list_layers(self._model)
 
     def release(self) -> None:
         self._inputs = None

@@ -16,6 +16,7 @@ from tokenclock.plan_checks import shown
 from tokenclock.runtime.checkpoint_config import checkpoint_facts, family_of, positions_of, read_config
 from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Family, Limits, ModelFacts
+from tokenclock.runtime.tiny_models import TINY_POSITIONS
 from tokenclock.runtime.torch_device import TorchDevice, pick_device
 
 if TYPE_CHECKING:
@@ -61,8 +62,12 @@ def load_model(
         details=_details(model, device, options),
         **checkpoint_facts(config),
     )
-    is_decoder = family == "dec"
-    limits = Limits(max_input_len=None if is_decoder else positions, max_seq_len=positions if is_decoder else None)
+    if family == "dec":
+        limits = Limits(max_seq_len=positions)
+    elif directory == "tiny:t5":
+        limits = Limits(max_input_len=TINY_POSITIONS, max_output_len=TINY_POSITIONS)
+    else:
+        limits = Limits(max_input_len=positions)
     return model, device, facts, limits
 
 
@@ -92,7 +97,7 @@ def _tiny(name: str, options: RuntimeOptions) -> Any:
             num_hidden_layers=2,
             num_attention_heads=4,
             num_key_value_heads=2,
-            max_position_embeddings=4096,
+            max_position_embeddings=TINY_POSITIONS,
             **special,
         )
         model: Any = transformers.LlamaForCausalLM(config)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokenclock.errors import MeasurementError, UsageError
+from tokenclock.layers import LayerInfo, LayerTime
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase
+from tokenclock.runtime import trtllm_layers
 from tokenclock.runtime.engine_config import EngineDirectory
 from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import IterationOutcome, OnStep, Ranks
@@ -82,6 +84,20 @@ class EncoderEngine:
             raise MeasurementError("the engine refused to run (its log says why)")
         self._device.wait()
         return IterationOutcome()
+
+    def profile_layers(self) -> Sequence[LayerTime]:
+        """See `layers.LayerProfiler`. With a profiler attached TensorRT times each layer in the call itself."""
+        profiler = trtllm_layers.new_profiler()
+        self._session.context.profiler = profiler
+        self.run(None)
+        if not profiler.results:
+            raise MeasurementError("the engine's profiler was told of no layer")
+        return trtllm_layers.sum_by_layer(profiler.results, "context")
+
+    def list_layers(self) -> Sequence[LayerInfo]:
+        """See `layers.LayerLister`."""
+        engine = self._session.engine
+        return trtllm_layers.inspect(engine.create_engine_inspector(), engine.num_layers)
 
     def release(self) -> None:
         self._inputs, self._outputs = None, {}

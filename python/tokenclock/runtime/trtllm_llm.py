@@ -20,7 +20,7 @@ from tokenclock.runtime.protocol import Limits, ModelFacts
 from tokenclock.runtime.trtllm_batch import LlmRuntime
 from tokenclock.runtime.trtllm_llm_options import Room, llm_options, parallel_sizes, static_batch_doubts
 
-__all__ = ["follow", "load", "recognises"]
+__all__ = ["AskedFor", "asked_for", "follow", "load", "quantization_of", "recognises"]
 
 NAME = "trtllm-llm"
 
@@ -40,7 +40,7 @@ def follow(directory: str, family: str, options: RuntimeOptions, world: World) -
 
     Raises: as `load`, for the same reasons at the same time, but for what the engine itself says.
     """
-    _asked_for(directory, family, options, world)
+    asked_for(directory, family, options, world)
     runpy.run_module("tensorrt_llm.llmapi.mgmn_worker_node", run_name="__main__")
 
 
@@ -53,14 +53,14 @@ def load(directory: str, family: str, options: RuntimeOptions, world: World) -> 
         UsageError: no decoder, a file of options that does not read, or ranks that do not fit the parallel sizes.
         MeasurementError: TensorRT-LLM is not installed, is older than 1.0, or does not load the checkpoint.
     """
-    asked = _asked_for(directory, family, options, world)
+    asked = asked_for(directory, family, options, world)
     sweep = Room.of_sweep(options)
     effective = asked.options_for(sweep)
     facts = ModelFacts(
         name=Path(directory).resolve().name,
         family="dec",
         precision=str(effective.get("dtype") or asked.config.get("dtype") or asked.config.get("torch_dtype") or "auto"),
-        quantization=_quantization(directory, asked.config),
+        quantization=quantization_of(directory, asked.config),
         weights_bytes=sum(path.stat().st_size for path in Path(directory).glob("*.safetensors")) or None,
         details={
             "device": "cuda",
@@ -78,7 +78,7 @@ def load(directory: str, family: str, options: RuntimeOptions, world: World) -> 
 
 
 @dataclass(frozen=True)
-class _AskedFor:
+class AskedFor:
     """What a run asks of the engine, checked: the same on every rank.
 
     Args:
@@ -97,7 +97,8 @@ class _AskedFor:
     options_for: Callable[[Room], dict[str, Any]]
 
 
-def _asked_for(directory: str, family: str, options: RuntimeOptions, world: World) -> _AskedFor:
+def asked_for(directory: str, family: str, options: RuntimeOptions, world: World) -> AskedFor:
+    """What a run asks of the engine. Raises: as `load`, but for what the engine itself says."""
     if family != "dec":
         raise UsageError(
             f"--runtime {NAME} runs decoders: -m must be dec, got {family}; encoders run on other runtimes"
@@ -124,7 +125,7 @@ def _asked_for(directory: str, family: str, options: RuntimeOptions, world: Worl
         return llm_options(options, room, sizes, extra, known)
 
     options_for(Room.of_sweep(options))  # what it refuses is refused on every rank
-    return _AskedFor(config, sizes, version, extra, checked.warnings, options_for)
+    return AskedFor(config, sizes, version, extra, checked.warnings, options_for)
 
 
 def _has_gpu() -> bool:
@@ -142,7 +143,7 @@ def _limits(given: Mapping[str, Any], positions: int | None) -> Limits:
     )
 
 
-def _quantization(directory: str, config: Mapping[str, Any]) -> str | None:
+def quantization_of(directory: str, config: Mapping[str, Any]) -> str | None:
     """What the checkpoint says it is quantised to; of its own file where TensorRT's model optimiser wrote one."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         import json

@@ -1,20 +1,22 @@
 """Decoders and encoder-decoders through the Python sessions of TensorRT-LLM 0.12-1.2, one step after the other.
 
-`GenerationSession.setup` has to come before each decode. It allocates, so it is timed apart (`setup_ns`).
+`GenerationSession.setup` has to come before each decode. It allocates, so it is done before the iteration, not in it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tokenclock.errors import UsageError
+from tokenclock.layers import LayerInfo, LayerTime
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase
+from tokenclock.runtime import trtllm_layers
 from tokenclock.runtime.engine_config import EngineConfig, EngineDirectory
 from tokenclock.runtime.generation_profile import GenerationProfile
 from tokenclock.runtime.options import RuntimeOptions
@@ -95,15 +97,18 @@ class SessionEngine:
         )
         self._case = case
 
+    def before_iteration(self) -> None:
+        """Set the session up, as it wants to be before each decode."""
+        assert self._case is not None, "prepare() comes before before_iteration()"
+        self._part.setup(self._case)
+        self._device.wait()
+
     def run(self, on_step: OnStep | None) -> IterationOutcome:
         case = self._case
         assert case is not None, "prepare() comes before run()"
         begun_ns = time.perf_counter_ns()
         encoded = self._part.encode()
-        setup_from_ns = time.perf_counter_ns()
-        phases_ns = {"encoder": setup_from_ns - begun_ns} if encoded else {}
-        self._part.setup(case)
-        setup_ns = time.perf_counter_ns() - setup_from_ns
+        phases_ns = {"encoder": time.perf_counter_ns() - begun_ns} if encoded else {}
         options: dict[str, Any] = {"output_sequence_lengths": True, "return_dict": True}
         profile = None
         if on_step is None:
@@ -118,9 +123,22 @@ class SessionEngine:
         if profile is not None and profile.generation_ns is not None:
             phases_ns["decode"] = profile.generation_ns
             details["generation_steps"] = profile.n_steps
-        return IterationOutcome(
-            osl=_lengths(answer, self._part.prompt_len), setup_ns=setup_ns, phases_ns=phases_ns, details=details
-        )
+        return IterationOutcome(osl=_lengths(answer, self._part.prompt_len), phases_ns=phases_ns, details=details)
+
+    def profile_layers(self) -> Sequence[LayerTime]:
+        """See `layers.LayerProfiler`. The encoder of an encoder-decoder, a session of its own, is not in it."""
+        session, profile = self._part.session, GenerationProfile(of_layers=True)
+        session.cuda_graph_mode = False  # a replayed graph has no layers
+        n_known = len(session.profiler.results) if session.profiler is not None else 0
+        self._part.encode()
+        self._part.decode(self._sampling, benchmark_profiler=profile, output_sequence_lengths=True, return_dict=True)
+        self._device.wait()
+        return trtllm_layers.times_of_steps(session.profiler.results[n_known:])
+
+    def list_layers(self) -> Sequence[LayerInfo]:
+        """See `layers.LayerLister`: those of the decoder."""
+        session = self._part.session
+        return trtllm_layers.inspect(session.engine_inspector, session.runtime.engine.num_layers)
 
     def _follow(self, steps: Any, n_steps: int, on_step: OnStep) -> Any:
         """Stamp each step; the last answer. The session yields the finished sequences once more after the last step."""
@@ -206,14 +224,15 @@ class _EncoderDecoder:
         import torch
 
         self._ids = ids
+        self._longest = case.input_len  # no row is padded
         self._starts = torch.full((case.batch_size, 1), self._start, dtype=torch.int32, device=ids.device)
 
     def encode(self) -> bool:
         """Run the encoder; it returns when its output is there."""
-        ids, self._source_lengths, self._longest, *_ = self._runner.process_input(
+        ids, self._source_lengths, longest, *_ = self._runner.process_input(
             self._ids, remove_input_padding=self._encoder.is_packed, pad_token_id=self._pad
         )
-        self._encoded = self._runner.encoder_run(ids, self._source_lengths, self._longest)
+        self._encoded = self._runner.encoder_run(ids, self._source_lengths, longest)
         return True
 
     def setup(self, case: BenchmarkCase) -> None:

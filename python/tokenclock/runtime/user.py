@@ -22,6 +22,8 @@ class UserRuntime:
         call: `call(inputs, on_step)`, one iteration. It may return nothing, the tokens generated per row (whole
             numbers, shape (batch_size,)), or an `IterationOutcome`.
         prepare: `prepare(case, seed)`, what `call` is given as its inputs; None: the case itself.
+        before: `before(inputs)`, called before each iteration and timed apart from it (`setup`), for what is not the
+            model's work but has to be done anew; None: there is nothing.
         family: ``dec``, ``enc`` or ``enc-dec``; must be the plan's.
         streams: `call` calls `on_step()` once for each generation step, as soon as its tokens are there.
         cuda_stream: the stream that `call` works on, for CUDA events: an int, or a stream object of PyTorch or
@@ -42,6 +44,7 @@ class UserRuntime:
         call: Call,
         *,
         prepare: Callable[[BenchmarkCase, int], Any] | None = None,
+        before: Callable[[Any], None] | None = None,
         family: Family = "dec",
         streams: bool = False,
         cuda_stream: Any = None,
@@ -59,6 +62,8 @@ class UserRuntime:
         self._call = call
         self._prepare = prepare
         self._inputs: Any = None
+        if before is not None:
+            self.before_iteration = lambda: before(self._inputs)
 
     def prepare(self, case: BenchmarkCase, seed: int) -> None:
         self._inputs = case if self._prepare is None else self._prepare(case, seed)

@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenclock.plan import ServingPlan
 from tokenclock.serving.ask import ask
+from tokenclock.serving.dcgm import Reading
 from tokenclock.serving.scrape import Snapshot, fetch_perf_metrics, take_snapshot
 
 __all__ = ["Around", "Findings"]
@@ -26,6 +27,7 @@ class Findings:
     before: Snapshot = field(default_factory=Snapshot)
     after: Snapshot = field(default_factory=Snapshot)
     perf_metrics: list[dict[str, Any]] | None = None  # one record per request, as the server gave them
+    dcgm: dict[str, list[Reading]] = field(default_factory=dict)  # URL -> what each look at an exporter read
     commands: dict[str, str | None] = field(default_factory=dict)  # path asked -> None, or what went wrong
 
 

@@ -5,19 +5,26 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tokenclock._core import LoadClient
+from tokenclock.errors import UsageError
 from tokenclock.host_load import host_load
+from tokenclock.merge import Part, merge_records
 from tokenclock.plan import ServingPlan
 from tokenclock.records import MISSING_NS, OSL_SOURCE_NAMES, REQUEST_COLUMNS, Records, empty_columns
 from tokenclock.serving.cores import cores_of_workers
-from tokenclock.serving.descriptors import allow_connections
+from tokenclock.serving.descriptors import allow_connections, most_connections
 from tokenclock.serving.endpoint import Prompt, body_builder, request_head
+from tokenclock.serving.endpoint_kind import EndpointKind
+from tokenclock.serving.endpoint_kinds import ENDPOINT_KINDS
+from tokenclock.serving.foreign_answers import settle_answers
+from tokenclock.serving.history import AnswerIds
+from tokenclock.serving.sessions import SessionLoad, conversations
 from tokenclock.serving.slot_handover import MeasuredPart, with_warm_ups
 from tokenclock.serving.transport import addresses_of, tls_context
 from tokenclock.serving.unrecognised import Events, read_unrecognised
@@ -35,6 +42,7 @@ _BATCH = 256  # bodies per hand-over
 _BATCH_BYTES = 2 << 20  # beyond it a hand-over ends early: bodies with pictures take long to build
 _POLL_S = 0.05  # how often progress, feeding and Ctrl-C get their turn
 _NO_LIMIT = 1 << 62
+_MOST_LANES = 1000  # conversations that begin at once without a limit
 _SERVER, _TOKENIZER, _EVENTS = (OSL_SOURCE_NAMES.index(name) for name in ("server usage", "tokenizer", "event count"))
 
 
@@ -50,6 +58,9 @@ class LoadRequests:
         lora: int16 (n,), which of the plan's LoRA modules each row asks for; None: the plan's model.
         n_warm_ups: so many rows at the front are warm-ups, whose ids are `<prefix>warm-up-<i>`.
         id_prefix: row i after the warm-ups is sent with the header `x-request-id: <prefix>i`; None sends none.
+        session: int64 (n,), number of each row's conversation, -1 for none; None: no row belongs to one.
+        think_ns: int64 (n,), pause between an answer and the row, for later turns.
+        answer_ids: token ids that stand for an answer in later turns, where prompts are token ids.
         id_numbers: int64, what stands for i there where these rows are some of a larger run's; None: the row.
     """
 
@@ -61,6 +72,9 @@ class LoadRequests:
     lora: Array | None = None
     n_warm_ups: int = 0
     id_numbers: Array | None = None
+    session: Array | None = None
+    think_ns: Array | None = None
+    answer_ids: AnswerIds | None = None
 
 
 class FinalEvents(Protocol):
@@ -196,19 +210,33 @@ def run_load(
 
     Returns:
         Records without the plan's secrets in its errors. `client` holds the native counters, `wall_ns`,
+        `epoch_realtime_ns` (the start by the wall clock as the run's end had it, ns since 1970),
         `process_cpu_ns`, `host` (shares of all cores' time) and `interrupted` (True after Ctrl-C: what was in flight is
-        `cancelled`, what was never sent `not_sent`).
+        `cancelled`, what was never sent `not_sent`). After warm-ups `measured_from_ns` is when the first request of
+        the records was sent, ns after the start.
 
     Raises:
         MeasurementError: the host name is unknown.
         UsageError: more connections at once than this process may open, or TLS that cannot be spoken as asked.
     """
+    if requests.session is not None:
+        return _run_sessions(
+            plan,
+            requests,
+            addresses=list(addresses or addresses_of(plan)),
+            keep_all_text=keep_all_text,
+            keep_final_event=keep_final_event,
+            count_tokens=count_tokens,
+            kernel_stamps=kernel_stamps,
+            observer=observer or Observer(),
+            start_at=start_at or (lambda: 0),
+        )
     requests = with_warm_ups(requests, warm_ups)
     n = len(requests.prompts)
     slots = plan.load.max_concurrency if max_concurrency is None else max_concurrency
     scheduled = bool(np.any(requests.t_due_ns))
     closed_loop = slots is not None and not scheduled
-    allow_connections(min(n, slots or n), certain=not scheduled)
+    allow_connections(most_connections(n, slots), certain=not scheduled)
     client = LoadClient(
         addresses=list(addresses or addresses_of(plan)),
         n_rows=n,
@@ -228,18 +256,109 @@ def run_load(
     feeder = _Feeder(client, body_builder(plan), requests)
     epoch_ns, interrupted = _drive(client, feeder, observer or Observer(), final, start_at or (lambda: 0))
     wall_ns = time.perf_counter_ns() - epoch_ns
+    epoch_realtime_ns = time.time_ns() - (time.perf_counter_ns() - epoch_ns)
     facts = client.facts() | {
         "wall_ns": wall_ns,
+        "epoch_realtime_ns": epoch_realtime_ns,
         "process_cpu_ns": _process_cpu_ns() - cpu_before_ns,
         "host": host_before.until(host_load()),
         "interrupted": interrupted,
         "closed_loop": closed_loop,
     }
-    records = _to_records(client, requests, facts, epoch_ns, count_tokens).scrubbed(plan.endpoint.secrets)
+    kind = ENDPOINT_KINDS.get(plan.endpoint.backend)
+    records = _to_records(client, requests, facts, epoch_ns, count_tokens, kind, plan.load.streaming).scrubbed(
+        plan.endpoint.secrets
+    )
     if warm_ups:
         records = records.take(np.arange(len(warm_ups), n))
         records.columns["request_id"][:] = np.arange(n - len(warm_ups))
+        sent = records.columns["t_sent_ns"][records.present("t_sent_ns")]
+        records.client["measured_from_ns"] = int(sent.min(initial=wall_ns))
     return records
+
+
+def _run_sessions(
+    plan: ServingPlan,
+    requests: LoadRequests,
+    *,
+    addresses: list[tuple[str, int]],
+    keep_all_text: bool,
+    keep_final_event: bool,
+    count_tokens: Callable[[str], int] | None,
+    kernel_stamps: bool,
+    observer: Observer,
+    start_at: Callable[[], int],
+) -> Records:
+    """As `run_load`, of conversations: `max_concurrency` limits those under way, pauses included."""
+    limit = plan.load.max_concurrency
+    closed_loop = limit is not None and not bool(np.any(requests.t_due_ns))
+    n_conversations = len(conversations(requests.session))  # type: ignore[arg-type]
+    if limit is None and not bool(np.any(requests.t_due_ns)) and n_conversations > _MOST_LANES:
+        raise UsageError(
+            f"--max-concurrency must be given for {n_conversations} conversations: all would begin at once, each with "
+            "a client of its own"
+        )
+    allow_connections(min(n_conversations, limit or n_conversations), certain=closed_loop)
+    longest = int(requests.osl_requested.max(initial=1)) + 64
+
+    def make_client(n_rows: int) -> LoadClient:
+        return LoadClient(
+            addresses=addresses,
+            n_rows=n_rows,
+            n_workers=1,
+            kernel_stamps=kernel_stamps,
+            **client_settings(plan),
+            keep_text=True,
+            text_limit_bytes=_NO_LIMIT,
+            keep_final_event=keep_final_event,
+            event_capacity=min(n_rows * longest, 1 << 26),
+        )
+
+    cpu_before_ns, host_before = _process_cpu_ns(), host_load()
+    load = SessionLoad(
+        make_client,
+        body_builder(plan),
+        requests,
+        chat=plan.endpoint.is_chat,
+        max_lanes=limit,
+        closed_loop=closed_loop,
+        answer_ids=requests.answer_ids,
+    )
+    interrupted = load.run(observer, start_at)
+    facts = {
+        "wall_ns": time.perf_counter_ns() - load.epoch_ns,
+        "process_cpu_ns": _process_cpu_ns() - cpu_before_ns,
+        "host": host_before.until(host_load()),
+        "interrupted": interrupted,
+        "closed_loop": closed_loop,
+    }
+    records = _records_of_lanes(load, requests, count_tokens, plan.load.streaming)
+    texts = records.texts if keep_all_text else None
+    errors = {**records.errors, **load.skipped}
+    records = replace(records, client={**records.client, **facts}, texts=texts, errors=errors)
+    return records.scrubbed(plan.endpoint.secrets)
+
+
+def _records_of_lanes(
+    load: SessionLoad, requests: LoadRequests, count_tokens: Callable[[str], int] | None, streamed: bool
+) -> Records:
+    """The rows of every native client, in their place."""
+    parts = []
+    for lane in load.lanes:
+        rows = np.array(lane.rows, dtype=np.int64)
+        pad = np.full(len(lane.client.columns()["status"]) - len(rows), -1, np.int32)
+        own = LoadRequests(
+            prompts=[""] * (len(rows) + len(pad)),
+            isl_requested=np.concatenate([requests.isl_requested[rows], pad]),
+            osl_requested=np.concatenate([requests.osl_requested[rows], pad]),
+            t_due_ns=np.zeros(len(rows) + len(pad), np.int64),
+        )
+        records = _to_records(lane.client, own, lane.client.facts(), load.epoch_ns, count_tokens, None, streamed)
+        parts.append(Part(rows, records.take(np.arange(len(rows)))))
+    asked = {"isl_requested": requests.isl_requested, "osl_requested": requests.osl_requested}
+    if requests.lora is not None:
+        asked["lora"] = requests.lora
+    return merge_records(parts, asked)
 
 
 def _drive(
@@ -277,6 +396,8 @@ def _to_records(
     facts: dict[str, Any],
     epoch_ns: int,
     count_tokens: Callable[[str], int] | None,
+    kind: EndpointKind | None,
+    streamed: bool,
 ) -> Records:
     native = client.columns()
     columns = empty_columns(len(requests.prompts))
@@ -291,11 +412,19 @@ def _to_records(
     tokens = client.tokens()
     events = Events(tokens["token_offsets"], tokens["t_token_ns"], tokens["n_tokens"], tokens["t_read_ns"])
     osl_events = native["osl_events"].copy()
-    raw_events = client.raw_events()
-    if raw_events:
-        events, facts["n_resolved"] = read_unrecognised(raw_events, columns, events, errors, osl_events)
+    osl_server, raw_events = native["osl_server"].copy(), client.raw_events()
     texts = client.reply_texts() or None
-    _settle_osl(columns, native["osl_server"], osl_events, texts, count_tokens)
+    if kind is not None:
+        n_dropped = facts["n_unrecognised_dropped"]
+        events, known_texts = settle_answers(
+            kind, raw_events, columns, events, errors, osl_events, osl_server, streamed=streamed, n_lost=n_dropped
+        )
+        facts["n_resolved"] = facts["n_unrecognised"] - n_dropped
+        facts["n_count_one"] = len(events.n_tokens)
+        texts = None if texts is None else [known_texts.get(row, "") for row in range(len(texts))]
+    elif raw_events:
+        events, facts["n_resolved"] = read_unrecognised(raw_events, columns, events, errors, osl_events)
+    _settle_osl(columns, osl_server, osl_events, texts, count_tokens)
     return Records(
         epoch_ns=epoch_ns,
         columns=columns,

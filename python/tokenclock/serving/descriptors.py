@@ -6,9 +6,14 @@ import resource
 
 from tokenclock.errors import UsageError
 
-__all__ = ["allow_connections"]
+__all__ = ["allow_connections", "most_connections"]
 
 _OTHERS = 128  # files, pipes and libraries of this process
+
+
+def most_connections(n_requests: int, slots: int | None) -> int:
+    """How many connections a load may have open at once."""
+    return min(n_requests, slots or n_requests)
 
 
 def allow_connections(n_connections: int, *, certain: bool) -> None:
@@ -28,7 +33,8 @@ def allow_connections(n_connections: int, *, certain: bool) -> None:
         except (OSError, ValueError):  # a sandbox may refuse what the limits allow
             attainable = soft
     if certain and attainable < needed:
+        n = "one connection needs" if n_connections == 1 else f"{n_connections} connections at once need"
+        fewer = "" if attainable <= _OTHERS else ", or lower --max-concurrency"
         raise UsageError(
-            f"{n_connections} connections at once need {needed} open files, the limit here is {attainable}; "
-            f"say `ulimit -n {needed}` as root, or lower --max-concurrency"
+            f"{n} {needed} open files, the limit here is {attainable}; say `ulimit -n {needed}` as root{fewer}"
         )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.plan import ServingPlan
-from tokenclock.workload.messages import Messages, Prompt
+from tokenclock.serving.endpoint_kinds import ENDPOINT_KINDS
+from tokenclock.workload.messages import Messages, Prompt, Ranking, Texts
 
 __all__ = ["BodyBuilder", "Endpoint", "Prompt", "body_builder", "request_body", "request_head"]
 
@@ -136,19 +138,54 @@ class BodyBuilder(Protocol):
 
 def body_builder(plan: ServingPlan) -> BodyBuilder:
     """A function that makes bodies, with everything constant built once."""
-    with_text, with_ids, with_messages = (_Template(plan, form) for form in ("text", "ids", "messages"))
+    if plan.endpoint.backend == "rerank":
+        return _rerank_builder(plan)
+    templates = {form: _template(plan, form) for form in _forms(plan)}
     models = [json.dumps(name) for name in (*plan.endpoint.lora_modules, plan.endpoint.body_model)]  # -1 is the last
+
+    def template(form: str, osl: int) -> _Template:
+        if form not in templates:
+            raise TypeError(f"--backend {plan.endpoint.backend} takes {' or '.join(templates)}, not {form}")
+        return templates[form](osl)
 
     def build(prompt: Prompt, osl: int, lora: int = -1) -> bytes:
         if isinstance(prompt, str):
-            return with_text.fill(json.dumps(prompt), osl, models[lora])
+            return template("text", osl).fill(json.dumps(prompt), osl, models[lora])
         if isinstance(prompt, Messages):
-            if not plan.endpoint.is_chat:
-                raise TypeError("completions take text or token ids, not messages")
-            return with_messages.fill(prompt.json, osl, models[lora])
-        return with_ids.fill(_compact_json(list(prompt)), osl, models[lora])
+            return template("messages", osl).fill(prompt.json, osl, models[lora])
+        if isinstance(prompt, Texts):
+            return template("texts", osl).fill(prompt.json, osl, models[lora])
+        if isinstance(prompt, Ranking):
+            raise TypeError("a query with documents is for --backend rerank")
+        return template("ids", osl).fill(_compact_json(list(prompt)), osl, models[lora])
 
     return build
+
+
+def _forms(plan: ServingPlan) -> tuple[str, ...]:
+    kind = ENDPOINT_KINDS.get(plan.endpoint.backend)
+    if kind is not None:
+        return kind.forms
+    return ("text", "ids", "messages") if plan.endpoint.is_chat else ("text", "ids")
+
+
+def _rerank_builder(plan: ServingPlan) -> BodyBuilder:
+    """Bodies of rankings: short-lived dicts, as the documents' place depends on the style."""
+    names = (*plan.endpoint.lora_modules, plan.endpoint.body_model)
+    fields = ENDPOINT_KINDS["rerank"].fields
+
+    def build(prompt: Prompt, osl: int, lora: int = -1) -> bytes:
+        if not isinstance(prompt, Ranking):
+            raise TypeError("--backend rerank takes a query with documents")
+        return _compact_json(fields(plan, names[lora], prompt.parts(), osl, "ranking")).encode()
+
+    return build
+
+
+def _template(plan: ServingPlan, form: str) -> Callable[[int], _Template]:
+    """The template for an output length; without one (below 0) the body has no field for it."""
+    full, bare = _Template(plan, form), _Template(plan, form, with_length=False)
+    return lambda osl: full if osl >= 0 else bare
 
 
 class _Template:
@@ -156,8 +193,9 @@ class _Template:
 
     _PROMPT, _LENGTH, _MODEL = "\0prompt\0", "\0length\0", "\0model\0"  # NUL cannot stand in a header
 
-    def __init__(self, plan: ServingPlan, form: str) -> None:
-        text = _compact_json(_fields(plan, self._MODEL, self._PROMPT, self._LENGTH, form=form))
+    def __init__(self, plan: ServingPlan, form: str, *, with_length: bool = True) -> None:
+        length = self._LENGTH if with_length else None
+        text = _compact_json(_fields(plan, self._MODEL, self._PROMPT, length, form=form))
         self._pieces: list[str] = []  # constant text; between pieces i and i+1 goes slot i
         self._slots: list[str] = []
         marks = {json.dumps(mark): mark for mark in (self._PROMPT, self._LENGTH, self._MODEL)}
@@ -178,6 +216,9 @@ class _Template:
 
 def _fields(plan: ServingPlan, model: Any, prompt: Any, osl: Any, *, form: str) -> dict[str, Any]:
     """The body as a dict: the fields and their order of the tool whose command this is."""
+    kind = ENDPOINT_KINDS.get(plan.endpoint.backend)
+    if kind is not None:
+        return kind.fields(plan, model, prompt, osl, form)
     generation = plan.generation
     fields: dict[str, Any] = {"model": model}
     if plan.endpoint.is_chat:
@@ -188,11 +229,11 @@ def _fields(plan: ServingPlan, model: Any, prompt: Any, osl: Any, *, form: str) 
         else:
             fields["messages"] = [{"role": "user", "content": prompt}]
         fields["temperature"] = generation.temperature
-        fields["max_completion_tokens"] = osl
+        fields[generation.length_field or "max_completion_tokens"] = osl
     else:
         fields |= {"prompt": prompt, "temperature": generation.temperature}
         fields["repetition_penalty"] = 1.0
-        fields["max_tokens"] = osl
+        fields[generation.length_field or "max_tokens"] = osl
     fields["stream"] = plan.load.streaming
     fields["stream_options"] = {"include_usage": True} if plan.load.streaming else None
     if generation.logprobs is not None:

@@ -6,11 +6,13 @@ import dataclasses
 import platform
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tokenclock.device.gpu_memory import GpuMemoryMonitor
-from tokenclock.device.usage import GpuUsage
 from tokenclock.plan import ServingPlan
+
+if TYPE_CHECKING:
+    from tokenclock.device.gpu_memory import GpuMemoryMonitor
+    from tokenclock.device.usage import GpuUsage
 
 __all__ = ["GpuWatch", "is_this_host"]
 
@@ -33,7 +35,7 @@ class GpuWatch:
     ) -> None:
         self._monitor = None
         if plan.server.gpu_telemetry and asks:
-            self._monitor = monitor or GpuMemoryMonitor(devices="all", pids="all")
+            self._monitor = monitor or _watch_all()
         self._is_here = plan.transport.unix_socket is not None or is_this_host(addresses[0][0])
         self._say = say
         self._load: GpuUsage | None = None
@@ -67,6 +69,8 @@ class GpuWatch:
         """End the sampler; `found` is there then, also on the ways out of a run that never reach `end`."""
         if self._monitor is None or self.found is not None:
             return
+        from tokenclock.device.usage import GpuUsage
+
         whole = self._monitor.stop()
         usage = dataclasses.replace(self._load or GpuUsage(label="load"), warnings=whole.usage.warnings)
         self.found = {
@@ -74,6 +78,12 @@ class GpuWatch:
             "server_is_on_this_host": self._is_here,
             **dataclasses.replace(whole, usage=usage).to_dict(),
         }
+
+
+def _watch_all() -> GpuMemoryMonitor:
+    from tokenclock.device.gpu_memory import GpuMemoryMonitor  # only now: few runs ask for it
+
+    return GpuMemoryMonitor(devices="all", pids="all")
 
 
 def is_this_host(address: str) -> bool:

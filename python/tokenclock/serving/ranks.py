@@ -100,17 +100,17 @@ class Ranks:
         Raises:
             UsageError: the ranks realised different workloads.
         """
-        self._n = len(workload)
+        self._n, self._slots = len(workload), plan.load.max_concurrency
         if not self.several:
             return plan, workload
         self._require_same(workload.sha256, "requests; see that its files and its server are the same")
         rank, size = self._world.rank, self._world.size
         self._offsets = measure_offsets(self._world, stamp=now_ns)
-        return plan_of_rank(plan, self._n, rank, size), workload_of_rank(workload, rank, size)
+        return plan_of_rank(plan, self._n, rank, size), workload_of_rank(workload, rank, size, self._slots)
 
     def rows(self, rank: int | None = None) -> Any:
         """int64: the rows of the whole run that a rank sends; of this one by default."""
-        return rows_of_rank(self._n, self._world.rank if rank is None else rank, self._world.size)
+        return rows_of_rank(self._n, self._world.rank if rank is None else rank, self._world.size, self._slots)
 
     def start(self) -> int:
         """Wait for all ranks and for the instant they agreed on, just before which this returns it: by this rank's own

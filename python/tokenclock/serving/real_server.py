@@ -166,6 +166,7 @@ def main() -> None:
     )
     parser.add_argument("--n-parallel", type=int, required=True, metavar="N", help="requests answered at a time")
     parser.add_argument("--n-threads", type=int, required=True, metavar="N", help="threads that compute")
+    parser.add_argument("--port", type=int, default=0, metavar="N", help="0 picks a free one (default: 0)")
     arguments = parser.parse_args()
 
     from xllamacpp import CommonParams, Server
@@ -179,7 +180,7 @@ def main() -> None:
     parameters.cache_prompt = False  # a prompt that was seen before costs as much as a new one
     parameters.endpoint_metrics = True
     parameters.ui = False
-    parameters.port = 0
+    parameters.port = arguments.port
     server = Server(parameters)
     print(json.dumps({"url": server.listening_address}), flush=True)
     sys.stdin.read()

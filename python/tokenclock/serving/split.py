@@ -1,7 +1,7 @@
 """Which part of a load test each of several ranks sends, so that together they are one big client.
 
-Rows are dealt in turn: rank r of n sends rows r, r + n, r + 2n ... of the one realised workload, each when it is due
-there. The slots of a limited concurrency are divided as evenly as can be.
+Rows of the one realised workload are dealt in turn (`dealing`), each is sent when it is due there. The slots of a
+limited concurrency are divided as evenly as can be.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from tokenclock.dealing import rank_of_rows, share_of_slots
 from tokenclock.errors import UsageError
 from tokenclock.plan import ServerPlan, ServingPlan
 from tokenclock.workload.realised import Prompt, Workload
 
-__all__ = ["check_split", "plan_of_rank", "rows_of_rank", "share_of_slots", "workload_of_rank"]
+__all__ = ["check_split", "plan_of_rank", "rows_of_rank", "workload_of_rank"]
 
 Array = npt.NDArray[Any]
 
@@ -25,19 +26,16 @@ Array = npt.NDArray[Any]
 def check_split(plan: ServingPlan, size: int) -> None:
     """Raise UsageError where there is not at least one request and one slot for each of `size` ranks."""
     load = plan.load
+    if load.windows is not None and size > 1:
+        raise UsageError(f"--measurement-interval must be left out with {size} ranks; give --request-count")
     for flag, n in (("--num-prompts", load.num_prompts), ("--max-concurrency", load.max_concurrency)):
         if n is not None and n < size:
             raise UsageError(f"{flag} must be {size} or more to be shared by {size} ranks, got {n}; start fewer ranks")
 
 
-def rows_of_rank(n: int, rank: int, size: int) -> Array:
-    """int64: the rows of n that this rank sends."""
-    return np.arange(rank, n, size, dtype=np.int64)
-
-
-def share_of_slots(total: int, rank: int, size: int) -> int:
-    """This rank's part of `total` slots; the first ranks take what does not divide."""
-    return total // size + (rank < total % size)
+def rows_of_rank(n: int, rank: int, size: int, slots: int | None) -> Array:
+    """int64: the rows of n that this rank sends, of a load with so many slots (None: no limit)."""
+    return np.flatnonzero(rank_of_rows(n, size, slots) == rank)
 
 
 def plan_of_rank(plan: ServingPlan, n: int, rank: int, size: int) -> ServingPlan:
@@ -46,7 +44,7 @@ def plan_of_rank(plan: ServingPlan, n: int, rank: int, size: int) -> ServingPlan
     slots = plan.load.max_concurrency
     load = replace(
         plan.load,
-        num_prompts=len(rows_of_rank(n, rank, size)),
+        num_prompts=len(rows_of_rank(n, rank, size, slots)),
         max_concurrency=None if slots is None else share_of_slots(slots, rank, size),
     )
     if rank == 0:
@@ -54,9 +52,9 @@ def plan_of_rank(plan: ServingPlan, n: int, rank: int, size: int) -> ServingPlan
     return replace(plan, load=replace(load, probe_request_rate=0.0), server=ServerPlan())
 
 
-def workload_of_rank(workload: Workload, rank: int, size: int) -> Workload:
+def workload_of_rank(workload: Workload, rank: int, size: int, slots: int | None) -> Workload:
     """The rows of this rank, in their order; fingerprint and notes stay those of the whole."""
-    rows = rows_of_rank(len(workload), rank, size)
+    rows = rows_of_rank(len(workload), rank, size, slots)
     lora = workload.lora_index
     return replace(
         workload,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tokenclock.records import MISSING_NS, STATUS_NAMES
 
-__all__ = ["Events", "read_unrecognised"]
+__all__ = ["Events", "merged", "read_unrecognised"]
 
 Array = npt.NDArray[Any]
 
@@ -59,7 +59,7 @@ def read_unrecognised(
         first[row] = t_token_ns if first[row] == MISSING_NS else min(first[row], t_token_ns)
         last[row] = max(last[row], t_token_ns)  # MISSING_NS is the smallest number there is
         osl_events[row] += 1
-    return _merged(events, found), len(found)
+    return merged(events, found), len(found)
 
 
 def _has_content(value: object) -> bool:
@@ -79,7 +79,7 @@ def _has_content(value: object) -> bool:
     return False
 
 
-def _merged(events: Events, found: Sequence[tuple[int, int, int]]) -> Events:
+def merged(events: Events, found: Sequence[tuple[int, int, int]]) -> Events:
     """The ragged columns with the found events in their place by time."""
     n_rows = len(events.offsets) - 1
     rows = np.repeat(np.arange(n_rows), np.diff(events.offsets))

@@ -46,12 +46,17 @@ def due_times_ns(
     """Due times in ns from the run's start, int64[count], never falling; the first is 0.
 
     request_rate: requests per second > 0; inf makes every time 0; an array has one rate for each of the gaps.
-    burstiness: shape of the gamma-distributed gaps, whose mean is 1/request_rate; 1 is a Poisson process.
+    burstiness: shape of the gamma-distributed gaps, whose mean is 1/request_rate; 1 is a Poisson process, inf makes
+    every gap its mean.
     The gaps are summed as drawn: nothing is rescaled, so the count in a window keeps its natural spread.
     """
     if isinstance(request_rate, float) and math.isinf(request_rate):
         return np.zeros(count, dtype=np.int64)
-    gaps_s = generator.gamma(burstiness, 1.0 / (request_rate * burstiness), size=max(0, count - 1))
+    n_gaps = max(0, count - 1)
+    if math.isinf(burstiness):
+        gaps_s = np.broadcast_to(np.asarray(1.0 / np.asarray(request_rate)), (n_gaps,))
+    else:
+        gaps_s = generator.gamma(burstiness, 1.0 / (request_rate * burstiness), size=n_gaps)
     due_s = np.concatenate(([0.0], np.cumsum(gaps_s)))[:count]
     if not due_s[-1] < 1e9:
         slowest = float(np.min(request_rate))

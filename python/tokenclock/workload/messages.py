@@ -1,4 +1,4 @@
-"""What a prompt can be: text, token ids, or the messages of a chat."""
+"""What a prompt can be: text, token ids, the messages of a chat, a batch of texts, or a query with its documents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Messages", "Prompt", "prompt_key"]
+__all__ = ["Messages", "Prompt", "Ranking", "Texts", "prompt_key"]
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -29,13 +29,42 @@ class Messages:
         return messages
 
 
-Prompt = str | Sequence[int] | Messages
-"""Text, token ids, or messages of a chat."""
+@dataclass(frozen=True)
+class Texts:
+    """Several texts of one request for embeddings, kept as the JSON list that is sent."""
+
+    json: str
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Texts:
+        """Of the texts themselves."""
+        return cls(_encode(list(texts)))
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A query and the documents to rank, kept as JSON text `[query, [documents]]`."""
+
+    json: str
+
+    @classmethod
+    def of(cls, query: str, documents: Sequence[str]) -> Ranking:
+        """Of the texts themselves."""
+        return cls(_encode([query, list(documents)]))
+
+    def parts(self) -> tuple[str, list[str]]:
+        """Query and documents again."""
+        query, documents = json.loads(self.json)
+        return query, documents
+
+
+Prompt = str | Sequence[int] | Messages | Texts | Ranking
+"""Text, token ids, messages of a chat, texts, or a query with documents."""
 
 
 def prompt_key(prompt: Prompt) -> bytes:
     """Bytes that are equal for equal prompts of one kind."""
-    if isinstance(prompt, Messages):
+    if isinstance(prompt, (Messages, Texts, Ranking)):
         return prompt.json.encode(errors="surrogatepass")
     if isinstance(prompt, str):
         return prompt.encode(errors="surrogatepass")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import overload
 
 import numpy as np
@@ -88,7 +88,7 @@ def draw_word_prompts(
 def fit_text_prompts(
     generator: np.random.Generator,
     tokenizer: Tokenizer,
-    pool: Ids,
+    pool: Ids | Callable[[np.random.Generator, int], list[int]],
     targets: npt.NDArray[np.int32],
     prefix: Ids,
     taken: set[bytes],
@@ -99,7 +99,7 @@ def fit_text_prompts(
 
     Decoding ids and encoding the text again need not give the same count, so each text is measured and corrected: its
     tail gains or loses tokens until the count holds, 20 rounds at most. Texts differ from each other and from `taken`
-    (their UTF-8 bytes, which it gains).
+    (their UTF-8 bytes, which it gains). `pool`: ids to draw from one by one, or a function that draws so many.
 
     Returns:
         the texts, and the counts reached, int32[n]: equal to `targets` but for rows that never held.
@@ -136,5 +136,9 @@ def fit_text_prompts(
     return texts, reached
 
 
-def _draw(generator: np.random.Generator, pool: Ids, count: int) -> list[int]:
+def _draw(
+    generator: np.random.Generator, pool: Ids | Callable[[np.random.Generator, int], list[int]], count: int
+) -> list[int]:
+    if callable(pool):
+        return pool(generator, count)
     return pool[generator.integers(len(pool), size=count)].tolist()  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ from tokenclock.workload.assemble import assemble
 from tokenclock.workload.kinds import choose_kind, notes_on_outcome
 from tokenclock.workload.lengths import draw_lengths
 from tokenclock.workload.messages import Prompt
+from tokenclock.workload.prefixes import draw_behind, pick_prefixes
 from tokenclock.workload.realised import Workload
 from tokenclock.workload.streams import content_stream, stream
 from tokenclock.workload.tokenizer import find_tokenizer
@@ -26,7 +27,7 @@ def build_random(plan: ServingPlan, dataset: RandomDataset, n_vocab: int | None)
     tokenizer = find_tokenizer(plan)
     kind = choose_kind(
         tokenizer,
-        chat=plan.endpoint.is_chat,
+        chat=plan.endpoint.wants_text,
         tokenize_on_client=dataset.tokenize_on_client,
         vocab_size=dataset.vocab_size,
         n_vocab=n_vocab,
@@ -34,9 +35,15 @@ def build_random(plan: ServingPlan, dataset: RandomDataset, n_vocab: int | None)
     lengths = draw_lengths(stream("input_lengths", load.seed), n, dataset.input_len, ratio, style)
     osl = draw_lengths(stream("output_lengths", load.seed), n, dataset.output_len, ratio, style)
 
-    prefix = kind.choices[content_stream("prefix", plan).integers(len(kind.choices), size=dataset.prefix_len)]
+    drawn = content_stream("prefix", plan).integers(len(kind.choices), size=dataset.num_prefixes * dataset.prefix_len)
+    prefixes = kind.choices[drawn].reshape(dataset.num_prefixes, dataset.prefix_len)
+    prefix = prefixes[0]
     taken: set[bytes] = set()
-    prompts, realised = kind.draw(content_stream("content", plan), lengths, prefix, taken)
+    if dataset.num_prefixes == 1:
+        prompts, realised = kind.draw(content_stream("content", plan), lengths, prefix, taken)
+    else:
+        picked = pick_prefixes(stream("prefix_choice", load.seed), n, dataset.num_prefixes, dataset.prefix_zipf)
+        prompts, realised = draw_behind(kind, content_stream("content", plan), lengths, prefixes, picked, taken)
     isl = lengths + np.int32(dataset.prefix_len)
 
     def draw_spares(count: int) -> list[tuple[Prompt, int]]:

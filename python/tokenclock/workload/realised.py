@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tokenclock.workload.messages import Messages, Prompt, prompt_key
+from tokenclock.workload.messages import Messages, Prompt, Ranking, Texts, prompt_key
 from tokenclock.workload.prompts import TokenPrompts
 
 __all__ = ["Prompt", "RecipePrompts", "Workload", "workload_sha256"]
 
 
-class RecipePrompts(Sequence[Messages]):
+class RecipePrompts(Sequence[Prompt]):
     """Prompts too large to keep, each made anew from its recipe whenever it is asked for."""
 
     @property
@@ -41,6 +41,9 @@ class Workload:
     count_tokens: Callable[[str], int] | None = field(default=None, repr=False, compare=False)  # of generated text
     lora_modules: tuple[str, ...] = ()
     lora_index: npt.NDArray[np.int16] | None = None  # which of `lora_modules` each row asks for; None without any
+    session: npt.NDArray[np.int64] | None = None  # number of each row's conversation, -1: none; None without any
+    think_ns: npt.NDArray[np.int64] | None = None  # from the answer before to a later turn
+    answer_ids: Callable[[str, int], list[int]] | None = field(default=None, repr=False, compare=False)  # see History
     shared_prefix: bool = False  # prompts begin alike by the dataset's nature, so cached prompt tokens are no surprise
     mean_rate: float | None = None  # requests per second where the dataset itself says when they are due
     notes: tuple[str, ...] = ()  # what a user should know about these prompts, one line each
@@ -53,7 +56,8 @@ class Workload:
         """Requests for each LoRA module, all modules named; empty without any."""
         if self.lora_index is None:
             return {}
-        counts = np.bincount(self.lora_index, minlength=len(self.lora_modules)).tolist()
+        of_adapters = self.lora_index[self.lora_index >= 0]
+        counts = np.bincount(of_adapters, minlength=len(self.lora_modules)).tolist()
         return dict(zip(self.lora_modules, counts, strict=True))
 
     def spare_prompts(self, count: int) -> list[tuple[Prompt, int]]:
@@ -102,8 +106,11 @@ def workload_sha256(
         _add_texts(digest, b"recipes", prompts.recipes)
     else:
         kinds = {type(prompt) for prompt in prompts}
+        if len(kinds) == 1 and kinds <= {Texts, Ranking}:
+            _add_texts(digest, kinds.pop().__name__.lower().encode(), [prompt_key(prompt) for prompt in prompts])
+            return digest.hexdigest()
         if not kinds <= {str, Messages}:
-            raise TypeError("prompts must be all text or messages, or TokenPrompts")
+            raise TypeError("prompts must be all text or messages, all texts, all rankings, or TokenPrompts")
         if Messages in kinds:  # which rows are messages is part of it
             _add_texts(digest, b"chats", [b"%d" % isinstance(prompt, Messages) for prompt in prompts])
         _add_texts(digest, b"text", [prompt_key(prompt) for prompt in prompts])

@@ -16,7 +16,7 @@ from tokenclock.plan import BurstGptDataset, ServingPlan
 from tokenclock.plan_checks import require_room
 from tokenclock.units import NS_PER_S
 from tokenclock.workload.assemble import assemble
-from tokenclock.workload.datasets.reading import fault, open_dataset
+from tokenclock.workload.datasets.reading import bounded_lines, fault, open_dataset
 from tokenclock.workload.datasets.rows import times_each
 from tokenclock.workload.kinds import choose_kind, notes_on_outcome
 from tokenclock.workload.messages import Prompt
@@ -60,7 +60,7 @@ def build_burstgpt(plan: ServingPlan, dataset: BurstGptDataset, n_vocab: int | N
     tokenizer = find_tokenizer(plan)
     kind = choose_kind(
         tokenizer,
-        chat=plan.endpoint.is_chat,
+        chat=plan.endpoint.wants_text,
         tokenize_on_client=dataset.tokenize_on_client,
         vocab_size=dataset.vocab_size,
         n_vocab=n_vocab,
@@ -131,7 +131,7 @@ def _read(path: str, *, timed: bool) -> _Trace:
 
 
 def _read_rows(path: str, file: TextIO, wanted: tuple[str, ...]) -> tuple[array[int], array[int], array[float]]:
-    rows = csv.reader(file, strict=True)
+    rows = csv.reader(bounded_lines(path, file), strict=True)
     isl, osl, t_s = array("q"), array("q"), array("d")
     try:
         header = [name.strip() for name in next(rows, [])]

@@ -25,7 +25,7 @@ class ChatForm:
 
     def __init__(self, plan: ServingPlan, meter: LengthMeter, *, template: bool) -> None:
         """template: completions get the tokenizer's chat template around each prompt, where it has one."""
-        self._chat = plan.endpoint.is_chat
+        self._chat = plan.endpoint.takes_messages
         self._meter = meter
         source = meter.tokenizer.source if meter.tokenizer is not None else None
         self._template = self._find(source, wanted=template)

@@ -21,7 +21,7 @@ from tokenclock.workload.datasets.rows import from_rows, row_order
 from tokenclock.workload.realised import Workload
 from tokenclock.workload.tokenizer import find_tokenizer
 
-__all__ = ["build_hf"]
+__all__ = ["build_hf", "load_table"]
 
 _DEFAULT_OSL = 200  # tokens, where a row records no answer
 _FORMATS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parquet", ".txt": "text"}
@@ -29,7 +29,7 @@ _FORMATS = {".json": "json", ".jsonl": "json", ".csv": "csv", ".parquet": "parqu
 
 def build_hf(plan: ServingPlan, dataset: HfDataset) -> Workload:
     """Rows in drawn order; output length the plan's, else that of the recorded answer, else 200 tokens."""
-    table = _load(dataset)
+    table = load_table(dataset)
     columns = list(table.column_names)
     shape = find_shape(columns)
     if shape is None:
@@ -80,7 +80,7 @@ def _with_pictures(exchange: Exchange, row: dict[str, Any]) -> list[dict[str, An
     return [*exchange.messages[:-1], image_message(last["content"], [encode_jpeg(picture) for picture in pictures])]
 
 
-def _load(dataset: HfDataset) -> Any:
+def load_table(dataset: HfDataset) -> Any:
     """The one split asked for, with random access by row. The network is not touched."""
     path = Path(dataset.path)
     _readable(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -13,10 +14,10 @@ from typing import Any, TextIO
 
 from tokenclock.errors import UsageError
 
-__all__ = ["fault", "open_dataset", "read_objects"]
+__all__ = ["bounded_lines", "fault", "open_dataset", "read_objects"]
 
 _CHUNK = 1 << 20  # characters read at a time
-_LONGEST = 64 << 20  # characters of one element of a JSON list
+_LONGEST = 64 << 20  # characters of one line, or of one element of a JSON list
 _TOO_DEEP = "the JSON is nested too deeply to be read; expected rows of a few levels"
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -55,13 +56,27 @@ def _line_of_bad_byte(path: str) -> int | None:
     """The first line that is no UTF-8; None where the file cannot be read a second time."""
     if not os.path.isfile(path):
         return None
+    decoder, number = codecs.getincrementaldecoder("utf-8")(), 1
     with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
+        while piece := file.read(_CHUNK):
             try:
-                line.decode()
-            except UnicodeDecodeError:
-                return number
-    return None
+                number += decoder.decode(piece).count("\n")
+            except UnicodeDecodeError as error:
+                return number + error.object[: error.start].count(b"\n")
+    return number  # a character that the end of the file cuts
+
+
+def bounded_lines(path: str, file: TextIO, first: int = 1) -> Iterator[str]:
+    """The lines of a file, as iterating over it gives them; `first`: number of the first one.
+
+    Raises UsageError for one that is longer than any row.
+    """
+    number = first - 1
+    while line := file.readline(_LONGEST + 1):
+        number += 1
+        if len(line) > _LONGEST:
+            raise fault(path, number, f"expected a line of at most {_LONGEST >> 20} Mi characters, got a longer one")
+        yield line
 
 
 def read_objects(path: str, name: str) -> Iterator[Row]:
@@ -86,7 +101,7 @@ def read_objects(path: str, name: str) -> Iterator[Row]:
 
 def _read_lines(path: str, file: TextIO, start: str) -> Iterator[Row]:
     first = start.count("\n") + 1
-    for number, line in enumerate(file, first):
+    for number, line in enumerate(bounded_lines(path, file, first), first):
         text = start.lstrip() + line if number == first else line
         if not text.strip():
             continue

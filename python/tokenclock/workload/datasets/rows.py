@@ -111,6 +111,7 @@ def from_rows(
         draw_spares=draw_spares,
         tokenizer=tokenizer,
         notes=(*notes(), *said),
+        recorded=True,
         shared_prefix=shared_prefix or _begin_alike(picked),
     )
 

@@ -11,7 +11,7 @@ from tokenclock.errors import UsageError
 from tokenclock.plan import ServingPlan, SonnetDataset
 from tokenclock.workload.datasets.chat_form import ChatForm, ChatRow
 from tokenclock.workload.datasets.measure import LengthMeter
-from tokenclock.workload.datasets.reading import open_dataset
+from tokenclock.workload.datasets.reading import bounded_lines, open_dataset
 from tokenclock.workload.datasets.rows import Row, from_rows
 from tokenclock.workload.realised import Workload
 from tokenclock.workload.streams import content_stream
@@ -41,7 +41,7 @@ def build_sonnet(plan: ServingPlan, dataset: SonnetDataset) -> Workload:
 
 def _read(path: str) -> list[str]:
     with open_dataset(path, "sonnet") as file:
-        lines = [line.rstrip("\n") for line in file if line.strip()]
+        lines = [line.rstrip("\n") for line in bounded_lines(path, file) if line.strip()]
     if not lines:
         raise UsageError(f"{path} is empty; expected lines of text")
     return lines
@@ -51,7 +51,7 @@ def _prompts(
     plan: ServingPlan, dataset: SonnetDataset, meter: LengthMeter, form: ChatForm, lines: list[str]
 ) -> Iterator[ChatRow]:
     """Prompts that differ from each other, without end; none where not one line fits."""
-    special = not plan.endpoint.is_chat
+    special = not plan.endpoint.takes_messages
     sizes = meter.counts([line + "\n" for line in lines])
     n_shared = _lines_within(dataset.prefix_len - int(meter.counts([_OPENING], special=special)[0]), sizes)
     shared = _OPENING + "".join(line + "\n" for line in lines[:n_shared])

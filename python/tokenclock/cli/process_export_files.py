@@ -1,0 +1,85 @@
+"""`tokenclock process-export-files`: merge what several client machines measured at the same time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenclock.cli.arguments import CommandParser
+from tokenclock.cli.profile_words import in_profile_words
+from tokenclock.cli.standard_streams import draws_boxes, show
+from tokenclock.errors import MeasurementError, UsageError
+from tokenclock.standard_error import say_on_stderr
+
+__all__ = ["build_parser", "main"]
+
+_DESCRIPTION = """\
+Reads the directories of several runs of `tokenclock profile`, one below another in the input directory, puts their
+requests on one axis of time, and writes one result. Runs that did not load the server at the same time are refused.
+Rates are totals over the time from the first send to the last token of all runs, not sums of the runs' own rates.
+"""
+_LEAST_SHARE = 0.9  # of common time; below, rates are those of fewer clients for a part of it
+
+
+def build_parser() -> CommandParser:
+    """The command's parser."""
+    parser = CommandParser(
+        prog="tokenclock process-export-files",
+        usage="tokenclock process-export-files [-d DIR] [--artifact-dir DIR] [--profile-export-file NAME]",
+        description=_DESCRIPTION,
+    )
+    add = parser.add_argument
+    add(
+        "-d",
+        "--input-directory",
+        default="aggregated",
+        metavar="DIR",
+        help="one sub-directory per run (default: aggregated)",
+    )
+    add("--artifact-dir", default="artifacts", metavar="DIR", help="where the files go (default: artifacts)")
+    add(
+        "--profile-export-file",
+        default="profile_export.json",
+        metavar="NAME",
+        help="the files are named after it: NAME_genai_perf.json and .csv (default: profile_export.json)",
+    )
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit code. Raises TokenclockError for runs that cannot be merged."""
+    args = build_parser().read(argv)
+    from tokenclock.cli.profile import statistics_name
+
+    name = statistics_name(args.profile_export_file)
+    folder = Path(args.artifact_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--artifact-dir {folder} cannot be made: {error.strerror or error}; give another") from error
+    from tokenclock.merge_exports import merge_exports, read_exports
+    from tokenclock.report import columns_file, genai_perf_csv, genai_perf_json, genai_perf_table, quality_block
+
+    result, records, overlap = merge_exports(read_exports(Path(args.input_directory)))
+    if overlap.share < _LEAST_SHARE:
+        say_on_stderr(
+            f"tokenclock process-export-files: all runs were under way for {overlap.share:.0%} of the time: rates "
+            "are those of fewer clients for the rest of it"
+        )
+    if len(set(result.workload["merged_sha256"])) < len(result.workload["merged_sha256"]):
+        say_on_stderr(
+            "tokenclock process-export-files: runs sent the same prompts, which a prefix cache answers faster; give "
+            "each client a --random-seed of its own"
+        )
+    path = folder / name
+    try:
+        genai_perf_json.write(result, path)
+        genai_perf_csv.write(result, path.with_suffix(".csv"))
+        columns_file.write(records, columns_file.columns_path(path))
+    except OSError as error:
+        where = os.fspath(path)
+        raise MeasurementError(f"cannot write beside {where}: {error.strerror or error}; free space there") from error
+    say_on_stderr(f"tokenclock process-export-files: {len(result.ranks['of']) if result.ranks else 0} runs in {path}")
+    table = genai_perf_table.render(result, ascii_only=not draws_boxes())
+    return show("tokenclock process-export-files", table, in_profile_words(quality_block.render(result)))

@@ -1,0 +1,86 @@
+"""Flags of trtllm-bench that this command refuses by name, and those that change nothing: each is said."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tokenclock.errors import UsageError
+
+if TYPE_CHECKING:
+    from tokenclock.plan_throughput import ThroughputPlan
+
+__all__ = ["idle_flags", "refuse_flags"]
+
+_REFUSED: dict[str, str] = {
+    "--custom_module_dirs": "no modules of yours are imported here: set PYTHONPATH, or run it by --external",
+    "--no_skip_tokenizer_init": "the engine is fed token ids: rows of text are encoded before the run (--tokenizer)",
+    "--modality": "rows with media_paths say it themselves, and need a server (--base-url)",
+    "--image_data_format": "pictures go to a server as they are (--base-url)",
+    "--data_device": "pictures go to a server as they are (--base-url)",
+    "--max_input_len": "prompt lengths are counted, never assumed: leave it out",
+    "--cluster_size": "use --extra_llm_api_options with moe_cluster_parallel_size",
+    "--medusa_choices": "use --extra_llm_api_options with speculative_config",
+    "--telemetry": "tokenclock sends nothing anywhere: leave it out",
+    "--no-telemetry": "tokenclock sends nothing anywhere: leave it out",
+}
+_LATENCY_HAS_NOT: dict[str, str] = {
+    "--streaming": "latency always streams: leave it out",
+    "--eos_id": "no token ends an answer: leave it out, or use throughput",
+    "--max_batch_size": "it is 1: leave it out, or use throughput",
+    "--max_num_tokens": "it follows from the data set: leave it out, or use throughput",
+    "--scheduler_policy": "it is guaranteed_no_evict: leave it out, or use throughput",
+    "--enable_chunked_context": "latency has no chunking: leave it out, or use throughput",
+    "--disable_chunked_context": "latency has no chunking: leave it out",
+}
+
+
+def refuse_flags(command: str, arguments: Sequence[str]) -> None:
+    """Raise UsageError for the first flag that the original has and this command refuses."""
+    refused = _REFUSED | (_LATENCY_HAS_NOT if command == "latency" else {})
+    for argument in arguments:
+        flag = argument.partition("=")[0]
+        if flag in refused:
+            raise UsageError(f"{flag} is refused: {refused[flag]}")
+
+
+def idle_flags(args: argparse.Namespace, plan: ThroughputPlan) -> list[str]:
+    """One line for each flag that was given and is of no use in this plan."""
+    lines = [
+        f"--{name} changes nothing: {why}"
+        for name, why in (
+            ("workspace", "nothing is built here"),
+            ("log_level", "lines on stderr are few; --strict makes of warnings an exit code"),
+            ("revision", "nothing is ever downloaded"),
+            ("target_input_len", "no limit is tuned by guesses: give --max_batch_size and --max_num_tokens"),
+            ("target_output_len", "no limit is tuned by guesses: give --max_batch_size and --max_num_tokens"),
+        )
+        if getattr(args, name) is not None
+    ]
+    if plan.server is not None:
+        own: tuple[str, ...] = ("backend", "engine_dir", "extra_llm_api_options", "max_batch_size", "max_num_tokens")
+        own += (
+            "max_seq_len",
+            "kv_cache_free_gpu_mem_fraction",
+            "ep",
+            "dtype",
+            "threads",
+            "chunked_context",
+            "scheduler_policy",
+        )
+        for name in own:
+            if getattr(args, name, None) is not None:
+                flag = ("en" if args.chunked_context else "dis") + "able_" + name if name == "chunked_context" else name
+                lines.append(f"--{flag} changes nothing with --base-url: the server was started with its own")
+    else:
+        for name in ("served_model_name", "header", "unix_socket", "insecure", "cacert", "cert", "key"):
+            if getattr(args, name):
+                lines.append(f"--{name.replace('_', '-')} without --base-url changes nothing")
+        if args.runtime is not None and args.backend is not None:
+            lines.append(f"--backend {args.backend} changes nothing: --runtime {args.runtime} is named")
+        if args.engine_dir is not None and args.model_path is not None:
+            lines.append("--model_path changes nothing: --engine_dir is loaded")
+    if plan.output.report_json is None and not plan.output.save_columns:
+        lines.append("--no-save-columns without --report_json changes nothing")
+    return lines

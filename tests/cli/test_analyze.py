@@ -1,0 +1,90 @@
+"""`tokenclock analyze`: the points of a sweep, its checkpoint and its CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tokenclock import PacedServer
+from tokenclock.cli.analyze import main
+from tokenclock.cli.analyze_points import points_of
+from tokenclock.errors import UsageError
+
+FLAGS = ["-m", "m", "--endpoint-type", "chat"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "values"),
+    [
+        ([], (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)),
+        (["--sweep-range", "3:20"], (3, 6, 12)),
+        (["--sweep-range", "3:9:3"], (3, 6, 9)),
+        (["--sweep-list", "5,1,5"], (5, 1)),
+        (["--sweep-type", "request_rate", "--sweep-list", "0.5,2"], (0.5, 2)),
+        (["--sweep-type", "input_sequence_length"], (100, 200, 400, 800)),
+    ],
+)
+def test_the_points(flags: list[str], values: tuple[float, ...]) -> None:
+    assert points_of([*FLAGS, *flags]).values == values
+
+
+def test_each_point_sets_its_flag_and_has_a_directory_of_its_own() -> None:
+    rates = list(points_of([*FLAGS, "--sweep-type", "request_rate", "--sweep-list", "2"]).arguments())
+    assert rates == [[*FLAGS, "--artifact-dir=artifacts", "--request-rate=2"]]
+    lengths = list(points_of([*FLAGS, "--sweep-type", "input_sequence_length", "--sweep-list", "2,3"]).arguments())
+    assert [words[-2] for words in lengths] == [f"--artifact-dir=artifacts/input_sequence_length{n}" for n in (2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--sweep-type", "batch_size"], "--sweep-type batch_size is refused"),
+        (["--sweep-type", "x"], "--sweep-type must be one of concurrency"),
+        (["--sweep-list", "1", "--sweep-range", "1:2"], "exclude each other"),
+        (["--sweep-range", "4:2"], "--sweep-range must rise, got 4:2"),
+        (["--sweep-range", "4"], "--sweep-range must be MIN:MAX or MIN:MAX:STEP, got 4"),
+        (["--sweep-list", "a"], "--sweep-list must be a whole number, got a"),
+        (["--sweep-list", ""], "a sweep must have 1 to 1000 points, got 0"),
+        (["--sweep-range", "1:100000:1"], "a sweep must have 1 to 1000 points"),
+        (["--sweep-list", "0"], "--sweep-list must hold numbers from above 0"),
+        (["--concurrency", "3"], "--concurrency and --sweep-type concurrency exclude each other"),
+        (["--nonsense"], "unknown flag --nonsense"),
+    ],
+)
+def test_a_wrong_sweep_is_refused_before_any_point(flags: list[str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        main([*FLAGS, *flags])
+    assert message in str(caught.value)
+
+
+def test_a_sweep_is_measured_once_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    def sweep(command: str, *points: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "tokenclock", command, "-m", "paced", "--url", server.url]
+        words += ["--endpoint-type", "chat", "--streaming", "--isl", "4", "--osl", "3", "--request-count", "10"]
+        return subprocess.run([*words, *points], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    with PacedServer(ttft_ms=5, itl_ms=1) as server:
+        first = sweep("analyze", "--sweep-list", "1,2")
+        assert first.returncode == 0, first.stderr
+        again = sweep("profile", "--sweep-list", "1,2,3")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("not measured again") == 2
+    assert "concurrency 3\n" in again.stderr
+    with open(tmp_path / "artifacts" / "analyze_export_genai_perf.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header[:4] == ["Config Name", "Concurrency", "ISL", "Num Dataset Entries"]
+    assert header[-1] == "Request Throughput (requests/sec)"
+    assert [row[1] for row in rows] == ["1", "2", "3"]
+    statistics = tmp_path / "artifacts" / "paced-openai-chat-concurrency2" / "profile_export_genai_perf.json"
+    assert rows[1][4] == f"{json.loads(statistics.read_text())['time_to_first_token']['p99']:.2f}"
+
+
+def test_a_checkpoint_of_others_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.json").write_text('{"points": 3}')
+    with pytest.raises(UsageError, match="is no checkpoint of tokenclock"):
+        main([*FLAGS, "--sweep-list", "1", "--checkpoint-dir", str(tmp_path)])
