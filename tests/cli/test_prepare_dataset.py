@@ -290,3 +290,16 @@ def test_a_reader_that_goes_away_leaves_no_traceback(tmp_path: Path) -> None:
         process.stdout.close()
         said = process.stderr.read()
     assert (process.returncode, said) == (141, b"")
+
+
+def test_prepared_rows_run_through_throughput(tmp_path: Path) -> None:
+    pytest.importorskip("ctranslate2", reason="ctranslate2 is of the extra offline, not installed here")
+    done = run("prepare-dataset", "--vocab-size", "2000", "--stdout", "--manifest", "line", *NORM, directory=tmp_path)
+    (tmp_path / "rows.jsonl").write_text(done.stdout, "utf-8")
+    rows = [json.loads(line) for line in done.stdout.splitlines()[:-1]]
+    run("--model", "tiny:llama", "throughput", "--dataset", "rows.jsonl", "--report_json", "report.json", "--streaming",
+        directory=tmp_path)  # fmt: skip
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))["dataset"]
+    assert report["num_requests"] == len(rows) == 60
+    assert report["max_isl"] == max(len(row["input_ids"]) for row in rows)
+    assert report["max_osl"] == max(row["output_tokens"] for row in rows)
