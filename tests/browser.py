@@ -120,8 +120,7 @@ class Page:
             self._send(f"{domain}.enable")
         phone = width < 500
         self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
-        if dark:
-            self._send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+        self.set_dark(dark)
         started_s = time.monotonic()
         self._send("Page.navigate", url=path.resolve().as_uri())
         browser.wait_for("Page.loadEventFired")
@@ -137,6 +136,11 @@ class Page:
         found = self._send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found["exceptionDetails"]
         return found["result"].get("value")
+
+    def set_dark(self, dark: bool) -> None:
+        """Whether the system prefers dark pages."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._send("Emulation.setEmulatedMedia", features=[scheme])
 
     def press(self, key: str) -> None:
         """A key, down and up."""

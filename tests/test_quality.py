@@ -72,6 +72,8 @@ def test_a_clean_run_is_valid(make_records: Any) -> None:
         ("osl", {"osl_requested": 4}, {}, WARN),
         ("starved", {}, {"workers": [{**WORKER, "busy_ns": 5 * S}]}, WARN),
         ("starved", {}, {"workers": [{**WORKER, "busy_ns": 9 * S}]}, INVALID),
+        ("starved", {}, {"workers": [{**WORKER, "core_wait_share": 0.31}]}, INVALID),
+        ("starved", {}, {"workers": [{**WORKER, "core_wait_share": 0.09}]}, OK),
         ("steal", {}, {"host": {"busy_share": 0.5, "steal_share": 0.03}}, WARN),
         ("steal", {}, {"host": {"busy_share": 0.5, "steal_share": 0.21}}, INVALID),
         ("steal", {}, {"host": {"busy_share": 1.0, "steal_share": 0.01}}, OK),

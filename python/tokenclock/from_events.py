@@ -17,7 +17,7 @@ import numpy as np
 
 from tokenclock import event_log, iteration_log
 from tokenclock.errors import UsageError
-from tokenclock.iteration_records import TIMED, IterationRecords
+from tokenclock.iteration_records import TIMED, IterationRecords, whole_iterations
 from tokenclock.merge import Part, merge_records
 from tokenclock.metrics.benchmark_face import CaseFacts, benchmark_values
 from tokenclock.metrics.offline_case import case_numbers
@@ -121,7 +121,7 @@ def _offline(folder: Path) -> tuple[Result, IterationRecords]:
         numbers, status, reason = None, "not_run", "the run ended before"
         if case.index in told:
             status, reason = str(told[case.index]["status"]), told[case.index]["reason"]
-        whole = _whole_iterations(of_case)
+        whole = whole_iterations(of_case)
         if (whole.columns["phase"] == TIMED).any() and (case.index not in told or status == "measured"):
             numbers = case_numbers(whole, num_beams=case.num_beams, percentiles=plan.output.percentiles)
             status, reason = "measured", reason if case.index in told else "the run ended before the case did"
@@ -155,11 +155,3 @@ def _offline(folder: Path) -> tuple[Result, IterationRecords]:
         incomplete=incomplete,
     )
     return result, rows
-
-
-def _whole_iterations(rows: IterationRecords) -> IterationRecords:
-    """The iterations that every rank ended."""
-    if not len(rows):
-        return rows
-    ranks, iterations = rows.columns["rank"], rows.columns["iteration"]
-    return rows.take(np.bincount(iterations)[iterations] == len(np.unique(ranks)))

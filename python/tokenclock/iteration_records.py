@@ -22,6 +22,7 @@ __all__ = [
     "empty_iterations",
     "iterations_from_arrays",
     "iterations_to_arrays",
+    "whole_iterations",
 ]
 
 Array = npt.NDArray[Any]
@@ -186,3 +187,11 @@ def iterations_from_arrays(arrays: Mapping[str, Array]) -> IterationRecords:
         },
         {int(rank): epoch for rank, epoch in meta["epochs_ns"].items()},
     )
+
+
+def whole_iterations(rows: IterationRecords) -> IterationRecords:
+    """The iterations of one case that every rank ended."""
+    if not len(rows):
+        return rows
+    ranks, iterations = rows.columns["rank"], rows.columns["iteration"]
+    return rows.take(np.bincount(iterations)[iterations] == len(np.unique(ranks)))

@@ -407,7 +407,7 @@ _COMMANDS = ("serving", "profile")
 _TIMES_ITSELF = {"burstgpt": "--self-timed", "trace": "--dataset-name trace, or --trace-untimed given with it"}
 
 
-def _times_itself(dataset: Dataset | SyntheticDataset | InputFileDataset) -> bool:
+def _times_itself(dataset: object) -> bool:
     """Whether the dataset says when its requests are due."""
     if isinstance(dataset, TraceDataset):
         return not dataset.untimed

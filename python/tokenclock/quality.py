@@ -86,9 +86,9 @@ THRESHOLDS: dict[str, Threshold] = {
     ),
     "starved": Threshold(
         0.10,
-        0.50,
-        "for {value} of the time the client had work but no core (above {limit}): its stamps of sending are late",
-        "stop other work on this machine, or give the client a core of its own",
+        0.30,
+        "for {value} of the time the client had work but no core (above {limit}): it sends and reads late",
+        "stop other work on this machine, or give the client a core of its own (taskset; --workers with more cores)",
     ),
     "steal": Threshold(
         0.02,

@@ -18,6 +18,7 @@ def lines_of(*flags: str) -> list[str]:
         (["--label", "a"], "--label without --save-result saves nothing"),
         (["--metadata", "a=b"], "--metadata without --save-result saves nothing"),
         (["--no-save-columns"], "--no-save-columns without --save-result saves nothing"),
+        (["--plot-timeline"], "--plot-timeline without --save-result saves nothing"),
         (["--lora-assignment", "round-robin"], "--lora-assignment without --lora-modules assigns nothing"),
         (["--insecure"], "--insecure without https:// changes nothing"),
         (["--tokenizer-mode", "slow"], "--tokenizer-mode slow without --tokenizer changes nothing"),

@@ -268,3 +268,25 @@ def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
     done = run("prepare-dataset", "--vocab-size", "99", "--output", "/dev/full", "--manifest", "none", *NORM,
                directory=tmp_path, code=1)  # fmt: skip
     assert done.stderr == "tokenclock prepare-dataset: --output: cannot write /dev/full: No space left on device\n"
+
+
+@pytest.mark.parametrize("n", ["5", "20000"])
+def test_a_full_standard_output_is_said_in_one_line(tmp_path: Path, n: str) -> None:
+    flags = ["--num-requests", n, *NORM[3:]]
+    command = [sys.executable, "-m", "tokenclock", "prepare-dataset", *BASE, "--manifest", "none", NORM[0], *flags]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    line = "tokenclock prepare-dataset: cannot write to standard output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, line)
+
+
+def test_a_reader_that_goes_away_leaves_no_traceback(tmp_path: Path) -> None:
+    flags = ["--num-requests", "200000", *NORM[3:]]
+    command = [sys.executable, "-m", "tokenclock", "prepare-dataset", *BASE, "--manifest", "none", NORM[0], *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (141, b"")

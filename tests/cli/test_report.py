@@ -11,6 +11,7 @@ from tests.conftest import result_of
 from tests.simulate.processes import stalling_server
 
 from tokenclock.__main__ import main
+from tokenclock.hdr_log import read_hlog
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.report import columns_file, json_file
 
@@ -61,6 +62,16 @@ def test_several_results_share_a_page_and_have_a_picture_each(
     assert "No columns lie beside this result" in (tmp_path / "p.html").read_text()
 
 
+def test_an_interval_log_is_read_back(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(saved, "--hlog", tmp_path / "run.hlog") == 0
+    assert capsys.readouterr().out == ""
+    counts: dict[str, int] = {}
+    for tag, _, _, histogram in read_hlog(tmp_path / "run.hlog"):
+        counts[str(tag)] = counts.get(str(tag), 0) + histogram.total_count
+    records = columns_file.read(columns_file.columns_path(saved))
+    assert counts == {"ttft": 320, "tpot": 320, "e2el": 320, "itl": records.n_events - 320}
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -69,6 +80,7 @@ def test_several_results_share_a_page_and_have_a_picture_each(
         (["RUN", "--json", "x"], "--json is used with --from-events only"),
         (["RUN", "--html", "nowhere/x"], "there is no directory nowhere"),
         (["RUN", "--html", "x", "--markdown", "./x"], "name the same file"),
+        (["RUN", "RUN", "--hlog", "x"], "--hlog takes one result with its columns, got 2 results"),
         (["--from-events", "nowhere"], "nowhere is no event log"),
         (["FOREIGN"], "holds no result of tokenclock but benchmark_serving; `tokenclock compare` reads those"),
         (["CUT"], "is no whole JSON"),

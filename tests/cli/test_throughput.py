@@ -146,6 +146,17 @@ def test_without_streaming_there_is_no_first_token(run: Run, dataset: Path, tmp_
     assert all(row["end_to_end_latency"] == row["end_timestamp"] - row["start_timestamp"] for row in rows)
 
 
+def test_what_the_tool_itself_costs(run: Run, dataset: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    words = ("--model", "any", "throughput", "--dataset", str(dataset), "--report_json", str(report), "--streaming")
+    code, _, err = run(*words, "--runtime", "null", "--concurrency", "4", "--disable-tqdm")
+    assert code == 0
+    assert "these numbers are what tokenclock itself costs" in err
+    content = json.loads(report.read_text())
+    assert content["request_info"]["avg_output_length"] == 13.0
+    assert content["tokenclock"]["tokens"]["osl_source"] == "runtime"
+
+
 def test_latency_runs_one_request_at_a_time(run: Run, dataset: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     code, log, _ = run(
@@ -198,7 +209,11 @@ def test_bad_lines_end_with_their_place(run: Run, tmp_path: Path, line: str, sai
         (("--model", "tiny:llama", "latency", "--dataset", "D", "--streaming"), 2, "latency always streams"),
         (("--model", "tiny:llama", "throughput", "--dataset", "nowhere"), 2, "nothing there"),
         (("--model", "tiny:llama", "throughput", "--dataset", "D", "--base-url", "ftp://x"), 2, "--base-url must be"),
-        (("--model", "tiny:llama", "throughput", "--dataset", "D", "--runtime", "null"), 2, "takes no single requests"),
+        (
+            ("--model", "tiny:llama", "throughput", "--dataset", "D", "--runtime", "transformers"),
+            2,
+            "takes no single requests",
+        ),
         (
             ("--model", "tiny:llama", "throughput", "--dataset", "D", "--beam_width", "2", "--streaming"),
             2,
@@ -211,6 +226,15 @@ def test_wrong_words(run: Run, dataset: Path, words: tuple[str, ...], code: int,
     assert (found_code, out) == (code, "")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_row_beyond_the_limit_is_named(run: Run, dataset: Path) -> None:
+    """Row i has 20 + i and 12 + i % 3 tokens: 32, 34, 36, 35 ..."""
+    words = ("--model", "tiny:llama", "throughput", "--dataset", str(dataset), "--max_seq_len", "35")
+    code, _, err = run(*words)
+    assert code == 2
+    assert f"{dataset}:3: prompt and answer must have at most 35 tokens together" in err
+    assert "got 22 + 14" in err
 
 
 def test_a_backend_that_is_not_installed_names_the_runtime(run: Run, dataset: Path) -> None:

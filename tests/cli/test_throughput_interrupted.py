@@ -15,6 +15,23 @@ import pytest
 pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed (pip install 'tokenclock[offline]')")
 
 
+def test_ctrl_c_in_the_warm_up_ends_it(tmp_path: Path) -> None:
+    dataset, report = tmp_path / "d.jsonl", tmp_path / "report.json"
+    dataset.write_text('{"task_id": 0, "input_ids": [5, 6, 7], "output_tokens": 2000}\n')
+    command = [
+        *(sys.executable, "-m", "tokenclock", "--model", "tiny:llama", "throughput", "--dataset", str(dataset)),
+        *("--warmup", "100000", "--report_json", str(report), "--disable-tqdm"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert json.loads(report.read_text())["tokenclock"]["requests"]["by_status"] == {"not_sent": 1}
+
+
 def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
     draws = np.random.default_rng(3)
     dataset, report = tmp_path / "d.jsonl", tmp_path / "report.json"

@@ -65,7 +65,7 @@ def test_the_flows_command(release: str, tmp_path: Path, dataset: Path, capsys: 
     options = tmp_path / "extra-llm-api-config.yml"
     options.write_text("kv_cache_config:\n  free_gpu_memory_fraction: 0.75\n")
     code, report = run(
-        *(tmp_path, dataset, "--max_batch_size=512", "--max_num_tokens=2048", "--num_requests=8"),
+        *(tmp_path, dataset, "--max_batch_size=512", "--max_num_tokens=2048", "--num_requests=8", "--ep=1"),
         *("--concurrency=4", "--streaming", f"--extra_llm_api_options={options}"),
     )
     assert code == 0
@@ -133,6 +133,21 @@ def test_a_refused_request_is_a_failure(
     assert report["tokenclock"]["requests"]["failed"] == 1
     assert "not in the vocabulary" in report["tokenclock"]["requests"]["failure_examples"]["stream_error"]
     assert "1 of 8 requests failed" in capsys.readouterr().err
+
+
+def test_nothing_but_failures_is_exit_code_1(
+    release: str, tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STANDIN_VOCAB", "1")
+    code, report = run(tmp_path, dataset, "--warmup", "0")
+    assert code == 1
+    out, err = capsys.readouterr()
+    assert "every request failed: token id" in err
+    assert "Total Latency" not in out
+    assert report["performance"]["total_latency_ms"] is None
+    code, _ = run(tmp_path, dataset, "--warmup", "1")
+    assert code == 1
+    assert "a warm-up request failed: token id" in capsys.readouterr().err
 
 
 def test_an_unknown_sampling_option_is_refused(

@@ -43,6 +43,19 @@ def test_a_client_that_spins_while_it_waits_is_not_starved(make_records: Any) ->
     assert found["starved"].value == 0
 
 
+def test_a_thread_that_is_woken_late_is_starved_though_it_took_that_for_waiting(make_records: Any) -> None:
+    idle = {**WORKER, "busy_ns": 3 * S}
+    workers = [{**idle, "core_wait_share": 0.01}, {**idle, "core_wait_share": 0.4}]
+    found = figures(make_records, RunFacts(request_rate=10.0), workers=workers)
+    assert found["starved"].value == 0.4
+    assert found["starved"].details == {"n_involuntary_switches": 14, "core_wait_share": 0.4}
+    # what the thread noticed itself counts too, where the kernel's count ended before it did
+    found = figures(make_records, RunFacts(request_rate=10.0), workers=[{**WORKER, "core_wait_share": 0.02}])
+    assert found["starved"].value == pytest.approx(0.1)
+    found = figures(make_records, RunFacts(request_rate=10.0), workers=[idle])
+    assert found["starved"].details["core_wait_share"] is None, "not counted is not 0"
+
+
 def test_what_the_system_does_not_say_is_not_judged(make_records: Any) -> None:
     found = figures(make_records, RunFacts(request_rate=10.0), host={"busy_share": None, "steal_share": None})
     assert "steal" not in found

@@ -59,6 +59,22 @@ def test_a_directory_is_walked_and_what_is_no_result_is_passed_over(tmp_path: Pa
     assert [result.path.name for result in found] == ["run.json", "bench.log", "trt.json"]
 
 
+def test_a_log_of_trtllm_bench(tmp_path: Path) -> None:
+    path = tmp_path / "bench.log"
+    path.write_text(
+        "[01/02/2026-03:04:05] [TRT-LLM] [I] Starting benchmark...\n"
+        "Number of requests:             80\n"
+        "Request Throughput (req/sec):                     8.0000\n"
+        "Total Latency (ms):                               10000.0000\n"
+        "Average request latency (ms):                     1200.0000\n"
+        "[TTFT] P99    : 80.5\n"
+    )
+    (found,) = read_file(path)
+    assert isinstance(found, ForeignResult)
+    assert (found.tool, found.n_requests, found.percentile_rule) == ("trtllm-bench", 80, "floor")
+    assert found.values == {"request_throughput": 8.0, "e2el.mean": 1200e6, "ttft.p99": 80.5e6}
+
+
 def test_of_an_export_in_two_forms_the_json_is_taken(tmp_path: Path) -> None:
     metric = {"unit": "ms", "avg": 5.0}
     (tmp_path / "x_genai_perf.json").write_text(json.dumps({"request_latency": metric}))

@@ -161,6 +161,12 @@ def test_it_fits_a_phone_and_the_dark(small: Path, browser: Browser) -> None:
     assert (own_complaints(phone), phone.requests) == ([], [])
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390  # nothing sticks out
     assert phone.evaluate("getComputedStyle(document.body).color") == "rgb(230, 237, 243)"
+    line = "document.getElementById('ecdf-ttft').data[0].line.color"
+    assert phone.evaluate(line) == "#4ba3e3"
+    phone.set_dark(False)
+    phone.evaluate("new Promise(done => setTimeout(done, 300))")
+    assert phone.evaluate(line) == "#0072B2"  # the plots follow the system while the page is open
+    assert own_complaints(phone) == []
 
 
 @needs_chromium

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.servers.scripted import Request, ScriptedServer, completion_events, sse_reply
 
+from tokenclock.errors import UsageError
 from tokenclock.plan import EndpointPlan, LoadPlan, ServingPlan
 from tokenclock.records import MISSING_NS, STATUS_NAMES, Records
 from tokenclock.serving.client import LoadRequests, run_load
@@ -145,3 +146,8 @@ def test_history_of_messages_keeps_their_roles() -> None:
     ]  # fmt: skip
     with pytest.raises(TypeError, match="text or token ids"):
         History(chat=False, answer_ids=None).ask(first)
+
+
+def test_conversations_without_a_limit_are_refused_where_all_would_begin_at_once() -> None:
+    with pytest.raises(UsageError, match="--max-concurrency must be given for 1001 conversations"):
+        sent(["x"] * 1001, list(range(1001)), lambda _: b"", concurrency=None)

@@ -37,6 +37,7 @@ def test_words_and_exit_code(
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
     assert run_compare(plan, index) == expected
+    index.close()
     assert json.loads((out / "index.json").read_text())["compare"]["exit_code"] == code
 
 

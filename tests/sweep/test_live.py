@@ -54,6 +54,7 @@ def test_what_was_measured_scales_the_rest(write: Write, tmp_path: Path) -> None
     console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(page.render())
     console.file.close()
+    index.close()
     assert "1 of 2" in console.export_text()
 
 

@@ -17,6 +17,7 @@ from tests.sweep.files import benchmark, paced, sweep
 
 from tokenclock.cli import sweep as command
 from tokenclock.errors import UsageError
+from tokenclock.sweep.index import Index
 from tokenclock.sweep.plan import SweepPlan, build_plan
 from tokenclock.sweep.plan_text import expected_minutes
 from tokenclock.sweep.points import Point, visits
@@ -58,6 +59,18 @@ def test_lengths_flags_and_repeats_name_their_files(write: Write) -> None:
     assert keys[0] == "a/isl_512_osl_128_burstiness_0.5_concurrency_4_run_1"
     assert plan.points[0].axes == {"isl": 512, "osl": 128, "concurrency": 4, "burstiness": 0.5}
     assert flags(plan.points[-1])["--random-input-len"] == "32"
+
+
+def test_an_axis_has_one_name_however_it_is_said(write: Write) -> None:
+    for name in ("concurrency", "max-concurrency", "max_concurrency"):
+        (point,) = plan_of(write(servers=[A], matrix={name: [16]})).points
+        assert (point.stem, point.axes) == ("concurrency_16", {"concurrency": 16})
+
+
+def test_repeats_may_have_prompts_of_their_own(write: Write) -> None:
+    plan = plan_of(write(servers=[A], matrix={"concurrency": [1]}, repeat=3, vary_seed=True,
+                         benchmark=benchmark(seed=7, **{"num-prompts": 1})))  # fmt: skip
+    assert [flags(point)["--seed"] for point in plan.points] == ["7", "8", "9"]
 
 
 def test_values_become_words(write: Write) -> None:
@@ -131,7 +144,7 @@ def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None
             "the matrix has 10001 points, more than 10000; --yes runs them all",
         ),
         ({"benchmark": benchmark(prompts_per_concurrency=0)}, "prompts_per_concurrency must be a whole number >= 1"),
-        ({"search": {"kind": "concurrency", "slo": {"ttft": 1}}}, "concurrency is what the search varies"),
+        ({"search": {"kind": "concurrency", "slo": {"ttft": 1}}}, "concurrency is what a search varies"),
     ],
 )
 def test_what_cannot_run_is_refused_before(write: Write, change: dict[str, Any], expected: str) -> None:
@@ -190,6 +203,22 @@ def test_an_index_of_a_newer_schema_or_a_torn_one(write: Write, tmp_path: Path) 
         with pytest.raises(UsageError) as caught:
             command.main([str(file), "--resume"])
         assert expected in str(caught.value)
+
+
+def test_two_sweeps_never_share_a_directory(write: Write, tmp_path: Path) -> None:
+    index = Index(tmp_path / "out", {}, {})
+    with pytest.raises(UsageError, match="another sweep is writing into"):
+        command.main([str(write(servers=[A]))])
+    index.close()
+
+
+def test_a_refused_sweep_leaves_the_earlier_one_alone(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for name, text in (("index.json", '{"schema_version": "1.0", "points": []}'), ("environment.json", "{}")):
+        (tmp_path / "out" / name).write_text(text)
+    with pytest.raises(UsageError, match="holds a sweep already"):
+        command.main([str(write(servers=[A]))])
+    assert (tmp_path / "out/environment.json").read_text() == "{}"
 
 
 def test_without_pydantic_it_says_what_to_install(tmp_path: Path) -> None:

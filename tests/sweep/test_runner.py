@@ -136,6 +136,20 @@ def test_a_server_that_dies_during_a_point(write: Write, tmp_path: Path) -> None
     assert statuses(tmp_path / "out") == {"a/concurrency_1": "failed", "a/concurrency_4": "done"}
 
 
+def test_a_run_that_is_killed_fails_alone(write: Write, tmp_path: Path) -> None:
+    file = write(servers=[paced("a", "--itl-ms 300")], matrix={"concurrency": [1, 4]})
+    process = subprocess.Popen(command(file, "--continue-on-error"), stderr=subprocess.PIPE, text=True)
+    mark = f"--result-dir\0{tmp_path}/out/a".encode()
+    wait_for(lambda: (tmp_path / "out/a/.concurrency_1.events").exists())
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        if mark in path.read_bytes():
+            os.kill(int(path.parent.name), signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert "a/concurrency_1 was ended by signal 9; log " in err
+    assert statuses(tmp_path / "out") == {"a/concurrency_1": "failed", "a/concurrency_4": "done"}
+
+
 def test_a_detached_server_is_ended_by_its_stop_command(write: Write, tmp_path: Path) -> None:
     """A client that leaves its server alive, as `docker exec` does: here a helper outside starts it."""
     pid, fifo = tmp_path / "pid", tmp_path / "start"

@@ -101,6 +101,17 @@ def test_a_stubborn_group_is_ended_by_force(tmp_path: Path) -> None:
     assert processes_with(mark) == []
 
 
+def test_what_detaches_is_waited_for_and_ended(tmp_path: Path) -> None:
+    """A launcher that leaves its server in a session of its own and ends with 0."""
+    entry = paced("a")
+    entry["command"] = f"setsid {entry['command']} & exit 0"
+    server = server_of(tmp_path, **entry)
+    server.start()
+    assert server.died() is None
+    assert server.stop() is None
+    assert processes_with(f"--port {entry['url'].rpartition(':')[2]}") == []
+
+
 def test_a_probe_that_is_a_command(tmp_path: Path) -> None:
     entry = paced("a", probe="echo asking {url}; exit 4")
     failure = failure_of(server_of(tmp_path, **entry))

@@ -35,6 +35,7 @@ def build_parser() -> CommandParser:
     out.add_argument("--html", metavar="FILE", help="one page that needs no network (needs plotly)")
     out.add_argument("--png", metavar="FILE", help="one picture for each result; FILE-NAME.png of several")
     out.add_argument("--markdown", metavar="FILE", help="the numbers, for a pull request")
+    out.add_argument("--hlog", metavar="FILE", help="interval log of one load test, for HdrHistogram's plotters")
     out.add_argument("--json", metavar="FILE", help="with --from-events: the result, with its columns beside it")
     return parser
 
@@ -55,7 +56,9 @@ def main(argv: Sequence[str]) -> int:
     if arguments.png is not None:
         for run, path in zip(runs, _png_paths(arguments.png, runs), strict=True):
             _draw(run, path)
-    if not any((arguments.html, arguments.png, arguments.markdown, arguments.json)):
+    if arguments.hlog is not None:
+        _write_hlog(runs, arguments.hlog)
+    if not any((arguments.html, arguments.png, arguments.markdown, arguments.hlog, arguments.json)):
         return show("tokenclock report", text.rstrip("\n"))
     return 0
 
@@ -67,13 +70,13 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("expected a RESULT, or --from-events DIR")
     if arguments.json is not None and arguments.from_events is None:
         raise UsageError("--json is used with --from-events only: RESULT is JSON already")
-    paths = {name: getattr(arguments, name) for name in ("html", "png", "markdown", "json")}
+    paths = {name: getattr(arguments, name) for name in ("html", "png", "markdown", "hlog", "json")}
     for name, path in paths.items():
         if path is not None and not os.path.isdir(os.path.dirname(path) or "."):
             raise UsageError(f"--{name} {path}: there is no directory {os.path.dirname(path)}; make it first")
     named = [os.path.abspath(path) for path in paths.values() if path is not None]
     if len(set(named)) < len(named):
-        raise UsageError("two of --html, --png, --markdown and --json name the same file")
+        raise UsageError("two of --html, --png, --markdown, --hlog and --json name the same file")
 
 
 def _read(places: Sequence[str]) -> list[ShownRun]:
@@ -94,7 +97,7 @@ def _read(places: Sequence[str]) -> list[ShownRun]:
     runs = []
     for name, own in zip(names, found, strict=True):
         records = own.records() if own.result.kind == "serving" else None
-        runs.append(ShownRun(name, own.result, None if records is None else run_series(records)))
+        runs.append(ShownRun(name, own.result, None if records is None else run_series(records), records))
     return runs
 
 
@@ -123,7 +126,7 @@ def _from_events(arguments: argparse.Namespace) -> list[ShownRun]:
         elif iterations is not None:
             _write(str(columns), lambda: iteration_columns_file.write(iterations, columns))
     name = Path(arguments.from_events).resolve().name
-    return [ShownRun(name, result, None if records is None else run_series(records))]
+    return [ShownRun(name, result, None if records is None else run_series(records), records)]
 
 
 def _write_text(path: str, text: str) -> None:
@@ -137,6 +140,17 @@ def _write_page(runs: Sequence[ShownRun], path: str) -> None:
     from tokenclock.report import run_page
 
     run_page.write(runs, path)
+
+
+def _write_hlog(runs: Sequence[ShownRun], path: str) -> None:
+    from tokenclock.metrics.interval_histograms import interval_histograms
+    from tokenclock.report import hlog_file
+
+    records = runs[0].records
+    if len(runs) > 1 or records is None:
+        got = f"{len(runs)} results" if len(runs) > 1 else f"{runs[0].name} without columns of a load test"
+        raise UsageError(f"--hlog takes one result with its columns, got {got}")
+    _write(path, lambda: hlog_file.write(interval_histograms(records), runs[0].result.created, path))
 
 
 def _png_paths(path: str, runs: Sequence[ShownRun]) -> list[Path]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tokenclock.cli.arguments import CommandParser
+from tokenclock.cli.arguments import CommandParser, from_environment
 from tokenclock.cli.group_options import GroupOptions
 from tokenclock.cli.standard_streams import show
 from tokenclock.cli.throughput_flags import build_parser as parser_of
@@ -38,7 +38,7 @@ def run(command: str, argv: Sequence[str], group: GroupOptions) -> int:
     """Run `throughput` or `latency`."""
     if "--external" in argv:
         return _external(command, [word for word in argv if word != "--external"], group)
-    args = _read(command, argv, group)
+    args = _read(command, argv, group, os.environ)
     plan = plan_from_args(command, args, os.environ)
     from tokenclock.parallel import connect
 
@@ -76,12 +76,15 @@ def plan_from_argv(
     command: str, argv: Sequence[str], environment: Mapping[str, str], group: GroupOptions | None = None
 ) -> ThroughputPlan:
     """The plan of a command line. Raises UsageError with one line for anything wrong, or SystemExit after --help."""
-    return plan_from_args(command, _read(command, argv, group or GroupOptions()), environment)
+    return plan_from_args(command, _read(command, argv, group or GroupOptions(), environment), environment)
 
 
-def _read(command: str, argv: Sequence[str], group: GroupOptions) -> argparse.Namespace:
+def _read(command: str, argv: Sequence[str], group: GroupOptions, environment: Mapping[str, str]) -> argparse.Namespace:
     refuse_flags(command, argv)
-    args = parser_of(command).read(argv)
+    parser = parser_of(command)
+    asks_help = bool({"-h", "--help"} & set(argv))
+    preset = [] if asks_help else from_environment(parser, environment, f"TOKENCLOCK_{command.upper()}_")
+    args = parser.read([*preset, *argv])
     for name in ("model", "model_path", "workspace", "log_level", "revision"):
         before, after = getattr(group, name), getattr(args, name)
         if before is not None and after is not None and before != after:
@@ -146,7 +149,7 @@ def _runtime(args: argparse.Namespace, is_latency: bool) -> BenchRuntime:
         runtime = runtime or _BACKENDS[args.backend]
         _require_installed(args.backend, runtime, named=args.runtime is not None)
     directory = args.engine_dir or args.model_path or args.model
-    if not (os.path.isdir(directory) or directory.startswith("tiny:")):
+    if runtime != "null" and not (os.path.isdir(directory) or directory.startswith("tiny:")):
         where = "--engine_dir" if args.engine_dir else "--model_path" if args.model_path else "--model"
         given = "is a name and no directory" if where == "--model" else "is no directory"
         raise UsageError(

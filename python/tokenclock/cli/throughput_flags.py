@@ -28,7 +28,8 @@ The data set is JSON lines, as `tokenclock prepare-dataset` writes them: {{"task
 "output_tokens": 128}}, with "prompt" in place of ids where there is a tokenizer. Nothing is ever downloaded.
 
 environment:
-  OPENAI_API_KEY          sent as 'Authorization: Bearer ...' when set, with --base-url
+  OPENAI_API_KEY             sent as 'Authorization: Bearer ...' when set, with --base-url
+  TOKENCLOCK_{upper}_<FLAG>  default of a flag, e.g. TOKENCLOCK_{upper}_BASE_URL; the flag itself wins
 
 exit codes:
   0 measured; 1 nothing could be measured; 2 wrong flags or data set; 3 measured, but failures exceed
@@ -52,6 +53,7 @@ def build_parser(command: str) -> CommandParser:
         description=_DESCRIPTION[command],
         epilog=_EPILOG.format(
             command=command,
+            upper=command.upper(),
             streaming="" if is_latency else "--streaming ",
             concurrency="" if is_latency else "--concurrency 16 --streaming",
         ),
@@ -83,7 +85,11 @@ def _add_model(parser: CommandParser) -> None:
 
 def _add_runtime(parser: CommandParser, is_latency: bool) -> None:
     add = parser.add_argument_group("a runtime in this process (default)").add_argument
-    add("--runtime", metavar="NAME", help="ctranslate2 or trtllm-llm (default: by what the directory holds)")
+    add(
+        "--runtime",
+        metavar="NAME",
+        help="ctranslate2, trtllm-llm, or null, which answers at once (default: by what the directory holds)",
+    )
     add("--backend", metavar="NAME", help="the original's word for it: pytorch is trtllm-llm, tensorrt trtllm-engine")
     add("--engine_dir", metavar="DIR", help="directory to load in place of --model_path")
     add(

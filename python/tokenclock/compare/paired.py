@@ -9,7 +9,7 @@ the terms are summed over windows of requests as long as the blocks of `metrics.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,18 @@ __all__ = ["paired_ratios"]
 
 Array = npt.NDArray[Any]
 
+_COLUMNS: Mapping[str, Callable[[Records], Array]] = {
+    "ttft": latency.ttft_ns,
+    "tpot": latency.tpot_ns,
+    "e2el": latency.e2el_ns,
+    "response_ttft": latency.response_ttft_ns,
+    "response_e2el": latency.response_e2el_ns,
+}
+
 
 def paired_ratios(base: Records, other: Records) -> Mapping[str, LogRatio]:
-    """``ttft.mean``, ``tpot.mean``, ``itl.mean``, ``e2el.mean``, ``user_throughput`` and both rates of a run.
+    """``ttft.mean``, ``tpot.mean``, ``itl.mean``, ``e2el.mean``, ``user_throughput``, both rates of a run, and, where
+    requests had a due time, ``response_ttft.mean`` and ``response_e2el.mean``.
 
     A metric whose requests did not end well in both runs alike is left out.
     Empty where the runs have not the same number of requests, or are too short for ten windows.
@@ -39,7 +48,7 @@ def paired_ratios(base: Records, other: Records) -> Mapping[str, LogRatio]:
         return {}
     order = np.argsort(base.columns["t_sent_ns"], kind="stable")
     found = {}
-    for tag in ("ttft", "tpot", "itl", "e2el", "user_throughput"):
+    for tag in (*_COLUMNS, "itl", "user_throughput"):
         (y_base, x_base), (y_other, x_other) = _sums(base, tag), _sums(other, tag)
         known = np.isfinite(y_base)
         # a request that ended well in one of the runs only has no pair, and the numbers shown count it: then no pairing
@@ -75,7 +84,7 @@ def _sums(records: Records, tag: str) -> tuple[Array, Array]:
     if tag == "user_throughput":
         e2el = latency.e2el_ns(records)
         return records.columns["osl"] / np.where(e2el > 0, e2el, np.nan), np.ones(records.n_requests)
-    column = {"ttft": latency.ttft_ns, "tpot": latency.tpot_ns, "e2el": latency.e2el_ns}[tag](records)
+    column = _COLUMNS[tag](records)
     return column, np.ones(records.n_requests)
 
 

@@ -106,9 +106,12 @@ class CpuUse:
         share_of_core: CPU time of the busiest receiving thread / wall time.
         ns_per_event: CPU time of all receiving threads per token event.
         loop_busy_share: share of wall time that the busiest thread spent outside its wait for events.
-        starved_share: share of wall time in which a thread had work but no core: busy, and no CPU time counted.
+        starved_share: share of wall time in which a thread had work but no core, of the thread with the highest: the
+            larger of `core_wait_share` and of the time outside its wait for events for which no CPU time is counted.
+            A thread that is woken late takes that for waiting: where `core_wait_share` is None, it is a lower bound.
         process_share_of_core: CPU time of the whole process / wall time; 1 = one core.
         n_involuntary_switches: how often the kernel took a core from a receiving thread.
+        core_wait_share: share of the time that a thread stood ready to run without a core, as the kernel counts it.
     """
 
     share_of_core: float | None
@@ -117,6 +120,7 @@ class CpuUse:
     starved_share: float | None = None
     process_share_of_core: float | None = None
     n_involuntary_switches: int | None = None
+    core_wait_share: float | None = None
 
 
 def cpu_use(records: Records) -> CpuUse:
@@ -127,14 +131,17 @@ def cpu_use(records: Records) -> CpuUse:
     n_events = client.get("n_events", records.n_events)
     timed = [(w["busy_ns"], cpu, w["wall_ns"]) for w, cpu in zip(workers, spent, strict=True) if "busy_ns" in w]
     switches = [w["involuntary_switches"] for w in workers if "involuntary_switches" in w]
+    waited = [w["core_wait_share"] for w in workers if "core_wait_share" in w]
+    unpaid = [max(0.0, (busy - cpu) / wall) for busy, cpu, wall in timed]
     wall_ns = client.get("wall_ns") or 0
     return CpuUse(
         max((cpu / w["wall_ns"] for cpu, w in zip(spent, workers, strict=True)), default=None),
         sum(spent) / n_events if spent and n_events else None,
         max((busy / wall for busy, _, wall in timed), default=None),
-        max((max(0.0, (busy - cpu) / wall) for busy, cpu, wall in timed), default=None),
+        max([*unpaid, *waited], default=None),
         client["process_cpu_ns"] / wall_ns if wall_ns > 0 and "process_cpu_ns" in client else None,
         sum(switches) if switches else None,
+        max(waited, default=None),
     )
 
 

@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from tokenclock import units
 from tokenclock.iteration_log import IterationLog
-from tokenclock.iteration_records import TIMED, IterationRecords, concatenate
+from tokenclock.iteration_records import TIMED, IterationRecords, concatenate, whole_iterations
 from tokenclock.metrics.benchmark_face import CaseFacts, benchmark_values
 from tokenclock.metrics.offline_case import CaseNumbers, case_numbers
 from tokenclock.offline.agreement import CaseFailed, CaseRefused, together
@@ -165,18 +163,12 @@ def _close(
     if status == "measured":
         if bool((records.columns["phase"] == TIMED).any()):
             numbers = case_numbers(
-                _whole_iterations(records), num_beams=case.num_beams, percentiles=around.plan.output.percentiles
+                whole_iterations(records), num_beams=case.num_beams, percentiles=around.plan.output.percentiles
             )
         else:
             status, reason = "not_run", "the run was interrupted before the first timed iteration"
     gpus = [figures for _, figures in gathered if figures is not None]
     _note(around, sweep, case, run, status, reason, numbers, gpus)
-
-
-def _whole_iterations(records: IterationRecords) -> IterationRecords:
-    """The iterations that every rank ended."""
-    ranks, iterations = records.columns["rank"], records.columns["iteration"]
-    return records.take(np.bincount(iterations)[iterations] == len(np.unique(ranks)))
 
 
 def _note(

@@ -42,8 +42,15 @@ def open_sink(path: str | None) -> Iterator[Sink]:
     Raises UsageError where the folder cannot be made, MeasurementError (exit 1) where the disk fills up.
     """
     if path is None:
-        sys.stdout.flush()
-        yield Sink(sys.stdout.buffer)
+        try:
+            sys.stdout.flush()
+            yield Sink(sys.stdout.buffer)
+            sys.stdout.flush()
+        except BrokenPipeError:  # its reader has gone, which is no error of ours
+            raise
+        except OSError as error:
+            _send_the_rest_nowhere()
+            raise MeasurementError(f"cannot write to standard output: {error.strerror or error}") from error
         return
     target = Path(path)
     if target.is_dir():
@@ -59,3 +66,11 @@ def open_sink(path: str | None) -> Iterator[Sink]:
     except OSError as error:
         place = os.fspath(getattr(error, "filename", None) or path)
         raise MeasurementError(f"--output: cannot write {place}: {error.strerror or error}") from error
+
+
+def _send_the_rest_nowhere() -> None:
+    """What is still in the buffer, so that the interpreter does not fail on it at its end."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

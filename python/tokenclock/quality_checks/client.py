@@ -29,7 +29,8 @@ def client_figures(records: Records, facts: RunFacts) -> Iterator[Figure]:
     }
     yield Figure("cpu", cpu.share_of_core, details)
     if cpu.starved_share is not None:
-        yield Figure("starved", cpu.starved_share, {"n_involuntary_switches": cpu.n_involuntary_switches})
+        waits = {"n_involuntary_switches": cpu.n_involuntary_switches, "core_wait_share": cpu.core_wait_share}
+        yield Figure("starved", cpu.starved_share, waits)
     if counters.get("steal_share") is not None:
         yield Figure("steal", counters["steal_share"])
     rate = client_cost.rate_kept(records, facts)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from tokenclock.errors import UsageError
-from tokenclock.readers import benchmark_lines, benchmark_serving, genai_perf, ours, trtllm_bench_report
+from tokenclock.readers import (
+    benchmark_lines,
+    benchmark_serving,
+    genai_perf,
+    ours,
+    trtllm_bench_log,
+    trtllm_bench_report,
+)
 from tokenclock.readers.foreign import ForeignResult
 from tokenclock.readers.ours import OwnResult
 
@@ -19,7 +26,7 @@ AnyResult: TypeAlias = OwnResult | ForeignResult
 
 FORMATS = (
     "a result of tokenclock, a JSON of benchmark_serving, vllm bench serve, SGLang, genai-perf, AIPerf or trtllm-bench "
-    "(--report_json), a CSV of genai-perf or benchmark.py, or a log with [BENCHMARK] lines"
+    "(--report_json), a CSV of genai-perf or benchmark.py, or a log of trtllm-bench or with [BENCHMARK] lines"
 )
 _SUFFIXES = (".json", ".jsonl", ".csv", ".log", ".txt")
 _LARGEST_LOG_BYTES = 64 << 20
@@ -87,9 +94,19 @@ def _results(path: Path) -> list[AnyResult]:
                 return [genai_perf.result_of_csv(file, path)]
             if benchmark_lines.is_csv(first.rstrip("\n")):
                 return list(benchmark_lines.results_of_csv(file, path))
-            return list(benchmark_lines.results_of_log(file, path))
+            found: list[AnyResult] = list(benchmark_lines.results_of_log(file, path))
+            if found:
+                return found
+            file.seek(0)
+            return _of_bench_log(file, path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _of_bench_log(lines: Iterable[str], path: Path) -> list[AnyResult]:
+    """The report in a log of trtllm-bench, whose keys are those of its ``--report_json``."""
+    log = trtllm_bench_log.read_log(lines)
+    return [trtllm_bench_report.result_of(log.sections, path)] if log.is_report else []
 
 
 def _of_json(path: Path) -> list[AnyResult]:

@@ -23,6 +23,16 @@
     return found;
   }
 
+  // Lines that are dark on white are lightened on black.
+  const LIGHTER = { "#0072B2": "#4ba3e3", "#D55E00": "#ff8a4c", "#666666": "#a8b1bb" };
+  const shade = (colour) => (dark.matches && LIGHTER[colour]) || colour;
+  function shaded(trace) {
+    const found = { ...trace };
+    if (trace.line) found.line = { ...trace.line, color: shade(trace.line.color) };
+    if (trace.marker && trace.marker.color) found.marker = { ...trace.marker, color: shade(trace.marker.color) };
+    return found;
+  }
+
   // Without WebGL the same lines are drawn as SVG; the page thins what would be too many of them.
   function drawable(trace) {
     if (hasWebGL || trace.type !== "scattergl") return trace;
@@ -33,7 +43,7 @@
     const place = document.getElementById(figure.id);
     if (place.dataset.drawn) return;
     place.dataset.drawn = "yes";
-    const traces = figure.traces.map(drawable).map(({ svg, ...trace }) => trace);
+    const traces = figure.traces.map(drawable).map(({ svg, mark, ...trace }) => shaded(trace));
     Plotly.newPlot(place, traces, themed(figure.layout),
       { responsive: true, displaylogo: false, displayModeBar: narrow.matches ? false : "hover",
         modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
@@ -55,7 +65,8 @@
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = group.name;
-      button.style.setProperty("--mark", group.mark || "#888");
+      button.style.setProperty("--mark", shade(group.mark) || "#888");
+      button.dataset.mark = group.mark || "";
       button.setAttribute("aria-pressed", String(group.on));
       button.addEventListener("click", () => {
         const on = button.getAttribute("aria-pressed") !== "true";
@@ -105,6 +116,17 @@
   addEventListener("beforeprint", () => figures.forEach(draw));
   dark.addEventListener("change", () => figures.forEach((figure) => {
     const place = document.getElementById(figure.id);
-    if (place.dataset.drawn) Plotly.relayout(place, themed(figure.layout));
+    if (place.dataset.drawn) {
+      figure.traces.forEach((trace, index) => {
+        const own = shaded(trace), change = {};
+        if (own.line) change["line.color"] = own.line.color;
+        if (own.marker && own.marker.color) change["marker.color"] = own.marker.color;
+        if (Object.keys(change).length) Plotly.restyle(place, change, [index]);
+      });
+      Plotly.relayout(place, themed(figure.layout));
+    }
+    for (const button of document.querySelectorAll(".legend button")) {
+      button.style.setProperty("--mark", shade(button.dataset.mark));
+    }
   }));
 })();

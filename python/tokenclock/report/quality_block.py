@@ -88,8 +88,9 @@ def _client_rows(result: Result) -> Iterator[str]:
     if host != NOT_MEASURED:
         yield own_row("Machine busy / stolen from it:", host)
     if cpu.get("n_involuntary_switches") is not None:
-        starved = f"{cpu['n_involuntary_switches']} / {percent(_value(quality, 'starved'))}"
-        yield own_row("Forced switches / starved:", starved)
+        share, counted = _value(quality, "starved"), _details(quality, "starved").get("core_wait_share") is not None
+        bound = "" if counted or share is None else ">= "
+        yield own_row("Forced switches / starved:", f"{cpu['n_involuntary_switches']} / {bound}{percent(share)}")
     calibration = result.client.get("calibration")
     if calibration is not None:
         bound = "" if calibration.get("ceiling_was_met", True) else ">= "

@@ -12,6 +12,7 @@ from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
 from tokenclock.metrics.series import RunSeries
 from tokenclock.quality import INVALID, WARN
+from tokenclock.records import Records
 from tokenclock.report import page
 from tokenclock.report.page import Plot
 from tokenclock.report.run_figures import distribution_plots, time_plots
@@ -25,11 +26,12 @@ _CLASS = {WARN: " warn", INVALID: " invalid"}
 
 @dataclass(frozen=True)
 class ShownRun:
-    """A run to be shown: its name on the page, its result, and its series (None without columns)."""
+    """A run to be shown: its name on the page, its result, its series and columns (None where there are none)."""
 
     name: str
     result: Result
     series: RunSeries | None
+    records: Records | None = None
 
 
 def write(runs: Sequence[ShownRun], path: str | os.PathLike[str]) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from tokenclock.errors import UsageError
 from tokenclock.parallel import World
 from tokenclock.runtime import worker_thread
@@ -152,7 +154,7 @@ class CTranslate2InFlight:
 
         try:
             found = self._model.generate_batch(
-                [[tokens[number] for number in request.ids]],
+                [[tokens[number] for number in np.asarray(request.ids).tolist()]],
                 callback=callback if self._greedy else None,  # beams are not streamed, and cannot be ended early
                 max_length=osl,
                 min_length=osl if self._eos_id < 0 else 1,

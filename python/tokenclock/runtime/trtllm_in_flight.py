@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.parallel import World
 from tokenclock.runtime import checkpoint_config, trtllm_package
@@ -164,7 +166,7 @@ class LlmInFlight:
                 on_end(Outcome(cancelled=True))
                 return
             answer = self._llm.generate_async(
-                [int(number) for number in request.ids],
+                np.asarray(request.ids).tolist(),
                 sampling_params=_sampling_params(self._sampling, request.osl),
                 streaming=on_tokens is not None,
                 **_lora_request(request.lora),

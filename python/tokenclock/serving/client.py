@@ -17,6 +17,7 @@ from tokenclock.host_load import host_load
 from tokenclock.merge import Part, merge_records
 from tokenclock.plan import ServingPlan
 from tokenclock.records import MISSING_NS, OSL_SOURCE_NAMES, REQUEST_COLUMNS, Records, empty_columns
+from tokenclock.serving.core_waits import CoreWaits
 from tokenclock.serving.cores import cores_of_workers
 from tokenclock.serving.descriptors import allow_connections, most_connections
 from tokenclock.serving.endpoint import Prompt, body_builder, request_head
@@ -254,10 +255,13 @@ def run_load(
     cpu_before_ns, host_before = _process_cpu_ns(), host_load()
     final = MeasuredPart(client, len(warm_ups)) if warm_ups else client
     feeder = _Feeder(client, body_builder(plan), requests)
-    epoch_ns, interrupted = _drive(client, feeder, observer or Observer(), final, start_at or (lambda: 0))
+    waits = CoreWaits(plan.load.workers)
+    epoch_ns, interrupted = _drive(client, feeder, observer or Observer(), final, start_at or (lambda: 0), waits)
     wall_ns = time.perf_counter_ns() - epoch_ns
     epoch_realtime_ns = time.time_ns() - (time.perf_counter_ns() - epoch_ns)
-    facts = client.facts() | {
+    counters = client.facts()
+    facts = counters | {
+        "workers": waits.added_to(counters["workers"]),
         "wall_ns": wall_ns,
         "epoch_realtime_ns": epoch_realtime_ns,
         "process_cpu_ns": _process_cpu_ns() - cpu_before_ns,
@@ -362,15 +366,22 @@ def _records_of_lanes(
 
 
 def _drive(
-    client: LoadClient, feeder: _Feeder, observer: Observer, final: FinalEvents, start_at: Callable[[], int]
+    client: LoadClient,
+    feeder: _Feeder,
+    observer: Observer,
+    final: FinalEvents,
+    start_at: Callable[[], int],
+    waits: CoreWaits,
 ) -> tuple[int, bool]:
     """Run to the end or to Ctrl-C; returns the epoch and whether it was Ctrl-C."""
     interrupted = False
     feeder.feed(time.monotonic() + (_AHEAD_FAST_S if feeder.is_fast else _AHEAD_S))
     epoch_ns = client.start(start_at())
+    waits.begin()
     try:
         while not client.wait(0.0 if client.pending_bytes == 0 and not feeder.closed else _POLL_S):
             feeder.feed(time.monotonic() + _POLL_S)
+            waits.note()
             observer.on_progress(client.progress())
             observer.on_final(final, ended=False)
             if observer.stop_requested():

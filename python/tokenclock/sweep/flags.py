@@ -34,7 +34,7 @@ class Vocabulary:
     command: str
     concurrency: str
     requests: str
-    url: str | None
+    url: str
     request_rate: str | None = None
     isl: str | None = None
     osl: str | None = None
@@ -52,6 +52,11 @@ class Vocabulary:
             hint = f" (did you mean {near[0]}?)" if near else f"; tokenclock {self.command} --help lists them"
             raise UsageError(f"{name} is no flag of tokenclock {self.command}{hint}")
         return found
+
+    def axis_name(self, name: str) -> str:
+        """The name of an axis, whichever way the matrix says it: `max-concurrency` is `concurrency`."""
+        plain = _plain(name)
+        return {_plain(self.concurrency): "concurrency", "request-rate": "request_rate"}.get(plain, name)
 
     def axis(self, name: str) -> tuple[str, ...]:
         """The flags that one axis of the matrix sets. Raises UsageError where the command has no such thing."""

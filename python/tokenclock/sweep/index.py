@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tokenclock.atomic_file import atomic_write
 from tokenclock.errors import UsageError
@@ -70,7 +71,7 @@ class Index:
         sweep: the YAML as it was understood, secrets masked.
 
     Raises:
-        UsageError: the directory cannot be written.
+        UsageError: the directory cannot be written, or another sweep is writing into it.
     """
 
     def __init__(self, result_dir: Path, sweep: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
@@ -91,12 +92,17 @@ class Index:
         }
         try:
             result_dir.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(result_dir)
             with atomic_write(result_dir / "environment.json") as file:
                 file.write(_json(environment))
         except OSError as error:
             raise UsageError(
                 f"result_dir must be a directory that can be written to, got {result_dir} ({error.strerror or error})"
             ) from None
+
+    def close(self) -> None:
+        """Let another sweep write into the directory."""
+        self._lock.close()
 
     def add(self, point: Point) -> Entry:
         """The entry of a point, made at the first call."""
@@ -145,6 +151,19 @@ class Index:
                     "know what is done since; free space there"
                 )
             self._refused = True
+
+
+def _locked(result_dir: Path) -> BinaryIO:
+    """A lock that ends with this process, however it ends."""
+    file = (result_dir / ".sweep.lock").open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise UsageError(
+            f"another sweep is writing into {result_dir}; wait for it, or give another result_dir"
+        ) from None
+    return file
 
 
 def now() -> str:

@@ -55,8 +55,11 @@ class Page:
 
     def left_s(self) -> float:
         """How long the points that are left may take, server starts left out."""
-        inside_s = time.monotonic() - self._point_begun_s if self._point is not None else 0.0
-        return max(0.0, sum(self.expected_s(point) for point in self._left.values()) - inside_s)
+        now = self._point
+        rest_s = sum(self.expected_s(point) for key, point in self._left.items() if now is None or key != now.key)
+        if now is None:
+            return rest_s
+        return rest_s + max(0.0, self.expected_s(now) - (time.monotonic() - self._point_begun_s))
 
     def state(self, text: str) -> None:
         """What is going on between points."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from tokenclock.errors import UsageError
 from tokenclock.sweep.commands import Settled, check_options_file, settle
 from tokenclock.sweep.flags import Vocabulary, vocabulary_of
-from tokenclock.sweep.points import Point, Variant, Visit, make_points, make_variants, n_points, visits
+from tokenclock.sweep.point_maker import PointMaker
+from tokenclock.sweep.points import Point, Variant, Visit, make_variants, n_points, visits
 from tokenclock.sweep.schema import Server, Sweep, load_sweep
 from tokenclock.sweep.yaml_file import YamlFile, expand
 
@@ -42,7 +43,7 @@ class SweepPlan:
         words: the vocabulary of the benchmark's command.
         settled: folder -> the commands of that server.
         visits: starts of servers with their points, in order.
-        environment: for `${NAME}` in points that are made later.
+        maker: of points that are made later: tries of a search, warm-ups.
     """
 
     sweep: Sweep
@@ -51,7 +52,7 @@ class SweepPlan:
     words: Vocabulary
     settled: Mapping[str, Settled]
     visits: tuple[Visit, ...]
-    environment: Mapping[str, str]
+    maker: PointMaker
 
     @property
     def points(self) -> list[Point]:
@@ -93,14 +94,15 @@ def build_plan(
         raise file.error(("result_dir",), str(error)) from None
     sweep = _with_urls(sweep, file, environment)
     variants = make_variants(sweep, file)
-    points = make_points(sweep, file, variants, words, environment)
+    maker = PointMaker(sweep, file, words, environment, folder)
+    points = maker.all(variants)
     settled = {variant.folder: _settled(variant, sweep, file, folder) for variant in variants}
     for point in _one_of_each(points):
         try:
             commands.check(point.argv)
         except UsageError as error:
             raise file.error(("benchmark",), f"{point.key}: {error}") from None
-    return SweepPlan(sweep, file, folder, words, settled, tuple(visits(sweep, points)), environment)
+    return SweepPlan(sweep, file, folder, words, settled, tuple(visits(sweep, points)), maker)
 
 
 def _settled(variant: Variant, sweep: Sweep, file: YamlFile, folder: Path) -> Settled:

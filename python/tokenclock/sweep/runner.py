@@ -15,7 +15,7 @@ from tokenclock.errors import MeasurementError
 from tokenclock.sweep.index import DONE, FAILED, INCOMPLETE, Entry, Index, now
 from tokenclock.sweep.live import Page
 from tokenclock.sweep.plan import SweepPlan
-from tokenclock.sweep.points import Point, Visit, make_point
+from tokenclock.sweep.points import Point, Visit
 from tokenclock.sweep.processes import Supervised
 from tokenclock.sweep.server_process import Interrupted, RunningServer, ServerFailed, log_tail
 from tokenclock.sweep.side_files import SideFiles
@@ -186,13 +186,7 @@ class Runner:
         """Requests that count for nothing, with the flags of the first point."""
         self.page.state(f"warming up {point.variant.folder}")
         folder = self.plan.result_dir / point.variant.folder
-        loads = {name: value for name, value in point.axes.items() if not name.startswith("server.")}
-        if "isl" in loads:
-            loads["lengths"] = [loads.pop("isl"), loads.pop("osl")]
-        warmup = make_point(
-            self.plan.sweep, self.plan.file, point.variant, self.plan.words, self.plan.environment, loads,
-            stem="warmup", n_requests=self.plan.sweep.warmup,
-        )  # fmt: skip
+        warmup = self.plan.maker.warm_up(point, self.plan.sweep.warmup)
         code = self._run(warmup, folder / "warmup.log", server)
         for path in (*folder.glob("warmup*.json"), *folder.glob("warmup*.npz")):
             path.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from tokenclock.sweep.bisection import KEEPS, UNDECIDED, Bisection, Tally, least
 from tokenclock.sweep.curves import Load, find_knee
 from tokenclock.sweep.index import DONE
 from tokenclock.sweep.plan import SweepPlan
-from tokenclock.sweep.points import Point, Variant, Visit, make_point
+from tokenclock.sweep.points import Variant, Visit
 from tokenclock.sweep.runner import Runner
 from tokenclock.sweep.schema import Search
 from tokenclock.sweep.server_process import RunningServer
@@ -49,7 +49,7 @@ def run_searches(runner: Runner) -> list[dict[str, Any]]:
     """Search for every server and every combination of the other axes; what was found, ready for JSON."""
     plan, search = runner.plan, runner.plan.sweep.search
     assert search is not None
-    axes = {name: values for name, values in plan.sweep.matrix.items() if not name.startswith("server.")}
+    axes = plan.maker.axes
     found: list[dict[str, Any]] = []
     for variant in plan.variants:
         if runner.must_end():
@@ -145,8 +145,8 @@ class _OneSearch:
         return tally.verdict == KEEPS
 
     def _run(self, load: float, number: int) -> Result | None:
-        point = self._point(load, number)
         runner = self._runner
+        point = runner.plan.maker.a_try(self._variant, self._others, load, number)
         entry = runner.index.taken_over(point)
         if entry is None:
             if runner.must_end(point):
@@ -158,23 +158,9 @@ class _OneSearch:
             return None
         return Result.load(runner.plan.result_dir / entry.file)
 
-    def _point(self, load: float, number: int) -> Point:
-        return search_point(self._runner.plan, self._variant, self._others, load, number)
-
     def _described(self, load: float) -> dict[str, Any]:
         tally = self._tallies[load]
         return {"load": load, "verdict": tally.verdict, "runs": tally.runs, "interval_95": tally.interval}
-
-
-def search_point(plan: SweepPlan, variant: Variant, others: Mapping[str, Any], load: float, number: int) -> Point:
-    """A try: other prompts each time, so that no cache answers, and the limits as goodput's."""
-    search = plan.sweep.search
-    assert search is not None
-    loads = {**others, search.axis: int(load) if load == int(load) else load}
-    return make_point(
-        plan.sweep, plan.file, variant, plan.words, plan.environment, loads, number,
-        more=search.flags, try_number=number,
-    )  # fmt: skip
 
 
 def summary_lines(found: list[dict[str, Any]], plan: SweepPlan) -> list[str]:

@@ -24,6 +24,7 @@ __all__ = ["Interrupted", "RunningServer", "ServerFailed", "log_tail"]
 
 _POLL_S = 0.1
 _TAIL_LINES = 15
+_BUSY_S = 2.0  # a server of a sweep that was killed is just being ended
 _COPY_S = 600.0  # longest time for results_from
 
 
@@ -122,7 +123,7 @@ class RunningServer:
         return problem
 
     def _refuse_busy_port(self) -> None:
-        if self._is_local() and self._answers():
+        if self._listens_for(_BUSY_S):
             port = port_of(self._server.url)
             raise self.failure(
                 f"was not started: port {port} is in use by something else; "

@@ -16,7 +16,7 @@ from tokenclock.sweep.option_checks import OptionReport, check_server_options
 from tokenclock.sweep.pareto import pareto_lines, write_pareto
 from tokenclock.sweep.plan import Commands, SweepPlan, build_plan
 from tokenclock.sweep.plan_text import expected_minutes, render
-from tokenclock.sweep.resume import take_over
+from tokenclock.sweep.resume import earlier_entries, take_over
 from tokenclock.sweep.runner import Runner
 from tokenclock.sweep.schema import dump
 from tokenclock.sweep.searches import check_search, run_searches, summary_lines
@@ -65,9 +65,10 @@ def run_sweep(
             say_on_stderr(f"tokenclock sweep: server {folder}: warning: {text}")
     if not plan.words.known:
         say_on_stderr(f"tokenclock sweep: tokenclock {plan.words.command} is not built here: every point would fail")
+    earlier = earlier_entries(plan.result_dir, resume=resume, overwrite=overwrite)
     index = Index(plan.result_dir, _without_secrets(dump(plan.sweep)), environment_module.collect())
     points = plan.points if plan.sweep.search is None else []  # of a search, the tries are found out on the way
-    n_kept = take_over(index, plan.result_dir, points, resume=resume, overwrite=overwrite)
+    n_kept = take_over(index, plan.result_dir, points, earlier)
     index.save()
     kept = f", {n_kept} done already" if n_kept else ""
     minutes, n = expected_minutes(plan), len(plan.points)
@@ -86,6 +87,7 @@ def run_sweep(
     index.save(finished=not interrupted)
     _show(plan, index, found)
     code = _end(plan, index, runner, interrupted=interrupted)
+    index.close()
     unmet = any(one.get("highest", 0) is None or not one["complete"] for one in found)
     return code or (3 if unmet else 0)
 

@@ -86,7 +86,8 @@ def measure_in_process(
             raise UsageError(
                 f"--iteration_log needs --runtime trtllm-llm: {target.name} tells nothing of iterations; leave it out"
             )
-        check_fit(rows, requests, target.model.vocab_size, target.limits, takes_lora=target.takes_lora)
+        longest = min((n for n in (target.limits.max_seq_len, runtime.max_seq_len) if n is not None), default=None)
+        check_fit(rows, requests, target.model.vocab_size, longest, takes_lora=target.takes_lora)
         for line in (*target.notes, *target.model.details.get("warnings", ())):
             say(line)
         alone = ends_process and ranks.size == 1

@@ -84,7 +84,7 @@ class _Run:
 
     def drive(self, slots: int, stop_requested: Callable[[], bool], on_progress: Progress | None) -> bool:
         """To the end, or until it is to stop: then True."""
-        n, n_sent, n_done, n_failed, stopped = len(self._requests), 0, 0, 0, False
+        n, n_sent, n_done, n_failed, stopped = len(self._requests), 0, 0, 0, stop_requested()
         while n_done < n_sent or (n_sent < n and not stopped):
             while n_sent < n and n_sent - n_done < slots and not stopped:
                 self._send(n_sent)

@@ -53,9 +53,20 @@ _WORDS = {
 }
 
 
-def _in_own_words(quality: Quality) -> Quality:
+_WORDS_IN_PROCESS = {
+    "see the message above and the server's log": "see the message above",
+    "see what the server did then": "see what the runtime did then",
+    "where the server falls behind, lower the rate": "where the runtime falls behind, lower --concurrency",
+    ", and leave room in the server's context length": ", and see the model's longest sequence",
+    "raise --workers": "lower --concurrency",
+}
+
+
+def _in_own_words(quality: Quality, *, in_process: bool) -> Quality:
+    words = (_WORDS_IN_PROCESS if in_process else {}) | _WORDS
+
     def told(text: str) -> str:
-        for theirs, ours in _WORDS.items():
+        for theirs, ours in words.items():
             text = text.replace(theirs, ours)
         return text
 
@@ -79,7 +90,7 @@ def with_face(plan: ThroughputPlan, rows: BenchRows, measured: Measured) -> Resu
     own = plan.to_dict()
     if plan.server is not None:
         own["serving"] = result.to_dict()["plan"]
-    quality = _in_own_words(result.quality)
+    quality = _in_own_words(result.quality, in_process=plan.server is None)
     return replace(
         result, plan=own, quality=quality, faces={**result.faces, FACE: trtllm_bench_face(measured.records, facts)}
     )

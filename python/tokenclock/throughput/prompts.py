@@ -10,7 +10,6 @@ import numpy as np
 from tokenclock.plan import EndpointPlan, ServingPlan
 from tokenclock.plan_throughput import ThroughputPlan
 from tokenclock.runtime.in_flight import InFlightRequest
-from tokenclock.runtime.protocol import Limits
 from tokenclock.workload.datasets.reading import fault
 from tokenclock.workload.datasets.trtllm_bench import BenchRow, BenchRows
 from tokenclock.workload.prompts import TokenPrompts
@@ -72,7 +71,12 @@ def _lora(row: BenchRow) -> tuple[str, int, str] | None:
 
 
 def check_fit(
-    rows: BenchRows, requests: Sequence[InFlightRequest], vocab_size: int | None, limits: Limits, *, takes_lora: bool
+    rows: BenchRows,
+    requests: Sequence[InFlightRequest],
+    vocab_size: int | None,
+    max_seq_len: int | None,
+    *,
+    takes_lora: bool,
 ) -> None:
     """Raise UsageError, with the line, for the first request that the loaded model cannot take."""
     for row, request in zip(rows.rows, requests, strict=True):
@@ -85,12 +89,12 @@ def check_fit(
                 "this model's tokenizer or --vocab-size",
             )
         length = len(request.ids) + request.osl
-        if limits.max_seq_len is not None and length > limits.max_seq_len:
+        if max_seq_len is not None and length > max_seq_len:
             raise fault(
                 rows.path,
                 row.line,
-                f"prompt and answer must have at most {limits.max_seq_len} tokens together, the model's limit, got "
-                f"{len(request.ids)} + {request.osl}",
+                f"prompt and answer must have at most {max_seq_len} tokens together (--max_seq_len, or the model's own "
+                f"limit), got {len(request.ids)} + {request.osl}",
             )
         if request.lora is not None and not takes_lora:
             raise fault(

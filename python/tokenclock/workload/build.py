@@ -1,4 +1,4 @@
-"""From a plan to its workload: each dataset by its own file."""
+"""From a plan to its workload: each dataset by its own file, imported when it is asked for: a run needs one of them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,8 @@ from tokenclock.plan import (
     TrtllmBenchDataset,
 )
 from tokenclock.workload.batches import build_without_output
-from tokenclock.workload.datasets.burstgpt import build_burstgpt
-from tokenclock.workload.datasets.custom import build_custom
-from tokenclock.workload.datasets.hugging_face import build_hf
-from tokenclock.workload.datasets.input_file import build_input_file
-from tokenclock.workload.datasets.random_image import build_random_image
-from tokenclock.workload.datasets.sharegpt import build_sharegpt
-from tokenclock.workload.datasets.sonnet import build_sonnet
-from tokenclock.workload.datasets.trace_workload import build_trace
-from tokenclock.workload.datasets.trtllm_bench_workload import build_trtllm_bench
-from tokenclock.workload.datasets.trtllm_custom import build_trtllm_custom
 from tokenclock.workload.random_workload import build_random
 from tokenclock.workload.realised import Workload
-from tokenclock.workload.synthetic import build_synthetic
-from tokenclock.workload.synthetic_sessions import build_sessions
 from tokenclock.workload.tokenizer import find_tokenizer
 
 __all__ = ["build_workload", "needs_vocabulary"]
@@ -63,25 +51,49 @@ def _build(plan: ServingPlan, n_vocab: int | None) -> Workload:
     if isinstance(dataset, RandomDataset):
         return build_random(plan, dataset, n_vocab)
     if isinstance(dataset, ShareGptDataset):
+        from tokenclock.workload.datasets.sharegpt import build_sharegpt
+
         return build_sharegpt(plan, dataset)
     if isinstance(dataset, BurstGptDataset):
+        from tokenclock.workload.datasets.burstgpt import build_burstgpt
+
         return build_burstgpt(plan, dataset, n_vocab)
     if isinstance(dataset, SonnetDataset):
+        from tokenclock.workload.datasets.sonnet import build_sonnet
+
         return build_sonnet(plan, dataset)
     if isinstance(dataset, CustomDataset):
+        from tokenclock.workload.datasets.custom import build_custom
+
         return build_custom(plan, dataset)
     if isinstance(dataset, HfDataset):
+        from tokenclock.workload.datasets.hugging_face import build_hf
+
         return build_hf(plan, dataset)
     if isinstance(dataset, TrtllmBenchDataset):
+        from tokenclock.workload.datasets.trtllm_bench_workload import build_trtllm_bench
+
         return build_trtllm_bench(plan, dataset)
     if isinstance(dataset, RandomImageDataset):
+        from tokenclock.workload.datasets.random_image import build_random_image
+
         return build_random_image(plan, dataset)
     if isinstance(dataset, SyntheticSessionsDataset):
+        from tokenclock.workload.synthetic_sessions import build_sessions
+
         return build_sessions(plan, dataset, n_vocab)
     if isinstance(dataset, SyntheticDataset):
+        from tokenclock.workload.synthetic import build_synthetic
+
         return build_synthetic(plan, dataset, n_vocab)
     if isinstance(dataset, InputFileDataset):
+        from tokenclock.workload.datasets.input_file import build_input_file
+
         return build_input_file(plan, dataset)
     if isinstance(dataset, TraceDataset):
+        from tokenclock.workload.datasets.trace_workload import build_trace
+
         return build_trace(plan, dataset, n_vocab)
+    from tokenclock.workload.datasets.trtllm_custom import build_trtllm_custom
+
     return build_trtllm_custom(plan, dataset)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +152,15 @@ def test_sessions_may_leave_time_stamps_to_their_first_row(tmp_path: Path) -> No
     assert np.isnan(trace.t_ms).tolist() == [False, True]
     with pytest.raises(UsageError, match="row 2 has no timestamp, while others have; give all or none one"):
         read_trace(written(tmp_path, {**GOOD, "task_id": 2, "timestamp": 1}, GOOD))
+
+
+def test_a_pipe_needs_its_format(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="--trace-format must be named for a pipe, which can be read once only"):
+        read_trace(str(path))
+    text = json.dumps(GOOD) + "\n"
+    writer = threading.Thread(target=path.write_text, args=(text,))
+    writer.start()
+    assert read_trace(str(path), "jsonl").isl.tolist() == [5]
+    writer.join()

@@ -77,9 +77,10 @@ def _ids(keys: _Keys, length: int, choices: Ids) -> Ids:
 
 def _mixed(values: _Keys) -> _Keys:
     """splitmix64's finaliser: neighbouring numbers come out unrelated."""
-    mixed = values.copy()
+    mixed: _Keys = values.copy()
     for shift, factor in _MIX:
-        mixed = (mixed ^ (mixed >> shift)) * factor
+        mixed ^= mixed >> shift
+        mixed *= factor
     mixed ^= mixed >> np.uint64(31)
     return mixed
 
