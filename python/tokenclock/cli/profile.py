@@ -216,17 +216,16 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
     from tokenclock.parallel import connect
 
     world = connect()
-    if world.rank == 0:
-        for line in warnings_of(args, passed, plan):
-            say_on_stderr(f"tokenclock profile: {line}")
+    say = _Sayer(warnings_of(args, passed, plan) if world.rank == 0 else [])
     from tokenclock.report import genai_perf_table, genai_perf_telemetry, gpu_section, quality_block
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
     with progress_bar(enabled=plan.output.progress and world.rank == 0) as on_progress:
-        result = run_serving(plan, on_progress=on_progress, say=_say, ends_process=True)
+        result = run_serving(plan, on_progress=on_progress, say=say, ends_process=True)
     if world.rank != 0:
         return 0
+    say.say_what_waits()
     table = genai_perf_table.render(result, ascii_only=not draws_boxes())
     telemetry = result.faces["profile"]["telemetry"] if args.verbose else None
     gpus = [] if telemetry is None else [genai_perf_telemetry.render(telemetry, ascii_only=not draws_boxes())]
@@ -235,5 +234,18 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
     return exit_code(plan, result)
 
 
-def _say(line: str) -> None:
-    say_on_stderr(in_profile_words(line))
+class _Sayer:
+    """Says what the engine says, in the words of `profile`. What the flags themselves call for waits for its first line
+    or the end: a run that cannot begin is one line, its reason."""
+
+    def __init__(self, waiting: list[str]) -> None:
+        self._waiting = waiting
+
+    def __call__(self, line: str) -> None:
+        self.say_what_waits()
+        say_on_stderr(in_profile_words(line))
+
+    def say_what_waits(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for line in waiting:
+            say_on_stderr(f"tokenclock profile: {line}")
