@@ -113,7 +113,15 @@
     }
   }, { rootMargin: "300px" });
   figures.forEach((figure) => watcher.observe(document.getElementById(figure.id)));
-  addEventListener("beforeprint", () => figures.forEach(draw));
+  // On paper every plot has the size that page.css gives it there.
+  addEventListener("beforeprint", () => figures.forEach((figure) => {
+    draw(figure);
+    Plotly.relayout(document.getElementById(figure.id), { autosize: false, width: 660, height: 280 });
+  }));
+  addEventListener("afterprint", () => figures.forEach((figure) => {
+    const place = document.getElementById(figure.id);
+    Plotly.relayout(place, { autosize: true, width: null, height: null }).then(() => Plotly.Plots.resize(place));
+  }));
   dark.addEventListener("change", () => figures.forEach((figure) => {
     const place = document.getElementById(figure.id);
     if (place.dataset.drawn) {
