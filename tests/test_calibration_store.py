@@ -47,6 +47,10 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
     written = calibration(point(100), point(200, 7_000, read_lag_p99_ns=12.5))
     written.save(tmp_path / "deep/er/c.json")
     assert Calibration.load(tmp_path / "deep/er/c.json") == written
+    doubted = Calibration("2026", False, MACHINE, (point(100),), "noise", interrupted=True)
+    assert Calibration.from_dict(doubted.to_dict()) == doubted
+    earlier = {name: value for name, value in written.to_dict().items() if name not in ("disturbed", "interrupted")}
+    assert Calibration.from_dict(earlier) == written
     assert written.to_dict()["ceiling_events_per_s"] == 200
     assert written.uses_kernel_stamps
     assert not calibration(point(100), point(200, kernel_share=0.5)).uses_kernel_stamps

@@ -10,7 +10,9 @@ import numpy as np
 
 from tokenclock import environment
 from tokenclock.calibration_store import Calibration, CalibrationPoint
+from tokenclock.calibration_trust import disturbance
 from tokenclock.errors import MeasurementError
+from tokenclock.host_load import host_load
 from tokenclock.metrics.client_cost import cpu_use, event_rate, read_lag_ns
 from tokenclock.metrics.summary import rank_percentile
 from tokenclock.metrics.truth_errors import metric_errors
@@ -64,17 +66,28 @@ def calibrate(*, quick: bool = False, on_point: Callable[[CalibrationPoint], Non
         quick: three short levels, about ten seconds in all.
         on_point: told each point when it is there.
 
+    Returns:
+        All points; after Ctrl-C those that were there.
+
     Raises:
         MeasurementError: the server did not start, or an answer failed.
+        KeyboardInterrupt: before the first point was there.
     """
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     machine = environment.collect()
-    points = []
-    for level in QUICK if quick else FULL:
-        points.append(measure(level))
-        if on_point is not None:
-            on_point(points[-1])
-    return Calibration(created, quick, machine, tuple(points))
+    before, interrupted = host_load(), False
+    points: list[CalibrationPoint] = []
+    try:
+        for level in QUICK if quick else FULL:
+            points.append(measure(level))
+            if on_point is not None:
+                on_point(points[-1])
+    except KeyboardInterrupt:
+        if not points:
+            raise
+        interrupted = True
+    disturbed = disturbance(points, machine, before.until(host_load())["steal_share"])
+    return Calibration(created, quick, machine, tuple(points), disturbed, interrupted)
 
 
 def measure(level: Level) -> CalibrationPoint:

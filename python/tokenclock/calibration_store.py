@@ -76,12 +76,16 @@ class Calibration:
         quick: made with few short points.
         machine: facts of `environment.collect`.
         points: at least one.
+        disturbed: what speaks against the ceiling, such as other work on the machine; None: nothing is known to.
+        interrupted: made by Ctrl-C before all loads were measured.
     """
 
     created: str
     quick: bool
     machine: Mapping[str, Any]
     points: tuple[CalibrationPoint, ...]
+    disturbed: str | None = None
+    interrupted: bool = False
 
     @property
     def ceiling_events_per_s(self) -> float | None:
@@ -111,6 +115,7 @@ class Calibration:
             "error_limit_ns": ERROR_LIMIT_NS,
         }
         head = {"schema": _SCHEMA, "created": self.created, "quick": self.quick}
+        head |= {"disturbed": self.disturbed, "interrupted": self.interrupted}
         return {**head, **found, "machine": dict(self.machine), "points": [asdict(point) for point in self.points]}
 
     @classmethod
@@ -120,7 +125,8 @@ class Calibration:
             if data["schema"] != _SCHEMA:
                 raise UsageError(f"the calibration has schema {data['schema']}, expected {_SCHEMA}; calibrate again")
             points = tuple(CalibrationPoint(**point) for point in data["points"])
-            return cls(data["created"], data["quick"], dict(data["machine"]), points)
+            doubts = data.get("disturbed"), data.get("interrupted", False)
+            return cls(data["created"], data["quick"], dict(data["machine"]), points, *doubts)
         except (KeyError, TypeError) as error:
             raise UsageError(f"this is no calibration of tokenclock ({error}); calibrate again") from error
 

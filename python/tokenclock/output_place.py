@@ -13,7 +13,7 @@ from tokenclock.errors import UsageError
 from tokenclock.plan import ServingPlan
 from tokenclock.plan_checks import shown
 
-__all__ = ["companion", "prepare_output", "reserve", "result_path", "set_aside", "temporary_log"]
+__all__ = ["companion", "prepare_output", "reserve", "result_path", "set_aside", "temporary_log", "usable_directory"]
 
 
 def result_path(plan: ServingPlan, date: str) -> Path:
@@ -42,13 +42,13 @@ def prepare_output(plan: ServingPlan, date: str) -> Path | None:
     """
     output = plan.output
     if output.save_events is not None:
-        _usable_directory(Path(output.save_events), "--save-events")
+        usable_directory(Path(output.save_events), "--save-events")
     if not output.save_result:
         return None
     path = result_path(plan, date)
     if os.path.isdir(path):
         raise UsageError(f"--result-filename must name a file, got the directory {path}")
-    _usable_directory(path.parent, "--result-dir")
+    usable_directory(path.parent, "--result-dir")
     if output.append_result:
         _usable_lines(path)
     _usable_name(path, companion(plan, path, date))
@@ -155,7 +155,8 @@ def _usable_name(path: Path, beside: Path) -> None:
         ) from error
 
 
-def _usable_directory(directory: Path, flag: str) -> None:
+def usable_directory(directory: Path, flag: str) -> None:
+    """Make the directory that `flag` names, and try to write there. Raises UsageError."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):

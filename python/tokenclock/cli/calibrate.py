@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenclock.cli.arguments import CommandParser
-from tokenclock.errors import TokenclockError
 from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
     from tokenclock.calibration_store import Calibration
 
 __all__ = ["build_parser", "main"]
+
+_CACHE_STAYS = "the calibration kept for later runs stays as it was"
+_REMEDY = "stop other work, wait a minute, and calibrate again"
 
 
 def build_parser() -> CommandParser:
@@ -25,7 +27,9 @@ def build_parser() -> CommandParser:
         "from the truth and what an event costs. The ceiling is the highest rate at which no error reaches 100 us.\n"
         "It is kept in the cache ($TOKENCLOCK_CACHE, else $XDG_CACHE_HOME/tokenclock, else ~/.cache/tokenclock):\n"
         "every later result of `serving` says how close to it the run was. It takes about a minute; stop other work\n"
-        "meanwhile.",
+        "meanwhile: what a busy machine says (load average before above half of the cores, steal above 2 %, or errors\n"
+        "past the limit at a lower load than one without) is written, not kept.",
+        epilog="exit codes: 0 measured; 1 nothing measured, or a file not written; 2 a flag is wrong; 130 Ctrl-C",
     )
     parser.add_argument("--quick", action="store_true", help="three short points, about ten seconds; not kept")
     parser.add_argument(
@@ -39,34 +43,53 @@ def build_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command; 0 when all points were measured."""
+    """Run the command: 0 when all points were measured, 1 when a file could not be written, 130 after Ctrl-C."""
     arguments = build_parser().read(argv)
+    from tokenclock.output_place import usable_directory
+
+    folder = Path(arguments.result_dir)
+    usable_directory(folder, "--result-dir")
     from tokenclock.calibration import calibrate
-    from tokenclock.calibration_store import kept_path
     from tokenclock.report import calibration_table
 
     print(calibration_table.header(), flush=True)
-    calibration = calibrate(
-        quick=arguments.quick, on_point=lambda point: print(calibration_table.row_of(point), flush=True)
-    )
+    try:
+        calibration = calibrate(
+            quick=arguments.quick, on_point=lambda point: print(calibration_table.row_of(point), flush=True)
+        )
+    except KeyboardInterrupt:
+        _say("interrupted before the first load was measured: nothing is written")
+        return 130
     print(calibration_table.render(calibration), end="", flush=True)
-    folder = Path(arguments.result_dir)
-    _save(calibration, folder / "calibration.json")
-    _draw(calibration, folder / "calibration.png")
-    if not arguments.quick and not arguments.no_keep:
-        _save(calibration, kept_path(calibration.machine))
-    return 0
+    written = [_save(calibration, folder / "calibration.json"), _draw(calibration, folder / "calibration.png")]
+    if calibration.interrupted:
+        _say(f"interrupted: of the loads, those above ({len(calibration.points)}) were measured; {_CACHE_STAYS}")
+    elif calibration.disturbed is not None:
+        _say(f"the machine was disturbed: {calibration.disturbed}; {_CACHE_STAYS}: {_REMEDY}")
+    elif not arguments.quick and not arguments.no_keep:
+        written.append(_keep(calibration))
+    if calibration.interrupted:
+        return 130
+    return 0 if all(written) else 1
 
 
-def _save(calibration: Calibration, path: Path) -> None:
+def _keep(calibration: Calibration) -> bool:
+    from tokenclock.calibration_store import kept_path
+
+    return _save(calibration, kept_path(calibration.machine), "name another place by TOKENCLOCK_CACHE")
+
+
+def _save(calibration: Calibration, path: Path, remedy: str = "name another --result-dir") -> bool:
     try:
         calibration.save(path)
     except OSError as error:
-        raise TokenclockError(f"cannot write {path}: {error.strerror or error}; name another --result-dir") from error
+        _say(f"cannot write {path}: {error.strerror or error}; {remedy}")
+        return False
     _say(f"written to {path}")
+    return True
 
 
-def _draw(calibration: Calibration, path: Path) -> None:
+def _draw(calibration: Calibration, path: Path) -> bool:
     from tokenclock.report import calibration_chart
 
     try:
@@ -74,9 +97,11 @@ def _draw(calibration: Calibration, path: Path) -> None:
     except ImportError:
         _say("no picture without matplotlib: pip install 'tokenclock[report]'")
     except OSError as error:
-        raise TokenclockError(f"cannot write {path}: {error.strerror or error}") from error
+        _say(f"cannot write {path}: {error.strerror or error}; name another --result-dir")
+        return False
     else:
         _say(f"written to {path}")
+    return True
 
 
 def _say(text: str) -> None:

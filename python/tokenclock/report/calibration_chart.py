@@ -7,6 +7,7 @@ from typing import Any
 
 from tokenclock.atomic_file import atomic_write
 from tokenclock.calibration_store import ERROR_LIMIT_NS, Calibration
+from tokenclock.report.calibration_table import of_cores
 
 __all__ = ["write"]
 
@@ -44,9 +45,10 @@ def write(calibration: Calibration, path: str | os.PathLike[str]) -> None:
         axes.grid(True, which="major", linewidth=0.4, alpha=0.6)
     machine = calibration.machine
     stamps = "kernel" if calibration.uses_kernel_stamps else "user-space"
+    doubt = "" if calibration.disturbed is None else "; the machine was disturbed"
     figure.suptitle(
         f"tokenclock's own error on {machine.get('host')} ({machine.get('cpu_model') or machine.get('machine')}, "
-        f"{machine.get('cpus_allowed')} cores)\n{stamps} stamps, {calibration.created[:10]}",
+        f"{of_cores(machine)})\n{stamps} stamps, {calibration.created[:10]}{doubt}",
         fontsize=10,
     )
     with atomic_write(path) as file:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tokenclock.calibration_store import ERROR_LIMIT_NS, Calibration, CalibrationPoint
 from tokenclock.report.format import NOT_MEASURED, fixed, fixed_us, percent
 
-__all__ = ["COLUMNS", "header", "render", "row_of"]
+__all__ = ["COLUMNS", "header", "of_cores", "render", "row_of"]
 
 COLUMNS: tuple[tuple[str, int], ...] = (
     ("streams", 7),
@@ -21,6 +24,12 @@ COLUMNS: tuple[tuple[str, int], ...] = (
     ("core", 8),
     ("shared", 8),
 )
+
+
+def of_cores(machine: Mapping[str, Any]) -> str:
+    """How many cores there are, in words."""
+    n = machine.get("cpus_allowed")
+    return f"{n} core" if n == 1 else f"{n} cores"
 
 
 def header() -> str:
@@ -59,12 +68,14 @@ def render(calibration: Calibration) -> str:
         "user TTFT: the error of mean TTFT had this program stamped what it read. shared: events with another's stamp.",
         f"Stamps: {'kernel' if calibration.uses_kernel_stamps else 'user space'}; "
         f"clock source: {machine.get('clock_source') or NOT_MEASURED}",
-        f"Machine: {machine.get('cpu_model') or machine.get('machine')}, {machine.get('cpus_allowed')} cores, "
+        f"Machine: {machine.get('cpu_model') or machine.get('machine')}, {of_cores(machine)}, "
         f"kernel {machine.get('kernel')}, load average before {fixed(load[0], 1)}",
         f"Ceiling (every error of TTFT, ITL and TPOT below {limit}): {says}",
     ]
     if ceiling is None:
         lines.append(f"At the smallest load already an error is past {limit}: stop other work on this machine.")
+    if calibration.disturbed is not None:
+        lines.append(f"The machine was disturbed, so this is no ceiling of its own: {calibration.disturbed}.")
     if (machine.get("cpus_allowed") or 0) == 1:
         lines.append("Server and client shared the one core there is: errors are too high.")
     return "\n".join(lines) + "\n"

@@ -26,6 +26,7 @@ from tokenclock.result import Result
 __all__ = ["render"]
 
 _EXAMPLE_CHARS = 130
+_DOUBTED_SHARE = 1.5  # so far past the ceiling it is the ceiling that is wrong
 _SHOWN_IN_MS_NS = 100_000_000
 
 
@@ -98,6 +99,10 @@ def _client_rows(result: Result) -> Iterator[str]:
             f"{percent(calibration['share_of_ceiling'])} of {bound}{calibration['ceiling_events_per_s']:.0f} events/s"
         )
         yield own_row("Of this machine's ceiling:", ceiling)
+        if calibration["share_of_ceiling"] > _DOUBTED_SHARE:
+            yield from wrapped(
+                "above the ceiling kept: run tokenclock calibrate again when the machine is quiet", "  ", "  "
+            )
     if rate["asked"] is not None:
         yield own_row("Rate asked/drawn/sent (req/s):", spread(fixed(rate[k]) for k in ("asked", "scheduled", "sent")))
     under_way = _details(quality, "concurrency")
