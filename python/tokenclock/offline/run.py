@@ -24,6 +24,7 @@ from tokenclock.offline.agreement import CaseFailed, CaseRefused, together
 from tokenclock.offline.gpu import GpuWatch, gpu_of
 from tokenclock.offline.layers import list_layers, profile_cases, what_is_missing
 from tokenclock.offline.overhead import Overhead, measure_overhead
+from tokenclock.offline.salvage import Salvage
 from tokenclock.offline.sweep import Surroundings, Sweep, run_sweep
 from tokenclock.offline.watcher import Opening, Watcher
 from tokenclock.output_place import set_aside, temporary_log
@@ -246,8 +247,14 @@ class _Run:
         self._say_first()
         overhead = measure_overhead()
         alone = ends_process and world.size == 1  # of several ranks the launcher sees to it
-        with deferred_interrupts(self._say_aloud, ends_process=ends_process) as stop_requested:
+        with (
+            deferred_interrupts(self._say_aloud, ends_process=ends_process) as stop_requested,
+            contextlib.ExitStack() as ending,
+        ):
             log = self._open_log()
+            salvage = self._open_salvage(overhead)
+            if salvage is not None:
+                ending.enter_context(salvage)
             if world.rank == 0:
                 self._watcher.opened(
                     Opening(
@@ -283,7 +290,7 @@ class _Run:
                 if not sweep.stopped:
                     self._profile_layers(sweep, overhead, stop_requested)
             if sweep.interrupted and len(self._ranks) > 1 and world.rank == 0:
-                saved = outlive(lambda: self._save_in_time(sweep, overhead)) == 0
+                saved = outlive(lambda: self._save_in_time(sweep, overhead, salvage)) == 0
                 log = None if saved and self._temporary_log is not None else log  # it is gone already
             gpus, notes = world.gather(self._gpu.stop()), world.gather(self._notes)
             if notes is not None:
@@ -291,6 +298,8 @@ class _Run:
                     self._say(line)
                 result = self._result_of(sweep, overhead, gpus)
                 self._write_files(result, sweep, log)
+            if salvage is not None:
+                salvage.done()
         if world.size == 1:
             return result
         return Result.from_dict(world.broadcast(result.to_dict() if world.rank == 0 else {}))
@@ -328,11 +337,22 @@ class _Run:
                 run["layer_profile"] = {"file": path.name, "n_layers": len({layer.name for layer in times})}
             self._say_aloud(f"layer profile in {path}")
 
-    def _save_in_time(self, sweep: Sweep, overhead: Overhead) -> int:
+    def _open_salvage(self, overhead: Overhead) -> Salvage | None:
+        """Where a launcher may kill rank 0 before it has written anything, and there is a log to do it from."""
+        output = self._plan.output
+        log = output.save_events or self._temporary_log
+        if self._world.rank or len(self._ranks) == 1 or output.json is None or log is None:
+            return None
+        known = {**self._known(overhead), "created": self._started.isoformat(timespec="seconds")}
+        return Salvage(str(log), str(output.json), temporary=self._temporary_log is not None, known=known)
+
+    def _save_in_time(self, sweep: Sweep, overhead: Overhead, salvage: Salvage | None) -> int:
         """The files, as far as they can be had at once: the launcher may be about to kill this process. What it leaves
         alive writes them again, with the figures of the GPUs. Runs in a copy of rank 0."""
         self._say_aloud = lambda _line: None
         code = self._write_files(self._result_of(sweep, overhead, None), sweep, None)
+        if code == 0 and salvage is not None:
+            salvage.done()
         if code == 0 and self._temporary_log is not None:
             shutil.rmtree(self._temporary_log, ignore_errors=True)
         return code
@@ -394,25 +414,31 @@ class _Run:
             face=sweep.face,
             latency_source="cuda events" if sweep.has_device_times else "host clock",
             quality=quality,
-            model={
-                **self._model,
-                "runtime": self._runtime.name,
-                "limits": dataclasses.asdict(self._runtime.limits),
-                "load_ns": self._load_ns,
-            },
-            ranks={
-                "world_size": self._world_size,
-                "n": len(self._ranks),
-                "kind": self._runtime.ranks,
-                "of": self._ranks,
-            },
-            loop=dataclasses.asdict(overhead),
+            **self._known(overhead),
             environment=environment.collect(_PACKAGES),
             notes=self._notes,
             created=self._started,
             incomplete=incomplete,
             gpu={"ranks": known} if known else {"unavailable": self._gpu.unavailable},
         )
+
+    def _known(self, overhead: Overhead) -> dict[str, Any]:
+        """Groups of the result that are known before the first case."""
+        return {
+            "model": {
+                **self._model,
+                "runtime": self._runtime.name,
+                "limits": dataclasses.asdict(self._runtime.limits),
+                "load_ns": self._load_ns,
+            },
+            "ranks": {
+                "world_size": self._world_size,
+                "n": len(self._ranks),
+                "kind": self._runtime.ranks,
+                "of": self._ranks,
+            },
+            "loop": dataclasses.asdict(overhead),
+        }
 
     def _write_result(self, sweep: Sweep, overhead: Overhead) -> None:
         """After each case, so that a crash keeps what was measured."""
