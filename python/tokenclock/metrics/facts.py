@@ -37,6 +37,7 @@ class RunFacts:
         slots_open_ns: when the last slot of a closed loop has opened, ns after the start.
         ramp_up: strategy, first and last rate per second of a rate that changes over the run.
         connection: ``reuse``, or ``new`` for one per request.
+        ignore_eos: the server was asked not to end answers by itself.
 
     Raises:
         ValueError: an unknown metric or limit, or a percentile out of range.
@@ -61,6 +62,7 @@ class RunFacts:
     slots_open_ns: int = 0
     ramp_up: tuple[str, float, float] | None = None
     connection: str = "reuse"
+    ignore_eos: bool = False
 
     def __post_init__(self) -> None:
         for tag in self.percentile_metrics:
