@@ -14,7 +14,7 @@ from tokenclock.records import OSL_SOURCE_NAMES, Records
 __all__ = ["length_figures"]
 
 _ENDED_EARLY = (
-    "--ignore-eos was given and the server ended answers all the same: ask for min_tokens by --extra-body, or raise "
+    "ignore_eos was sent and the server ended answers all the same: ask for min_tokens in the body too, or raise "
     "its limits of output and context length"
 )
 
