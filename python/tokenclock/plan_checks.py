@@ -67,4 +67,4 @@ def require_room(n_prompts: int, n_tokens: int) -> None:
 
 
 def require_seconds(flag: str, value: object, remedy: str) -> None:
-    require(is_number(value) and 0 <= float(value) < 1e9, flag, "seconds >= 0", value, remedy)  # type: ignore[arg-type]
+    require(is_number(value) and 0 <= float(value) < 1e9, flag, "seconds >= 0 and below 1e9", value, remedy)  # type: ignore[arg-type]

@@ -39,6 +39,7 @@ def facts_of(plan: ServingPlan, n_requests: int, request_rate: float, *, shared_
         shared_prefix=shared_prefix,
         label=output.label,
         connection=plan.endpoint.connection,
+        ignore_eos=plan.generation.ignore_eos or bool(plan.generation.extra_body.get("ignore_eos")),
         slots_open_ns=round(load.ramp_up_s * NS_PER_S),
         ramp_up=None if load.ramp_up is None else dataclasses.astuple(load.ramp_up),
     )

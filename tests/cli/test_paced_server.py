@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tokenclock.cli.paced_server import build_parser, fault
+from tokenclock.cli.paced_server import build_parser, fault, main
+from tokenclock.errors import UsageError
 from tokenclock.serving.paced_truth import Truth
 
 COMMAND = [sys.executable, "-m", "tokenclock", "paced-server"]
@@ -178,3 +179,18 @@ def test_the_command_line_needs_neither_numpy_nor_the_core_for_its_help() -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--cached-share", "2"], "--cached-share must be 0 to 1, got 2"),
+        (["--output-share", "0"], "--output-share must be above 0 and at most 1, got 0"),
+        (["--fault", "cut:1.5"], "--fault: a fault's share must be above 0 and at most 1, got 1.5"),
+        (["--fault", "status=99"], "--fault: the status of a fault must be 400..599, got 99"),
+    ],
+)
+def test_a_wrong_value_is_said_in_the_words_that_were_typed(flags: list[str], said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        main(["--port", "0", *flags])
+    assert str(error.value) == said

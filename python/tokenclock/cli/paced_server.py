@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import queue
+import re
 import signal
 import sys
 import threading
@@ -225,11 +226,18 @@ def _native_server(args: argparse.Namespace) -> NativePacedServer:
             cached_share=args.cached_share,
         )
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(_in_flags(str(error))) from error
     except MemoryError as error:
         raise TokenclockError("no address space for the truth: lower --max-sends or --max-requests") from error
     except OSError as error:
         raise TokenclockError(f"{error.strerror}; choose {_other_place(args)}") from error
+
+
+def _in_flags(complaint: str) -> str:
+    """The native server's line in the words of this command: flags as they are typed, numbers without a tail."""
+    flag = re.sub(r"^(?:output|cached)_share\b", lambda name: "--" + name[0].replace("_", "-"), complaint)
+    flag = re.sub(r"^(?=(?:a fault's|the status of a fault|close-idle's|the shares of) )", "--fault: ", flag)
+    return re.sub(r"\b\d+\.\d{6}\b", lambda number: f"{float(number[0]):g}", flag)
 
 
 def _ns(value: float, unit_ns: int, flag: str, highest: float = 3_600_000) -> int:

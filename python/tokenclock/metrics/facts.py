@@ -38,6 +38,7 @@ class RunFacts:
         ramp_up: strategy, first and last rate per second of a rate that changes over the run.
         pauses: conversations that pause between turns by the user's wish, so slots stand empty and are no fault.
         connection: ``reuse``, or ``new`` for one per request.
+        ignore_eos: the server was asked not to end answers by itself.
 
     Raises:
         ValueError: an unknown metric or limit, or a percentile out of range.
@@ -63,6 +64,7 @@ class RunFacts:
     ramp_up: tuple[str, float, float] | None = None
     connection: str = "reuse"
     pauses: bool = False
+    ignore_eos: bool = False
 
     def __post_init__(self) -> None:
         for tag in self.percentile_metrics:

@@ -13,6 +13,11 @@ from tokenclock.records import OSL_SOURCE_NAMES, Records
 
 __all__ = ["length_figures"]
 
+_ENDED_EARLY = (
+    "ignore_eos was sent and the server ended answers all the same: ask for min_tokens in the body too, or raise "
+    "its limits of output and context length"
+)
+
 
 def length_figures(records: Records, facts: RunFacts) -> Iterator[Figure]:
     """ISL and OSL, the source of OSL, tokens per event, and prompt tokens out of the server's cache."""
@@ -33,6 +38,7 @@ def length_figures(records: Records, facts: RunFacts) -> Iterator[Figure]:
                 "max_deviation": found.max_deviation,
                 "n": found.n,
             },
+            remedy=_ENDED_EARLY if tag == "osl" and facts.ignore_eos and found.got < found.asked else "",
         )
     if n_ok and generates:
         unsure = np.isin(columns["osl_source"][ok], (0, 3))
