@@ -138,7 +138,7 @@ class LoopPlan:
 class BenchmarkOutput:
     """What is printed and saved."""
 
-    csv: bool = False  # CSV rows in place of [BENCHMARK] lines
+    csv: bool = False  # CSV rows in place of [BENCHMARK] lines, added to {model}_{dtype}_tp{N}_sm{cc}.csv too
     json: str | None = None  # the result as JSON; the columns lie beside it
     save_events: str | None = None  # directory of the event log
     percentiles: tuple[float, ...] = ()  # beside those that every result has

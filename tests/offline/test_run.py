@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -365,3 +366,25 @@ def test_what_a_killed_run_left_is_kept(tmp_path: Path) -> None:
     assert sum("holds what another run into" in line and "it is kept" in line for line in said) == 1
     assert sorted(file.name for file in tmp_path.iterdir()) == [".a.events", "a.columns.npz", "a.json"]
     assert [file.name for file in (tmp_path / ".a.events").iterdir()] == ["part-r0000-000001.npz"]
+
+
+def test_a_csv_file_is_written_by_the_library_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = replace(PLAN, output=BenchmarkOutput(csv=True))
+    for _ in range(2):
+        run(plan, obedient(fails(2, RuntimeError("boom")), name="mine"))
+    with open(tmp_path / "mine_None_tp1_cpu.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["batch_size"], row["status"]) for row in rows] == [
+        ("1", "measured"), ("2", "failed"), ("4", "measured")
+    ] * 2  # fmt: skip
+
+
+def test_a_csv_file_of_something_else_is_left_alone_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_None_tp1_cpu.csv").write_text("a,b\n1,2\n")
+    said: list[str] = []
+    result = run(replace(PLAN, output=BenchmarkOutput(csv=True)), obedient(name="mine"), say=said.append)
+    assert statuses(result) == ["measured"] * 3
+    assert sum("cannot add the row" in line and "another header" in line for line in said) == 3
+    assert (tmp_path / "mine_None_tp1_cpu.csv").read_text() == "a,b\n1,2\n"

@@ -21,6 +21,7 @@ from tokenclock.iteration_log import IterationLog
 from tokenclock.iteration_records import concatenate
 from tokenclock.metrics.benchmark_face import benchmark_keys
 from tokenclock.offline.agreement import CaseFailed, CaseRefused, together
+from tokenclock.offline.csv_file import CsvFile
 from tokenclock.offline.gpu import GpuWatch, gpu_of
 from tokenclock.offline.layers import list_layers, profile_cases, what_is_missing
 from tokenclock.offline.overhead import Overhead, measure_overhead
@@ -220,7 +221,8 @@ class _Run:
         followers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._plan, self._runtime, self._load_ns, self._world = plan, runtime, load_ns, world
-        self._gpu, self._watcher, self._started = gpu, watcher, started
+        self._gpu, self._started = gpu, started
+        self._watcher = CsvFile(watcher, self._say) if plan.output.csv else watcher
         self._say_aloud, self._notes = say, list[str]()
         self._model = dataclasses.asdict(runtime.model)
         self._world_size = int(self._model["details"].get("world_size") or world.size)
