@@ -14,6 +14,7 @@ from typing import Any
 
 from tokenclock import environment
 from tokenclock._core import now_ns
+from tokenclock.atomic_file import refuse_irregular
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.impatience import second_signal_ends
 from tokenclock.interrupts import deferred_interrupts
@@ -83,6 +84,9 @@ def run_benchmark(
     if runtime is None and plan.engine_dir is None:
         raise UsageError("a plan without engine_dir needs a runtime: run_benchmark(plan, runtime=...)")
     name = runtime.name if runtime is not None else choose_runtime(str(plan.engine_dir), plan.model.runtime)
+    events = plan.output.save_events
+    if events is not None and os.path.exists(events) and not os.path.isdir(events):
+        raise UsageError(f"--save-events {events} cannot be written: it is no directory; give another")
     with GpuWatch(plan.output.gpu_sampling_interval_ms, _place_on_host(runtime, name)) as gpu:  # before MPI comes in
         return _run_in_world(plan, runtime, watcher or Watcher(), say, ends_process, gpu)
 
@@ -177,6 +181,8 @@ def _prepare_files(plan: BenchmarkPlan, world: World) -> None:
     try:
         if path.is_dir():
             raise UsageError(f"--json must name a file, got the directory {path}")
+        refuse_irregular(path)
+        refuse_irregular(columns_path(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
