@@ -423,3 +423,20 @@ def test_a_case_that_is_cut_short_is_said() -> None:
     words = "--max-duration ended it after 1 of 10 runs (--num_runs): raise --max-duration"
     assert words in result.cases[0]["warnings"]
     assert sum(words in line for line in said) == 1
+
+
+def test_options_of_other_runtimes_are_said_and_a_missing_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("")
+    said: list[str] = []
+    options = ModelPlan(torch_compile=True, extra_llm_api_options=str(tmp_path / "a.yaml"))
+    run(replace(PLAN, model=options), say=said.append)
+    assert sum("--torch_compile is idle" in line for line in said) == 1
+    assert sum("--extra_llm_api_options is idle" in line for line in said) == 1
+    with pytest.raises(UsageError, match="--extra_llm_api_options must be a YAML file"):
+        run(replace(PLAN, model=replace(options, extra_llm_api_options=str(tmp_path / "none"))))
+
+
+@pytest.mark.parametrize("wrong", [{"lengths": ((1,),)}, {"batch_sizes": 8}, {"lengths": 8}])
+def test_plans_of_wrong_shape_are_usage_errors(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="must be"):
+        BenchmarkPlan(**wrong)

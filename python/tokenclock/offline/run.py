@@ -84,6 +84,9 @@ def run_benchmark(
     if runtime is None and plan.engine_dir is None:
         raise UsageError("a plan without engine_dir needs a runtime: run_benchmark(plan, runtime=...)")
     name = runtime.name if runtime is not None else choose_runtime(str(plan.engine_dir), plan.model.runtime)
+    extra = plan.model.extra_llm_api_options
+    if extra is not None and not os.path.isfile(extra):
+        raise UsageError(f"--extra_llm_api_options must be a YAML file, got {extra}, which is none; give its path")
     events = plan.output.save_events
     if events is not None and os.path.exists(events) and not os.path.isdir(events):
         raise UsageError(f"--save-events {events} cannot be written: it is no directory; give another")
