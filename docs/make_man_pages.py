@@ -18,7 +18,9 @@ from argparse_manpage.cli import main as argparse_manpage
 from tokenclock.__main__ import COMMANDS
 
 # a line of text that begins like a request to roff ('.npz of ...') would be taken for one and vanish
-_NO_MACRO = re.compile(r"^(?=[.'])(?!\.(?:TH|SH|SS|TP|PP|IP|RS|RE|br|fi|in|nf|sp)\b)(?!\.\\\")", re.MULTILINE)
+_NO_MACRO = re.compile(
+    r"^(?=[.'])(?!\.(?:TH|SH|SS|TP|PP|IP|RS|RE|br|fi|in|nf|sp)\b)(?!\.\\\")(?!\.B tokenclock)", re.MULTILINE
+)
 
 # examples and tables of exit codes keep their lines as they are written
 _AS_WRITTEN = re.compile(r"^(?:examples?|exit codes):.*?(?=^\.SH |\Z)", re.MULTILINE | re.DOTALL)

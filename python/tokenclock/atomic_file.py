@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "refuse_irregular"]
+
+
+def refuse_irregular(path: str | os.PathLike[str]) -> None:
+    """Raise OSError where ``path`` is there and neither a regular file nor a directory, which the rename refuses."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, and no regular file", os.fspath(path))
 
 
 @contextlib.contextmanager
@@ -16,12 +28,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for writing that takes the place of ``path`` when the block ends without an error.
 
     Args:
-        path: the file; its directory must exist.
+        path: the file; its directory must exist. Of a symbolic link, what it points at is replaced, and the link stays.
 
     Raises:
-        OSError: the disk is full or the directory cannot be written; ``path`` is then as it was.
+        OSError: the disk is full, the directory cannot be written, or ``path`` is a device, a pipe or a socket, which a
+            file must not take the place of; ``path`` is then as it was.
     """
-    target = Path(path)
+    refuse_irregular(path)
+    target = Path(os.path.realpath(path))
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with open(partial, "wb") as file:

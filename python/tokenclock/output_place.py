@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
+from tokenclock.atomic_file import refuse_irregular
 from tokenclock.errors import UsageError
 from tokenclock.plan import ServingPlan
 from tokenclock.plan_checks import shown
@@ -48,6 +49,12 @@ def prepare_output(plan: ServingPlan, date: str) -> Path | None:
     path = result_path(plan, date)
     if os.path.isdir(path):
         raise UsageError(f"--result-filename must name a file, got the directory {path}")
+    try:
+        refuse_irregular(path)
+    except OSError as error:
+        raise UsageError(
+            f"--result-filename must be a file that can be written, got {path} ({error.strerror}); give another"
+        ) from error
     usable_directory(path.parent, "--result-dir")
     if output.append_result:
         _usable_lines(path)

@@ -138,7 +138,7 @@ class LoopPlan:
 class BenchmarkOutput:
     """What is printed and saved."""
 
-    csv: bool = False  # CSV rows in place of [BENCHMARK] lines
+    csv: bool = False  # CSV rows in place of [BENCHMARK] lines, added to {model}_{dtype}_tp{N}_sm{cc}.csv too
     json: str | None = None  # the result as JSON; the columns lie beside it
     save_events: str | None = None  # directory of the event log
     percentiles: tuple[float, ...] = ()  # beside those that every result has
@@ -206,10 +206,14 @@ class BenchmarkPlan:
             (lengths_flag, self.lengths),
             ("--gpu_weights_percent", self.gpu_weights_percents),
         ):
+            require(isinstance(values, (tuple, list)), flag, "a tuple of values", values, "with one value (8,)")
             require(len(values) > 0, flag, "at least one value", "none")
         for rows in self.batch_sizes:
             require_int("--batch_size", rows, 1, highest=MOST_ROWS)
-        for input_len, output_len in self.lengths:
+        for pair in self.lengths:
+            is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
+            require(is_pair, lengths_flag, "pairs of input and output length", pair, "as in ((128, 20),)")
+            input_len, output_len = pair
             require_length(lengths_flag, input_len)
             if self.family == "enc":
                 require(output_len is None, lengths_flag, "input lengths alone for enc", output_len)

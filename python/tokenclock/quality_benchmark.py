@@ -89,9 +89,17 @@ def assess_benchmark(
     return Quality(tuple(checks), marks)
 
 
-def case_warnings(numbers: CaseNumbers, *, per_iteration_ns: float, per_step_ns: float, is_null: bool) -> list[str]:
-    """What is to be said of one case by itself: each reason with its remedy."""
+def case_warnings(
+    numbers: CaseNumbers, *, per_iteration_ns: float, per_step_ns: float, is_null: bool, cut_at_runs: int | None = None
+) -> list[str]:
+    """What is to be said of one case by itself: each reason with its remedy.
+
+    cut_at_runs: --num_runs, where --max-duration ended the case before so many were done.
+    """
     lines = []
+    if cut_at_runs is not None:
+        remedy = BENCHMARK_THRESHOLDS["cut_short"].remedy
+        lines.append(f"--max-duration ended it after {numbers.n} of {cut_at_runs} runs (--num_runs): {remedy}")
     for tag in ("overhead", "stamp_overhead", "drift", "first_iteration", "lengths", "together"):
         if is_null and tag.endswith("overhead"):
             continue

@@ -106,6 +106,24 @@ def test_all_cases_outside_the_limits_is_nothing_measured(tmp_path: Path) -> Non
     assert "status skipped" in done.stdout
 
 
+@pytest.mark.parametrize("flags", [("--json", "a.json"), ("--csv",), ()])
+def test_a_full_stdout_is_said_once_and_the_sweep_goes_on(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "tokenclock", "benchmark", "--runtime", "null", "--engine_dir", "x", *flags,
+               "--batch_size", "1;2", "--duration", "0", "--gpu-sampling-interval", "0"]  # fmt: skip
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, cwd=tmp_path, check=False
+        )
+    assert done.returncode == (0 if flags else 1), done.stderr
+    assert done.stderr.count("cannot write to standard output: No space left on device") == 1
+    assert "Traceback" not in done.stderr
+    if "--json" in flags:
+        assert [case["status"] for case in Result.load(tmp_path / "a.json").cases] == ["measured"] * 2
+    if "--csv" in flags:
+        (file,) = tmp_path.iterdir()
+        assert len(file.read_text().splitlines()) == 3
+
+
 def test_a_directory_that_is_no_engine(tmp_path: Path) -> None:
     done = run("-m", "dec", "--engine_dir", str(tmp_path), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")

@@ -20,6 +20,7 @@ from tokenclock.parallel import OneProcess
         (type("OutOfMemoryError", (RuntimeError,), {})("x"), "out of memory: x"),
         (KeyError(), "KeyError"),
         (MeasurementError("say this"), "say this"),
+        (RuntimeError("x" * 200_000), f"RuntimeError: {'x' * 2000}..."),
     ],
 )
 def test_errors_in_one_line(error: BaseException, text: str) -> None:

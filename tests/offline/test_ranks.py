@@ -98,7 +98,7 @@ def test_a_rank_that_is_lost_ends_the_run_and_keeps_what_was_measured(how: str, 
     assert ended.wall_s < 20  # start of Python and MPI included
     result = Result.load(path)
     assert result.incomplete
-    assert [case["status"] for case in result.cases] == ["measured"]
+    assert [case["status"] for case in result.cases] == ["measured", "not_run", "not_run"]
 
 
 def test_ranks_that_survive_a_lost_one_end_too(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_ranks_that_survive_a_lost_one_end_too(tmp_path: Path) -> None:
     assert ended.returncode == 1, ended.stderr
     lines = re.findall(r"^tokenclock.*", ended.stderr, re.MULTILINE)
     assert any(re.search(r"rank 2 on \S+: was lost", line) for line in lines), ended.stderr
-    assert [case["status"] for case in Result.load(path).cases] == ["measured"]
+    assert [case["status"] for case in Result.load(path).cases] == ["measured", "not_run", "not_run"]
 
 
 def test_ranks_with_different_plans_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import signal
@@ -81,9 +82,14 @@ def test_every_latency_carries_its_definition_and_the_histogram_its_counts() -> 
 
 @pytest.mark.parametrize(
     ("error", "words"),
-    [(MemoryError(), "out of memory"), (RuntimeError("boom"), "RuntimeError: boom"), (ValueError("x\ny"), "x y")],
+    [
+        (MemoryError(), "out of memory"),
+        (RuntimeError("boom"), "RuntimeError: boom"),
+        (ValueError("x\ny"), "x y"),
+        (SystemExit(3), "SystemExit: 3"),
+    ],
 )
-def test_a_case_that_fails_costs_itself_alone(error: Exception, words: str) -> None:
+def test_a_case_that_fails_costs_itself_alone(error: BaseException, words: str) -> None:
     said: list[str] = []
     result = run(runtime=obedient(fails(2, error)), say=said.append)
     assert statuses(result) == ["measured", "failed", "measured"]
@@ -365,3 +371,72 @@ def test_what_a_killed_run_left_is_kept(tmp_path: Path) -> None:
     assert sum("holds what another run into" in line and "it is kept" in line for line in said) == 1
     assert sorted(file.name for file in tmp_path.iterdir()) == [".a.events", "a.columns.npz", "a.json"]
     assert [file.name for file in (tmp_path / ".a.events").iterdir()] == ["part-r0000-000001.npz"]
+
+
+def test_a_csv_file_is_written_by_the_library_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = replace(PLAN, output=BenchmarkOutput(csv=True))
+    for _ in range(2):
+        run(plan, obedient(fails(2, RuntimeError("boom")), name="mine"))
+    with open(tmp_path / "mine_None_tp1_cpu.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["batch_size"], row["status"]) for row in rows] == [
+        ("1", "measured"), ("2", "failed"), ("4", "measured")
+    ] * 2  # fmt: skip
+
+
+def test_a_csv_file_of_something_else_is_left_alone_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_None_tp1_cpu.csv").write_text("a,b\n1,2\n")
+    said: list[str] = []
+    result = run(replace(PLAN, output=BenchmarkOutput(csv=True)), obedient(name="mine"), say=said.append)
+    assert statuses(result) == ["measured"] * 3
+    assert sum("cannot add the row" in line and "another header" in line for line in said) == 3
+    assert (tmp_path / "mine_None_tp1_cpu.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_a_result_takes_the_place_of_no_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+    called: list[object] = []
+    with pytest.raises(UsageError, match=r"--json must be a file that can be written, .* no regular file"):
+        run(replace(PLAN, output=BenchmarkOutput(json=str(tmp_path / "a.json"))), obedient(called.append))
+    assert called == []
+    assert (tmp_path / "a.json").is_fifo()
+
+
+def test_events_into_a_file_are_refused_before_gpus_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def enter(watch: GpuWatch) -> GpuWatch:
+        raise AssertionError("GPUs were looked for")
+
+    monkeypatch.setattr(GpuWatch, "__enter__", enter)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"--save-events .* cannot be written: it is no directory"):
+        run(replace(PLAN, output=BenchmarkOutput(save_events=str(tmp_path / "file"))))
+
+
+def test_a_case_that_is_cut_short_is_said() -> None:
+    said: list[str] = []
+    loop = replace(QUICK, num_runs=10, max_duration_s=1e-6)
+    result = run(replace(PLAN, batch_sizes=(1,), loop=loop), say=said.append)
+    words = "--max-duration ended it after 1 of 10 runs (--num_runs): raise --max-duration"
+    assert words in result.cases[0]["warnings"]
+    assert sum(words in line for line in said) == 1
+
+
+def test_options_of_other_runtimes_are_said_and_a_missing_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("")
+    said: list[str] = []
+    options = ModelPlan(torch_compile=True, extra_llm_api_options=str(tmp_path / "a.yaml"))
+    run(replace(PLAN, model=options), say=said.append)
+    assert sum("--torch_compile is idle" in line for line in said) == 1
+    assert sum("--extra_llm_api_options is idle" in line for line in said) == 1
+    with pytest.raises(UsageError, match="--extra_llm_api_options must be a YAML file"):
+        run(replace(PLAN, model=replace(options, extra_llm_api_options=str(tmp_path / "none"))))
+
+
+@pytest.mark.parametrize("wrong", [{"lengths": ((1,),)}, {"batch_sizes": 8}, {"lengths": 8}])
+def test_plans_of_wrong_shape_are_usage_errors(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="must be"):
+        BenchmarkPlan(**wrong)

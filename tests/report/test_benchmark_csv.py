@@ -15,6 +15,9 @@ KEYS = ("model_name", "latency(ms)")
     [
         ({"name": "llama_7b", "precision": "float16"}, 2, "sm90", "llama-7b_float16_tp2_sm90.csv"),
         ({"name": "a/b c", "precision": "float32"}, 1, None, "a-b-c_float32_tp1_cpu.csv"),
+        ({"name": "模型-甲", "precision": "float16"}, 1, None, "模型-甲_float16_tp1_cpu.csv"),
+        ({"name": "μ/π,ü", "precision": "float16"}, 1, None, "μ-π-ü_float16_tp1_cpu.csv"),
+        ({"name": "型" * 300, "precision": "float16"}, 1, None, "型" * 66 + "_float16_tp1_cpu.csv"),
         ({"name": "../..", "precision": None}, 1, None, "model_None_tp1_cpu.csv"),
     ],
 )

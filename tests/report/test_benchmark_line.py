@@ -21,3 +21,8 @@ def test_a_case_that_was_not_measured_says_why_without_blanks() -> None:
 
 def test_no_value_is_empty() -> None:
     assert render({"quantization": ""}, {"status": "measured"}) == "[BENCHMARK] quantization None"
+
+
+def test_a_long_reason_is_cut() -> None:
+    line = render({"model_name": "dec"}, {"status": "failed", "reason": "x" * 2000})
+    assert line == f"[BENCHMARK] model_name dec status failed reason {'x' * 300}..."

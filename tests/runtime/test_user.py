@@ -96,3 +96,11 @@ def test_the_example_runs() -> None:
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
         "batch 1, 60 in, 20 out", "batch 8, 60 in, 20 out"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("returned", [[3], [3, 3, 3], [3, -1], [3, 4.5], 3])
+def test_wrong_answers_are_refused_with_what_was_expected(returned: object) -> None:
+    runtime = UserRuntime(lambda inputs, on_step: returned)
+    runtime.prepare(CASE, 0)
+    with pytest.raises(ValueError, match=r"tokens generated per row, whole numbers >= 0, 2 of them, or None, got"):
+        runtime.run(None)

@@ -110,8 +110,10 @@ def main(argv: Sequence[str]) -> int:
     from tokenclock.report.benchmark_live import case_table
 
     with case_table(plan.n_cases) as table:
-        result = run_benchmark(plan, watcher=CasePrinter(csv=plan.output.csv, table=table), ends_process=True)
-    return exit_code(result.cases, incomplete=result.incomplete)
+        printer = CasePrinter(csv=plan.output.csv, table=table)
+        result = run_benchmark(plan, watcher=printer, ends_process=True)
+    kept = plan.output.json or plan.output.csv or plan.output.save_events
+    return exit_code(result.cases, incomplete=result.incomplete) or (0 if kept else printer.code)
 
 
 def exit_code(cases: Sequence[Mapping[str, object]], *, incomplete: bool) -> int:

@@ -15,6 +15,7 @@ from tokenclock.standard_error import say_on_stderr
 __all__ = ["CaseFailed", "CaseRefused", "Turn", "agree", "describe", "failed_turn", "together"]
 
 _PATIENCE_S = 5.0
+_LONGEST = 2000  # characters of an error that are kept: a compiler's may have hundreds of thousands
 
 
 class CaseFailed(Exception):
@@ -48,8 +49,9 @@ class Turn:
 
 
 def describe(error: BaseException) -> str:
-    """One line: kind and text of an error, in plain words where memory ran out."""
+    """One line: kind and text of an error, 2000 characters of it at most, in plain words where memory ran out."""
     text = " ".join(str(error).split())
+    text = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
     if isinstance(error, TokenclockError):
         return text
     kind = type(error).__name__
@@ -97,13 +99,13 @@ def together(world: World, *, lockstep: bool) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a library that gives up by sys.exit ends its case, not the run
         agree(world, failed_turn(error), lockstep=lockstep)
         raise AssertionError("an error was not raised again") from error
     agree(world, Turn(), lockstep=lockstep)
 
 
-def failed_turn(error: Exception) -> Turn:
+def failed_turn(error: Exception | SystemExit) -> Turn:
     """The turn of a rank that `error` struck."""
     trace = "".join(traceback.format_exception(error))
     return Turn(False, error=describe(error), refused=isinstance(error, UsageError), trace=trace)

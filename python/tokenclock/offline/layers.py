@@ -28,6 +28,10 @@ def what_is_missing(plan: BenchmarkPlan, runtime: Runtime) -> list[str]:
     name = f"{runtime.name} ({through})" if through else runtime.name
     remedy = "; leave --no-streaming out" if through == "ModelRunnerCpp" else ""
     lines = []
+    if plan.model.torch_compile and runtime.name != "transformers":
+        lines.append(f"--torch_compile is idle: the runtime {name} does not run on PyTorch here (transformers does)")
+    if plan.model.extra_llm_api_options is not None and runtime.name != "trtllm-llm":
+        lines.append(f"--extra_llm_api_options is idle: the runtime {name} does not read it (trtllm-llm does)")
     if plan.output.dump_profile and not isinstance(runtime, LayerProfiler):
         lines.append(f"--dump_profile is idle: the runtime {name} times no single layers{remedy} ({_PROFILED_BY})")
     if plan.output.dump_layer_info and not isinstance(runtime, LayerLister):

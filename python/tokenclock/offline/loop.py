@@ -77,7 +77,7 @@ def run_case(
         try:
             run.last_ns = run.iterations.time(runtime, phase, setup_ns)
             turn = Turn(goes_on(), stop_requested())
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             turn = failed_turn(error)
         between(run)
         return agree(world, turn, lockstep=lockstep)

@@ -14,6 +14,7 @@ from typing import Any
 
 from tokenclock import environment
 from tokenclock._core import now_ns
+from tokenclock.atomic_file import refuse_irregular
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.impatience import second_signal_ends
 from tokenclock.interrupts import deferred_interrupts
@@ -21,6 +22,7 @@ from tokenclock.iteration_log import IterationLog
 from tokenclock.iteration_records import concatenate
 from tokenclock.metrics.benchmark_face import benchmark_keys
 from tokenclock.offline.agreement import CaseFailed, CaseRefused, together
+from tokenclock.offline.csv_file import CsvFile
 from tokenclock.offline.gpu import GpuWatch, gpu_of
 from tokenclock.offline.layers import list_layers, profile_cases, what_is_missing
 from tokenclock.offline.overhead import Overhead, measure_overhead
@@ -83,6 +85,12 @@ def run_benchmark(
     if runtime is None and plan.engine_dir is None:
         raise UsageError("a plan without engine_dir needs a runtime: run_benchmark(plan, runtime=...)")
     name = runtime.name if runtime is not None else choose_runtime(str(plan.engine_dir), plan.model.runtime)
+    extra = plan.model.extra_llm_api_options
+    if extra is not None and not os.path.isfile(extra):
+        raise UsageError(f"--extra_llm_api_options must be a YAML file, got {extra}, which is none; give its path")
+    events = plan.output.save_events
+    if events is not None and os.path.exists(events) and not os.path.isdir(events):
+        raise UsageError(f"--save-events {events} cannot be written: it is no directory; give another")
     with GpuWatch(plan.output.gpu_sampling_interval_ms, _place_on_host(runtime, name)) as gpu:  # before MPI comes in
         return _run_in_world(plan, runtime, watcher or Watcher(), say, ends_process, gpu)
 
@@ -177,6 +185,8 @@ def _prepare_files(plan: BenchmarkPlan, world: World) -> None:
     try:
         if path.is_dir():
             raise UsageError(f"--json must name a file, got the directory {path}")
+        refuse_irregular(path)
+        refuse_irregular(columns_path(path))
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
@@ -221,7 +231,8 @@ class _Run:
         followers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._plan, self._runtime, self._load_ns, self._world = plan, runtime, load_ns, world
-        self._gpu, self._watcher, self._started = gpu, watcher, started
+        self._gpu, self._started = gpu, started
+        self._watcher = CsvFile(watcher, self._say) if plan.output.csv else watcher
         self._say_aloud, self._notes = say, list[str]()
         self._model = dataclasses.asdict(runtime.model)
         self._world_size = int(self._model["details"].get("world_size") or world.size)

@@ -25,6 +25,7 @@ from tokenclock.offline.watcher import Watcher
 from tokenclock.parallel import World
 from tokenclock.plan_benchmark import BenchmarkCase, BenchmarkPlan
 from tokenclock.quality_benchmark import CaseFindings, case_warnings
+from tokenclock.report.format import brief
 from tokenclock.result_benchmark import case_entry, case_label
 from tokenclock.runtime.protocol import Runtime
 
@@ -185,7 +186,9 @@ def _note(
     warnings = []
     if numbers is not None:
         costs = {"per_iteration_ns": overhead.per_iteration_ns, "per_step_ns": overhead.per_step_ns}
-        warnings = case_warnings(numbers, **costs, is_null=is_null)
+        cut = run is not None and run.ended_by == "max_duration" and numbers.n < plan.loop.num_runs
+        cut_at_runs = plan.loop.num_runs if cut else None
+        warnings = case_warnings(numbers, **costs, is_null=is_null, cut_at_runs=cut_at_runs)
         sweep.has_device_times |= "device_latency" in numbers.series
     entry = case_entry(
         case,
@@ -220,7 +223,7 @@ def _note(
         )
     )
     if status == "failed":
-        around.say(f"{case_label(case)}: failed: {reason}")
+        around.say(f"{case_label(case)}: failed: {brief(reason or '')}")
     for line in warnings:
         around.say(f"{case_label(case)}: {line}")
     if numbers is not None and "setup" in numbers.series:

@@ -5,19 +5,28 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenclock.report.format import brief
+
 __all__ = ["append", "file_name", "header", "row"]
 
+_LONGEST_NAME_BYTES = 200  # of 255 that file systems take, with the rest of the name
 _OWN = ("status", "reason", "created")
 
 
 def file_name(model: Mapping[str, Any], world_size: int, compute_cap: str | None) -> str:
-    """``{model}_{dtype}_tp{N}_sm{cc}.csv``; ``cpu`` stands in place of ``sm{cc}`` where no GPU was used."""
-    name = re.sub(r"[^A-Za-z0-9.+-]+", "-", str(model.get("name") or "model")).strip("-.") or "model"
+    """``{model}_{dtype}_tp{N}_sm{cc}.csv``; ``cpu`` stands in place of ``sm{cc}`` where no GPU was used.
+
+    Letters and digits of any script stay in the model's name, whatever else a file system may dislike becomes ``-``.
+    """
+    composed = unicodedata.normalize("NFC", str(model.get("name") or "model"))
+    kept = "".join(character if character.isalnum() or character in ".+-" else " " for character in composed)
+    name = "-".join(kept.split()).strip("-.")
+    name = name.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore") or "model"
     return f"{name}_{model.get('precision')}_tp{world_size}_{compute_cap or 'cpu'}.csv"
 
 
@@ -34,7 +43,7 @@ def row(values: Mapping[str, Any], case: Mapping[str, Any], created: str) -> str
         case: ``cases[i]`` of the same result.
         created: start of the run, ISO 8601.
     """
-    return _line([*(str(value) for value in values.values()), case["status"], case["reason"] or "", created])
+    return _line([*(str(value) for value in values.values()), case["status"], brief(case["reason"] or ""), created])
 
 
 def append(path: str | os.PathLike[str], head: str, line: str) -> None:

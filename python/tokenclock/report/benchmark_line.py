@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tokenclock.report.format import brief
+
 __all__ = ["render"]
 
 
@@ -17,7 +19,7 @@ def render(values: Mapping[str, Any], case: Mapping[str, Any]) -> str:
     """
     pairs = dict(values)
     if case["status"] != "measured":
-        pairs |= {"status": case["status"], "reason": case["reason"] or "none"}
+        pairs |= {"status": case["status"], "reason": brief(case["reason"] or "none")}
     return "[BENCHMARK] " + " ".join(f"{key} {_word(value)}" for key, value in pairs.items())
 
 

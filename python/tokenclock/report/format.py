@@ -10,6 +10,7 @@ from tokenclock import units
 __all__ = [
     "NOT_MEASURED",
     "WIDTH",
+    "brief",
     "fixed",
     "fixed_us",
     "heading",
@@ -24,6 +25,12 @@ __all__ = [
 NOT_MEASURED = "n/a"
 WIDTH = 50
 _LABEL, _VALUE = 40, 10
+_BRIEF = 300
+
+
+def brief(text: str) -> str:
+    """A reason as lines and tables show it: its first 300 characters; the whole stands in the JSON."""
+    return text if len(text) <= _BRIEF else text[:_BRIEF] + "..."
 
 
 def fixed(value: float | None, decimals: int = 2) -> str:

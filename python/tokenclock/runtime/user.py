@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tokenclock.plan_benchmark import BenchmarkCase
+from tokenclock.plan_checks import shown
 from tokenclock.runtime.protocol import Family, IterationOutcome, Limits, ModelFacts, OnStep, Ranks
 
 __all__ = ["UserRuntime"]
@@ -62,10 +63,12 @@ class UserRuntime:
         self._call = call
         self._prepare = prepare
         self._inputs: Any = None
+        self._batch_size: int | None = None
         if before is not None:
             self.before_iteration = lambda: before(self._inputs)
 
     def prepare(self, case: BenchmarkCase, seed: int) -> None:
+        self._batch_size = case.batch_size
         self._inputs = case if self._prepare is None else self._prepare(case, seed)
 
     def run(self, on_step: OnStep | None) -> IterationOutcome:
@@ -74,7 +77,15 @@ class UserRuntime:
             return IterationOutcome()
         if isinstance(returned, IterationOutcome):
             return returned
-        return IterationOutcome(osl=np.asarray(returned, np.int32).reshape(-1))
+        osl = np.asarray(returned)
+        whole = osl.dtype.kind in "iu" and osl.ndim == 1 and (osl.size == 0 or int(osl.min()) >= 0)
+        if not whole or (self._batch_size is not None and len(osl) != self._batch_size):
+            rows = "" if self._batch_size is None else f", {self._batch_size} of them"
+            raise ValueError(
+                f"the call must return the tokens generated per row, whole numbers >= 0{rows}, or None, "
+                f"got {shown(returned)}"
+            )
+        return IterationOutcome(osl=osl.astype(np.int32))
 
     def release(self) -> None:
         self._inputs = None
