@@ -163,7 +163,11 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (LoadPlan, {"num_warmups": -1}, "--num-warmups must be a whole number >= 0, got -1"),
     (LoadPlan, {"ready_check_timeout_s": -1.0}, "--ready-check-timeout-sec must be seconds >= 0 and below 1e9, got -1"),
     (LoadPlan, {"request_timeout_s": -1.0}, "--request-timeout must be seconds >= 0 and below 1e9, got -1"),
-    (LoadPlan, {"no_progress_timeout_s": math.inf}, "--no-progress-timeout must be seconds >= 0 and below 1e9, got inf"),
+    (
+        LoadPlan,
+        {"no_progress_timeout_s": math.inf},
+        "--no-progress-timeout must be seconds >= 0 and below 1e9, got inf",
+    ),
     (LoadPlan, {"workers": 0}, "--workers must be a whole number >= 1, got 0"),
     (LoadPlan, {"probe_request_rate": -1.0}, "--probe-request-rate must be requests per second from 0 to 1000, got -1"),
     (LoadPlan, {"request_id_prefix": "a b"}, "--request-id-prefix must be 1 to 128 ASCII characters without spaces"),
