@@ -225,6 +225,7 @@ def _latencies(args: argparse.Namespace, backend: str) -> tuple[str, ...]:
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns its exit code. Raises TokenclockError for what ends it early."""
     args = _read(argv, os.environ)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads cost more to start than they could save here
     plan = plan_from_args(args, os.environ)
     from tokenclock.parallel import connect
 
