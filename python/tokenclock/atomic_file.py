@@ -17,7 +17,7 @@ def refuse_irregular(path: str | os.PathLike[str]) -> None:
     """Raise OSError where ``path`` is there and neither a regular file nor a directory, which the rename refuses."""
     try:
         mode = os.stat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # not there, or something that writing will say better
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, and no regular file", os.fspath(path))

@@ -89,7 +89,17 @@ def test_a_failure_of_one_rank_fails_its_case_and_no_other(tmp_path: Path) -> No
     assert len(re.findall(r"^tokenclock.*out of memory", ended.stderr, re.MULTILINE)) == 1
 
 
-@pytest.mark.parametrize(("how", "words"), [("kill", "signal 9"), ("exit", "rank 1"), ("stuck", "rank 1 failed")])
+def test_a_rank_whose_runtime_would_end_the_process_fails_its_case(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    ended = offline("exit", path)
+    assert ended.returncode == 3, ended.stderr
+    result = Result.load(path)
+    assert not result.incomplete
+    assert [case["status"] for case in result.cases] == ["measured", "failed", "measured"]
+    assert result.cases[1]["reason"].startswith("rank 1: ")
+
+
+@pytest.mark.parametrize(("how", "words"), [("kill", "signal 9"), ("stuck", "rank 1 failed")])
 def test_a_rank_that_is_lost_ends_the_run_and_keeps_what_was_measured(how: str, words: str, tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     ended = offline(how, path)
