@@ -331,3 +331,14 @@ def test_files_that_cannot_be_written_are_said_first(run: Run, dataset: Path, tm
         assert (code, out) == (2, "")
         assert said in err
     assert dataset.read_text()
+
+
+def test_an_options_file_for_another_runtime_is_said(run: Run, dataset: Path, tmp_path: Path) -> None:
+    flags = ["--model", "tiny:llama", "throughput", "--dataset", str(dataset), "--extra_llm_api_options"]
+    code, _, err = run(*flags, str(tmp_path / "no.yml"))
+    assert code == 2
+    assert err.startswith("tokenclock throughput: --extra_llm_api_options must be a YAML file, got ")
+    (tmp_path / "o.yml").write_text("a: 1\n")
+    code, _, err = run(*flags, str(tmp_path / "o.yml"))
+    assert code == 0
+    assert "--extra_llm_api_options changes nothing: the runtime ctranslate2 does not read it" in err

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tokenclock.metrics import silence
 from tokenclock.metrics.silence import Silence, longest_silence
 
 MS = 1_000_000
@@ -44,3 +45,16 @@ def test_nothing_sent_nothing_heard(make_records: Any) -> None:
     only_sent = longest_silence(make_records([{"sent": 7, "status": "cancelled"}]))
     assert only_sent is not None
     assert only_sent.length_ns == 0
+
+
+@pytest.mark.parametrize("sorted_up_to", [0, 1_000_000])
+def test_a_stall_is_the_same_by_cells_and_by_sorting(
+    sorted_up_to: int, make_records: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "_SORTED_UP_TO", sorted_up_to)
+    requests = [stream(0, *[20] * 10, 700, *[20] * 5), stream(35, *[20] * 9, 666, *[20] * 5)]
+    assert longest_silence(make_records(requests)) == Silence(215 * MS, 666 * MS)
+
+
+def test_a_run_shorter_than_a_cell_is_exact(make_records: Any) -> None:
+    assert longest_silence(make_records([stream(0, 1, 0.5, 2.5, 0.5)])) == Silence(1_500_000, 2_500_000)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,9 @@ def measure_in_process(
             "--output_json needs a tokenizer to turn answers into text: give --tokenizer DIR with a tokenizer.json, or "
             "leave it out"
         )
+    extra = runtime.extra_llm_api_options
+    if extra is not None and not Path(extra).is_file():
+        raise UsageError(f"--extra_llm_api_options must be a YAML file, got {extra}, which is none; give its path")
     requests = requests_of(rows, tokenizer)
     options, asked = _options(plan, runtime, requests), _asked(plan, runtime, requests)
     if ranks.size > 1:
@@ -88,6 +92,8 @@ def measure_in_process(
             )
         longest = min((n for n in (target.limits.max_seq_len, runtime.max_seq_len) if n is not None), default=None)
         check_fit(rows, requests, target.model.vocab_size, longest, takes_lora=target.takes_lora)
+        if extra is not None and target.name != "trtllm-llm":
+            say(f"--extra_llm_api_options changes nothing: the runtime {target.name} does not read it")
         for line in (*target.notes, *target.model.details.get("warnings", ())):
             say(line)
         alone = ends_process and ranks.size == 1
