@@ -32,7 +32,7 @@ def test_whole_run_and_steady_part_side_by_side(make_result: Any) -> None:
         "TTFT p99 (ms):                       30.00 / 10.00\n"
         "Requests per second:                 45.83 / 50.00\n"
         "Output tokens per second:           91.67 / 100.00\n"
-        "Whole run's rates: from first send to    last token\n"
+        "Whole run's rates over:   first send to last token\n"
         "Percentile rule here:                    rank\n"
         "==================================================\n"
     )

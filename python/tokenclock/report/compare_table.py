@@ -58,6 +58,8 @@ def columns(rows: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
 def legend(comparison: Mapping[str, Any]) -> list[str]:
     """What stands behind the verdicts, one line each."""
     rows = [row for point in comparison["points"] for row in point["rows"]]
+    if not comparison["n_tested"]:
+        return [*_reasons(rows), *(f"Note: {note}." for note in comparison["notes"])]
     lines = [
         f"A verdict needs p < {comparison['alpha']:g} after Holm's correction over {comparison['n_tested']} rows, and "
         f"a difference of {comparison['min_effect'] * 100:g} % or more.",
@@ -81,4 +83,7 @@ def _reasons(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if row["reason"]:
             _, names = found.setdefault(re.sub(r"\d+", "#", row["reason"]), (row["reason"], []))
             names.append(metric_name(row["metric"]).partition(" (")[0])
-    return [f"No interval for {', '.join(dict.fromkeys(names))}: {reason}." for reason, names in found.values()]
+    return [
+        f"No interval for {'any row' if len(names) == len(rows) > 1 else ', '.join(dict.fromkeys(names))}: {reason}."
+        for reason, names in found.values()
+    ]

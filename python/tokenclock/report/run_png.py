@@ -64,7 +64,8 @@ def _words(left: Any, right: Any, name: str, result: Result) -> None:
     lines = textwrap.wrap(" | ".join(said), 88)
     for finding in findings(result)[:2]:
         lines += textwrap.wrap(finding, 88, subsequent_indent="  ", max_lines=2, placeholder=" ...")
-    left.text(0, 0.68, "\n".join(lines[:7]), fontsize=10.5, va="top", linespacing=1.35)
+    facts_text = left.text(0, 0.68, "\n".join(lines[:7]), fontsize=10.5, va="top", linespacing=1.35)
+    facts_text.set_in_layout(False)  # it may reach into the next column, where nothing is; no room is made for it
     rows = [
         (title_of(tag), cells[1].partition(" [")[0], *cells[2:5]) for tag, cells in latency_rows(result) if tag in _TAGS
     ]
@@ -114,6 +115,7 @@ def _load(axis: Any, series: RunSeries, steady: Mapping[str, Any] | None) -> Non
 
 def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
     from matplotlib.colors import LogNorm
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     _title(axis, "Inter-token latency over time", "s after the start", "ITL (ms)")
     heat = series.itl
@@ -125,7 +127,10 @@ def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
     norm = LogNorm(1, max(2, float(heat.counts.max())))
     drawn = axis.pcolormesh(heat.x, heat.y / NS_PER_MS, counts, cmap="cividis_r", norm=norm, shading="nearest")
     axis.set_yscale("log")
-    figure.colorbar(drawn, ax=axis, label="gaps", pad=0.01)
+    plain = FuncFormatter(lambda ms, _: f"{ms:g}")
+    axis.yaxis.set_major_formatter(plain)
+    axis.yaxis.set_minor_formatter(plain if heat.y.max() < 10 * heat.y.min() else NullFormatter())
+    figure.colorbar(drawn, cax=axis.inset_axes((1.015, 0, 0.02, 1)), label="gaps")
 
 
 def _requests(axis: Any, series: RunSeries) -> None:

@@ -46,5 +46,5 @@ def _rows(result: Result, steady: Mapping[str, Any]) -> Iterator[str]:
         ("Output tokens per second:", "output_throughput"),
     ):
         yield own_row(label, spread(fixed(found[key]) for found in (result.throughput, steady["throughput"])))
-    yield own_row("Whole run's rates: from first send to", "last token")
+    yield own_row("Whole run's rates over:", "first send to last token")
     yield own_row("Percentile rule here:", "rank")
