@@ -104,3 +104,18 @@ def test_wrong_answers_are_refused_with_what_was_expected(returned: object) -> N
     runtime.prepare(CASE, 0)
     with pytest.raises(ValueError, match=r"tokens generated per row, whole numbers >= 0, 2 of them, or None, got"):
         runtime.run(None)
+
+
+def test_lengths_that_change_are_seen_though_the_list_is_the_same_one() -> None:
+    answer = [3, 2]
+    runtime = UserRuntime(lambda _inputs, _on_step: answer)
+    runtime.prepare(CASE, 0)
+    first = runtime.run(None)
+    assert runtime.run(None) is first  # nothing was made anew within the latency
+    answer[1] = 1
+    changed = runtime.run(None)
+    assert changed.osl is not None
+    assert changed.osl.tolist() == [3, 1]
+    answer[:] = [3, -1]
+    with pytest.raises(ValueError, match="whole numbers"):
+        runtime.run(None)

@@ -13,6 +13,8 @@ from tokenclock.runtime.protocol import Family, IterationOutcome, Limits, ModelF
 
 __all__ = ["UserRuntime"]
 
+_NOTHING = IterationOutcome()  # made once: making one takes 2 us, which would be the call's
+
 Call: TypeAlias = Callable[[Any, OnStep | None], Any]
 
 
@@ -64,19 +66,23 @@ class UserRuntime:
         self._prepare = prepare
         self._inputs: Any = None
         self._batch_size: int | None = None
+        # the last list found right, and what it means: checking is within the latency, and lengths seldom change
+        self._known: tuple[list[int], IterationOutcome] = ([], _NOTHING)
         if before is not None:
             self.before_iteration = lambda: before(self._inputs)
 
     def prepare(self, case: BenchmarkCase, seed: int) -> None:
-        self._batch_size = case.batch_size
+        self._batch_size, self._known = case.batch_size, ([], _NOTHING)
         self._inputs = case if self._prepare is None else self._prepare(case, seed)
 
     def run(self, on_step: OnStep | None) -> IterationOutcome:
         returned = self._call(self._inputs, on_step)
         if returned is None:
-            return IterationOutcome()
+            return _NOTHING
         if isinstance(returned, IterationOutcome):
             return returned
+        if type(returned) is list and returned and returned == self._known[0]:
+            return self._known[1]
         osl = np.asarray(returned)
         whole = osl.dtype.kind in "iu" and osl.ndim == 1 and (osl.size == 0 or int(osl.min()) >= 0)
         if not whole or (self._batch_size is not None and len(osl) != self._batch_size):
@@ -85,7 +91,10 @@ class UserRuntime:
                 f"the call must return the tokens generated per row, whole numbers >= 0{rows}, or None, "
                 f"got {shown(returned)}"
             )
-        return IterationOutcome(osl=osl.astype(np.int32))
+        outcome = IterationOutcome(osl=osl.astype(np.int32))
+        if type(returned) is list:
+            self._known = (returned.copy(), outcome)
+        return outcome
 
     def release(self) -> None:
         self._inputs = None
