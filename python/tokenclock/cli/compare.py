@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tokenclock.cli.arguments import CommandParser, from_environment
 from tokenclock.cli.standard_streams import show
-from tokenclock.errors import GateMissed, TokenclockError, UsageError
-from tokenclock.standard_error import say_on_stderr
+from tokenclock.cli.written import write_output
+from tokenclock.errors import GateMissed, UsageError
 
 __all__ = ["build_parser", "main"]
 
@@ -105,7 +106,7 @@ def main(argv: Sequence[str]) -> int:
 
     code = show("tokenclock compare", compare_table.render(comparison).rstrip("\n"))
     for path, write in files:
-        _write(path, comparison, write)
+        write_output("compare", path, functools.partial(write, comparison, path))
     met = gate.missed(conditions, comparison["points"])
     if met:
         raise GateMissed(f"--fail-if was met: {' | '.join(met)}")
@@ -130,18 +131,6 @@ def _files(arguments: argparse.Namespace) -> list[tuple[str, Writer]]:
             raise UsageError(f"--{name} {path}: another flag writes that file too")
         wanted.append((path, write))
     return wanted
-
-
-def _write(path: str, comparison: Mapping[str, Any], write: Writer) -> None:
-    try:
-        write(comparison, path)
-    except ImportError as error:
-        raise TokenclockError(
-            f"cannot draw {path}: {error.name} is not installed; pip install 'tokenclock[report]'"
-        ) from error
-    except OSError as error:
-        raise TokenclockError(f"cannot write {path}: {error.strerror or error}") from error
-    say_on_stderr(f"tokenclock compare: written to {path}")
 
 
 def _text(path: str, text: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenclock.cli.arguments import CommandParser
-from tokenclock.errors import TokenclockError, UsageError
+from tokenclock.cli.written import write_output
+from tokenclock.errors import UsageError
 from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def main(argv: Sequence[str]) -> int:
 
     text = run_markdown.render(runs)
     if arguments.markdown is not None:
-        _write(arguments.markdown, lambda: _write_text(arguments.markdown, text))
+        write_output("report", arguments.markdown, lambda: _write_text(arguments.markdown, text))
     if arguments.html is not None:
-        _write(arguments.html, lambda: _write_page(runs, arguments.html))
+        write_output("report", arguments.html, lambda: _write_page(runs, arguments.html))
     if arguments.png is not None:
         for run, path in zip(runs, _png_paths(arguments.png, runs), strict=True):
             _draw(run, path)
@@ -120,11 +121,11 @@ def _from_events(arguments: argparse.Namespace) -> list[ShownRun]:
     if arguments.json is not None:
         path = arguments.json
         columns = columns_file.columns_path(path)
-        _write(path, lambda: json_file.write(result, path))
+        write_output("report", path, lambda: json_file.write(result, path))
         if records is not None:
-            _write(str(columns), lambda: columns_file.write(records, columns))
+            write_output("report", str(columns), lambda: columns_file.write(records, columns))
         elif iterations is not None:
-            _write(str(columns), lambda: iteration_columns_file.write(iterations, columns))
+            write_output("report", str(columns), lambda: iteration_columns_file.write(iterations, columns))
     name = Path(arguments.from_events).resolve().name
     return [ShownRun(name, result, None if records is None else run_series(records), records)]
 
@@ -150,7 +151,7 @@ def _write_hlog(runs: Sequence[ShownRun], path: str) -> None:
     if len(runs) > 1 or records is None:
         got = f"{len(runs)} results" if len(runs) > 1 else f"{runs[0].name} without columns of a load test"
         raise UsageError(f"--hlog takes one result with its columns, got {got}")
-    _write(path, lambda: hlog_file.write(interval_histograms(records), runs[0].result.created, path))
+    write_output("report", path, lambda: hlog_file.write(interval_histograms(records), runs[0].result.created, path))
 
 
 def _png_paths(path: str, runs: Sequence[ShownRun]) -> list[Path]:
@@ -167,16 +168,4 @@ def _draw(run: ShownRun, path: Path) -> None:
         say_on_stderr(f"tokenclock report: no picture of {run.name}: no columns of a load test lie beside its result")
         return
     series = run.series
-    _write(str(path), lambda: run_png.write(run.name, run.result, series, path))
-
-
-def _write(path: str, write: Callable[[], object]) -> None:
-    try:
-        write()
-    except ImportError as error:
-        raise TokenclockError(
-            f"cannot draw {path}: {error.name} is not installed; pip install 'tokenclock[report]'"
-        ) from error
-    except OSError as error:
-        raise TokenclockError(f"cannot write {path}: {error.strerror or error}") from error
-    say_on_stderr(f"tokenclock report: written to {path}")
+    write_output("report", str(path), lambda: run_png.write(run.name, run.result, series, path))
