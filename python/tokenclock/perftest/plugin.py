@@ -1,1 +1,1 @@
-"""Options and items of the performance tests; pytest loads it wherever tokenclock is installed, so it imports little."""
+"""Options and items of the performance tests. pytest loads this wherever tokenclock is installed: it imports little."""
