@@ -9,11 +9,14 @@ from dataclasses import fields
 from types import TracebackType
 from typing import Any
 
-from tokenclock.store import tables  # first: it says what to install where SQLAlchemy is absent
+from tokenclock.errors import TokenclockError
 
-from sqlalchemy import Connection, Engine, func, select, text  # isort: skip
+try:
+    from sqlalchemy import Connection, Engine, func, select, text
+except ImportError as error:
+    raise TokenclockError("the history needs SQLAlchemy; pip install 'tokenclock[history]'") from error
 
-from tokenclock.store import pinning, reading  # isort: skip
+from tokenclock.store import pinning, reading, tables
 from tokenclock.store.conditions import conditions
 from tokenclock.store.engine import connect, shown_place, told
 from tokenclock.store.filter import Filter

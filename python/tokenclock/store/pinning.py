@@ -34,7 +34,8 @@ def pins_that(connection: Connection, where: Filter) -> list[Pin]:
     found = [
         Pin(
             key=dict(json.loads(row.pin_key)), metric=row.metric,
-            values=tuple(map(float, json.loads(row.pinned_values))), run_ids=tuple(json.loads(row.run_ids)), accepted=instant(row.accepted_us), reason=row.reason,
+            values=tuple(map(float, json.loads(row.pinned_values))), run_ids=tuple(json.loads(row.run_ids)),
+            accepted=instant(row.accepted_us), reason=row.reason,
             by=row.accepted_by,
         )
         for row in rows

@@ -21,6 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 _AT_ONCE = 5_000
+_NUMBER = (metrics.c.value, metrics.c.low, metrics.c.high, metric_names.c.unit)
 _ROW = tuple(column for column in runs.c if column.name != "content_hash")
 
 
@@ -74,9 +75,7 @@ def run_id_of(connection: Connection, text: str) -> int:
 def metrics_of(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, MetricValue]]:
     """Run -> name -> number, names in order; runs without numbers are absent."""
     query = (
-        select(
-            metrics.c.run_id, metric_names.c.name, metrics.c.value, metrics.c.low, metrics.c.high, metric_names.c.unit
-        )
+        select(metrics.c.run_id, metric_names.c.name, *_NUMBER)
         .join(metric_names, metric_names.c.id == metrics.c.name_id)
         .order_by(metrics.c.run_id, metric_names.c.name)
     )

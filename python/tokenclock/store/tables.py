@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from tokenclock.errors import TokenclockError
-
-try:
-    from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
-except ImportError as error:
-    raise TokenclockError("the history needs SQLAlchemy; pip install 'tokenclock[history]'") from error
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, Table, Text
 
 __all__ = [
     "METADATA", "contents", "instant", "metric_names", "metrics", "microseconds", "pins", "runs", "schema", "tags",
