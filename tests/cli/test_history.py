@@ -94,7 +94,7 @@ def test_a_pipe(content: str, place: Path) -> None:
 
 
 def test_trend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for day, ttft_ms in enumerate((10.0, 10.0, 17.0, 12.0), start=1):
+    for day, ttft_ms in enumerate((10.0, 10.5, 17.0, 12.0), start=1):
         vllm(tmp_path / f"{day}.json", ttft_ms, day)
     assert main(["history", "add", str(tmp_path)]) == 0
     capsys.readouterr()
@@ -103,7 +103,7 @@ def test_trend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     title, head, line = capsys.readouterr().out.splitlines()
     assert title == "ttft.mean in ms"
     assert head.split() == ["model", "runs", "from", "to", "median", "last", "last", "to", "median", "trend"]
-    assert line.split() == ["m", "4", "2026-01-01", "2026-01-04", "11.000", "12.000", "+20.0%", "▁▁█▃"]
+    assert line.split() == ["m", "4", "2026-01-01", "2026-01-04", "11.250", "12.000", "+14.3%", "▁▁█▃"]
     assert png.read_bytes().startswith(b"\x89PNG")
     assert main(["history", "trend", "ttft.mean", "--by", "", "--last", "2", "--since", "2026-01-01"]) == 0
     assert capsys.readouterr().out.splitlines()[2].split()[0] == "2"
