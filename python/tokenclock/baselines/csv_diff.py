@@ -12,8 +12,17 @@ from tokenclock.baselines.csv_rows import CsvRow, CsvTable
 from tokenclock.baselines.thresholds import TEST_METRICS, Threshold, threshold_of
 
 __all__ = [
-    "BETTER", "IGNORED", "MISSING", "NEW", "NOT_MEASURED", "WORSE", "Difference", "differences", "threshold_in", "unit_of",
-]  # fmt: skip
+    "BETTER",
+    "IGNORED",
+    "MISSING",
+    "NEW",
+    "NOT_MEASURED",
+    "WORSE",
+    "Difference",
+    "differences",
+    "threshold_in",
+    "unit_of",
+]
 
 WORSE, BETTER, NEW, MISSING, NOT_MEASURED = "worse", "better", "new", "missing", "not measured"
 IGNORED = ("BUILD_TIME",)

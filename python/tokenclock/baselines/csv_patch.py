@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from tokenclock.baselines.csv_diff import BETTER, MISSING, NEW, WORSE, Difference
-from tokenclock.baselines.csv_rows import CsvRow, CsvTable
+from tokenclock.baselines.csv_rows import CsvRow, CsvTable, lines_of
 from tokenclock.errors import UsageError
 
 __all__ = ["how_to_apply", "name_in_patch", "patch_of"]
@@ -65,12 +65,12 @@ def _updated(base: CsvTable, differences: Sequence[Difference]) -> list[str]:
             number += 1
             continue
         if found.kind != MISSING and found.target is not None:
-            lines.append(_line(base, {**found.base.cells, **_fresh(found.target)}))
+            lines += _lines_of(base, {**found.base.cells, **_fresh(found.target)})
         number = found.base.last + 1
     new = [found.target for found in differences if found.base is None and found.target is not None]
     if new and lines and not lines[-1].endswith("\n"):
         lines[-1] += base.line_end
-    return [*lines, *(_line(base, row.cells) for row in new)]
+    return [*lines, *(line for row in new for line in _lines_of(base, row.cells))]
 
 
 _CHANGING = (WORSE, BETTER, NEW, MISSING)
@@ -80,7 +80,8 @@ def _fresh(row: CsvRow) -> dict[str, str]:
     return {name: text for name, text in row.cells.items() if name not in _KEPT}
 
 
-def _line(base: CsvTable, cells: Mapping[str, str]) -> str:
+def _lines_of(base: CsvTable, cells: Mapping[str, str]) -> list[str]:
+    """A row as the file's lines: more than one where a cell has line breaks."""
     out = io.StringIO()
     csv.writer(out, lineterminator=base.line_end).writerow([cells.get(name, "") for name in base.columns])
-    return out.getvalue()
+    return lines_of(out.getvalue())

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from tokenclock.errors import UsageError
 
-__all__ = ["COLUMNS", "CsvRow", "CsvTable", "read_csv"]
+__all__ = ["COLUMNS", "CsvRow", "CsvTable", "lines_of", "read_csv"]
 
 COLUMNS = ("perf_case_name", "metric_type", "perf_metric", "threshold", "absolute_threshold")
 """Without these there is nothing to compare."""
 
+_BYTE_ORDER_MARK = "\ufeff"
 _NOT_MEASURED = ("invalid", "failed", "skipped")
 
 
@@ -63,14 +64,14 @@ class CsvTable:
         lines: all of it, line ends kept.
         columns: in order.
         rows: the last one of each key, in order of the file.
-        n_repeated: rows that a later one of the same key stood in for.
+        repeated: a row with the key of an earlier one; None where there is none.
     """
 
     path: str
     lines: tuple[str, ...]
     columns: tuple[str, ...]
     rows: Mapping[tuple[str, str], CsvRow]
-    n_repeated: int
+    repeated: CsvRow | None
 
     @property
     def line_end(self) -> str:
@@ -86,36 +87,34 @@ def read_csv(path: str) -> CsvTable:
             cell that is no number where one belongs.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        text = Path(path).read_bytes().decode("utf-8")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}; give a CSV file of results") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} must be UTF-8 text, got other bytes at offset {error.start}") from error
-    lines = _lines(text)
-    records = _records(path, lines)
+    lines = lines_of(text)
+    records = _records(path, [line.removeprefix(_BYTE_ORDER_MARK) for line in lines])
     head = next(records, None)
     if head is None:
         raise UsageError(f"{path} must be a CSV file with the columns {', '.join(COLUMNS)}, got an empty file")
     columns = tuple(cell.strip() for cell in head[2])
     lacking = [name for name in COLUMNS if name not in columns]
     if lacking:
-        raise UsageError(
-            f"{path}: its first line must name the columns {', '.join(COLUMNS)}; {lacking[0]} is not there"
-        )
+        raise UsageError(f"{path}: its first line must name the columns {', '.join(COLUMNS)}; {lacking[0]} is not one")
     if len(set(columns)) < len(columns):
         twice = next(name for name in columns if columns.count(name) > 1)
         raise UsageError(f"{path}: its first line names the column {twice or 'without a name'} twice")
     rows: dict[tuple[str, str], CsvRow] = {}
-    n_repeated = 0
+    repeated = None
     for first, last, cells in records:
         row = _row(path, columns, first, last, cells)
-        n_repeated += row.key in rows
-        rows.pop(row.key, None)
+        if rows.pop(row.key, None) is not None:
+            repeated = row
         rows[row.key] = row
-    return CsvTable(path, tuple(lines), columns, rows, n_repeated)
+    return CsvTable(path, tuple(lines), columns, rows, repeated)
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
     """With their ends; only a line feed ends one, as for `diff` and `patch`."""
     parts = text.split("\n")
     return [*(f"{part}\n" for part in parts[:-1]), *([parts[-1]] if parts[-1] else [])]

@@ -1,10 +1,9 @@
 """Whether a number got worse: fresh repeats against earlier runs or a pinned baseline. Pure: numbers in, verdict out.
 
 The baseline is the median of the earlier runs. A change is called where it exceeds the relative and the absolute
-threshold, and lies outside the prediction interval: the median of k fresh repeats lies farther from that of
-n runs than chance takes it, given what runs differ by (Student's t with the degrees of freedom of that spread). Repeats of one
-session share its mood: where they differ by less than runs of the history do, the interval narrows by no more than that
-share of it.
+threshold, and the median of the k fresh repeats lies outside the prediction interval: farther from that of n earlier
+runs than chance takes it, given what runs differ by (Student's t with the degrees of freedom of that spread). Repeats
+of one session share its mood: they narrow the interval by no more than what they themselves differ by.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ class Decision:
     Args:
         metric: its name.
         verdict: ``regression``, ``improvement``, ``no difference shown``, ``too noisy`` or ``no baseline``.
-        value, baseline: median of the fresh repeats, and of the earlier runs; in the metric's unit, None: there is none.
+        value, baseline: median of the fresh repeats, and of the earlier runs, in the metric's unit; None: none.
         ratio: value / baseline, with the bounds ``low`` and ``high`` of its prediction interval; None: no baseline.
         reason: one line.
         more_repeats: that would be worth making, to reach the power asked for or to confirm a regression; 0: none.

@@ -50,7 +50,7 @@ RELATIVE_TAIL = 0.10
 """Of percentiles from 90 on, which few samples make."""
 
 _MS = "ms"
-_LATENCIES_MS = {"FIRST_TOKEN_TIME": 1.0, "OUTPUT_TOKEN_TIME": 0.1, "INTER_TOKEN_TIME": 0.1, "INFERENCE_TIME": 1.0}
+_LATENCIES_MS = {"FIRST_TOKEN_TIME": 0.5, "OUTPUT_TOKEN_TIME": 0.1, "INTER_TOKEN_TIME": 0.1, "INFERENCE_TIME": 1.0}
 
 TEST_METRICS: dict[str, tuple[str, Threshold]] = {
     "BUILD_TIME": ("s", Threshold("lower", 0.10, 5.0)),
@@ -59,25 +59,26 @@ TEST_METRICS: dict[str, tuple[str, Threshold]] = {
     **{f"P99_{name}": (_MS, Threshold("lower", RELATIVE_TAIL, least)) for name, least in _LATENCIES_MS.items()},
     "SEQ_LATENCY": (_MS, Threshold("lower", RELATIVE, 1.0)),
     "DISAGG_SERVER_E2EL": (_MS, Threshold("lower", RELATIVE, 1.0)),
-    "DISAGG_SERVER_TTFT": (_MS, Threshold("lower", RELATIVE, 1.0)),
-    "TOKEN_THROUGHPUT": ("tok/s", Threshold("higher", RELATIVE, 1.0)),
-    "TOTAL_TOKEN_THROUGHPUT": ("tok/s", Threshold("higher", RELATIVE, 1.0)),
-    "USER_THROUGHPUT": ("tok/s", Threshold("higher", RELATIVE, 1.0)),
-    "SEQ_THROUGHPUT": ("req/s", Threshold("higher", RELATIVE, 0.01)),
+    "DISAGG_SERVER_TTFT": (_MS, Threshold("lower", RELATIVE, 0.5)),
+    "TOKEN_THROUGHPUT": ("tok/s", Threshold("higher", RELATIVE, 0.1)),
+    "TOTAL_TOKEN_THROUGHPUT": ("tok/s", Threshold("higher", RELATIVE, 0.1)),
+    "USER_THROUGHPUT": ("tok/s", Threshold("higher", RELATIVE, 0.1)),
+    "SEQ_THROUGHPUT": ("req/s", Threshold("higher", RELATIVE, 0.001)),
     "INFERENCE_PEAK_GPU_MEMORY": ("GiB", Threshold("lower", RELATIVE, 0.1)),
     "BUILD_PEAK_CPU_MEMORY": ("MiB", Threshold("lower", 0.10, 100.0)),
     "BUILD_PEAK_GPU_MEMORY": ("MiB", Threshold("lower", 0.10, 100.0)),
-    "CONTEXT_GPU_MEMORY": ("MiB", Threshold("lower", RELATIVE, 10.0)),
-    "ENGINE_SIZE": ("MiB", Threshold("lower", RELATIVE, 10.0)),
+    "CONTEXT_GPU_MEMORY": ("MiB", Threshold("lower", RELATIVE, 16.0)),
+    "ENGINE_SIZE": ("MiB", Threshold("lower", RELATIVE, 16.0)),
     "KV_CACHE_SIZE": ("GiB", Threshold("higher", RELATIVE, 0.1)),
 }
 """Metric types of performance tests: unit, and our threshold in that unit."""
 
 _ABSOLUTE_NS = {
+    "ttft": 0.5, "response_ttft": 0.5,
     "tpot": 0.1, "itl": 0.1, "itl_per_token": 0.1, "tpot_after_first_event": 0.1,
     "latency": 0.1, "device_latency": 0.1, "generation": 0.1,
 }  # fmt: skip
-_ABSOLUTE_PER_S = {"request_throughput": 0.01, "goodput": 0.01, "row_throughput": 0.01}
+_ABSOLUTE_PER_S = {"request_throughput": 0.001, "goodput": 0.001, "row_throughput": 0.001}
 _TAILS = ("p90", "p95", "p99", "p99.9", "max")
 
 
@@ -92,8 +93,9 @@ def threshold_of(metric: str) -> Threshold | None:
 
     None for a metric that is not known: nobody can say which way it is better.
     """
-    if metric in TEST_METRICS:
-        return TEST_METRICS[metric][1]
+    test_metric = metric.partition("[")[0]  # lengths or a client may follow it in brackets
+    if test_metric in TEST_METRICS:
+        return TEST_METRICS[test_metric][1]
     tag, _, statistic = metric.partition(".")
     definition = DEFINITIONS.get(tag) or OFFLINE_DEFINITIONS.get(tag)
     if definition is None:
@@ -102,7 +104,7 @@ def threshold_of(metric: str) -> Threshold | None:
     if definition.unit == "ns":
         absolute = _ABSOLUTE_NS.get(tag, 1.0) * NS_PER_MS
     elif definition.unit == "1/s":
-        absolute = _ABSOLUTE_PER_S.get(tag, 1.0)
+        absolute = _ABSOLUTE_PER_S.get(tag, 0.1)
     else:
         absolute = 0.0
     return Threshold(definition.better, relative, absolute)
