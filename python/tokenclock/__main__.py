@@ -36,10 +36,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "merge what several client machines measured at the same time",
     ),
     "report": ("tokenclock.cli.report", "results as a page, a picture or Markdown; results anew from event logs"),
+    "baseline": ("tokenclock.cli.baseline", "accept, show and diff what performance tests are held against"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "baseline", "history",
+    "history",
 )  # fmt: skip
 
 

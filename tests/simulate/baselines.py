@@ -28,8 +28,9 @@ class Noise:
     Args:
         sigma: of a session's log.
         within: of a repeat's log beside others of its session.
-        kind: ``normal``, ``heavy`` (t with 3 degrees of freedom), ``skewed`` (exponential), ``outliers`` (one session in
-            twenty is 20 % slower), ``two kinds`` (one in four is 4 sigma slower) or ``wander`` (each half like the last).
+        kind: ``normal``, ``heavy`` (t with 3 degrees of freedom), ``skewed`` (exponential), ``outliers`` (one session
+            in twenty is 20 % slower), ``two kinds`` (one in four is 4 sigma slower) or ``wander`` (each half like the
+            last).
     """
 
     sigma: float
@@ -135,7 +136,7 @@ def caught_at_once(
 
 
 def alarms_of_cases(noise: Noise, metrics: int, shared: float, *, n: int = 300, seed: int = 0) -> float:
-    """Share of cases of so many metrics with any alarm, where the metrics share alpha and that part of their variance."""
+    """Share of cases of so many metrics with any alarm; the metrics share alpha, and that part of their variance."""
     called = 0
     for i in range(n):
         rng = np.random.default_rng([seed, i])

@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from tokenclock.errors import UsageError
+from tokenclock.store.filter import Filter, checked_column, text_of
 
 if TYPE_CHECKING:
-    from tokenclock.store.database import Database, RunRow
+    from tokenclock.store.database import Database
+    from tokenclock.store.record import Pin, RunRow
     from tokenclock.store.series import Point
 
-__all__ = ["KEY_COLUMNS", "LAST", "RECENT", "SESSION_TAG", "VALID_STATES", "Session", "key_of", "sessions_of"]
+__all__ = [
+    "KEY_COLUMNS",
+    "LAST",
+    "RECENT",
+    "SESSION_TAG",
+    "VALID_STATES",
+    "Session",
+    "key_of",
+    "keys_in",
+    "pin_of",
+    "sessions_in",
+    "sessions_of",
+]
 
 KEY_COLUMNS = ("label", "gpu")
 """Runs are alike where these are; where there is no GPU, the host too."""
 VALID_STATES = ("valid", "warn", "unknown")
-"""States of runs that make a baseline; `unknown` is said of other tools' files, which have no verdict."""
+"""States of runs that make a baseline; ``unknown`` is said of other tools' files, which have no verdict."""
 LAST = 10
 """Sessions that a baseline is made of that is not pinned."""
 RECENT = 20
 """Sessions that show what runs differ by, beside a pin."""
 SESSION_TAG = "session"
 """Tag of runs that says which session made them."""
-_KEYS = ("label", "test", "model", "kind", "tool", "tool_version", "gpu", "gpu_count", "host", "backend", "concurrency",
-         "request_rate", "batch_size", "isl", "osl", "streaming")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,7 @@ class Session:
 
     Args:
         value: median of its repeats.
-        created: of the first, UTC.
+        created: start of the first, UTC.
         run_ids: of the runs.
     """
 
@@ -55,67 +66,56 @@ def key_of(run: RunRow, by: Sequence[str] = KEY_COLUMNS) -> dict[str, str]:
 
     Args:
         run: one of them.
-        by: columns; ``gpu`` brings ``host`` where the run had no GPU.
+        by: columns, or ``tag.NAME``; ``gpu`` brings ``host`` where the run had no GPU.
 
     Raises:
         UsageError: a column that runs have not.
     """
-    unknown = next((name for name in by if name not in _KEYS), None)
-    if unknown is not None:
-        raise UsageError(f"runs can be told apart by {', '.join(_KEYS)}; got {unknown}")
-    columns = list(dict.fromkeys(by))
+    columns = list(dict.fromkeys(map(checked_column, by)))
     if "gpu" in columns and not run.gpu and "host" not in columns:
         columns.append("host")
-    return {name: _text(getattr(run, name)) for name in columns}
+    return {
+        name: run.tags.get(name.removeprefix("tag."), "") if name.startswith("tag.") else text_of(getattr(run, name))
+        for name in columns
+    }
 
 
-def _text(value: object) -> str:
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def keys_in(database: Database, where: Filter, by: Sequence[str] = KEY_COLUMNS) -> list[dict[str, str]]:
+    """The keys of all valid runs that are meant, in alphabetical order."""
+    rows = database.runs(replace(where, states=VALID_STATES))
+    found = {tuple(key.items()): key for key in (key_of(run, by) for run in rows)}
+    return [found[items] for items in sorted(found)]
 
 
-def sessions_of(points: Iterable[Point], session_of: Mapping[int, str]) -> list[Session]:
-    """Points gathered by session, in order of time; a run without one is a session of its own.
+def sessions_of(groups: Iterable[tuple[str, Sequence[Point]]]) -> list[Session]:
+    """Sessions in order of time.
 
     Args:
-        points: runs of one key.
-        session_of: id of a run -> name of its session; runs that are not in it have none.
+        groups: name of a session and its runs; of the empty name each run is a session of its own.
     """
-    gathered: dict[object, list[Point]] = {}
-    for point in points:
-        gathered.setdefault(session_of.get(point.run_id) or point.run_id, []).append(point)
-    found = [
-        Session(
-            statistics.median(point.value for point in group),
-            min(point.created for point in group),
-            tuple(point.run_id for point in group),
-        )
-        for group in gathered.values()
-    ]
-    return sorted(found, key=lambda session: session.created)
+    found = []
+    for name, points in groups:
+        for part in [points] if name else [[point] for point in points]:
+            value = statistics.median(point.value for point in part)
+            found.append(Session(value, min(point.created for point in part), tuple(point.run_id for point in part)))
+    return sorted(found, key=lambda session: (session.created, session.run_ids))
 
 
 def sessions_in(
-    database: Database, key: Mapping[str, str], metrics: Sequence[str], *, before: datetime | None = None
-) -> dict[str, list[Session]]:
-    """The last RECENT sessions of each metric, valid ones of that key, in order of time.
+    database: Database, key: Mapping[str, str], metric: str, *, before: datetime | None = None, without: str = ""
+) -> list[Session]:
+    """The last RECENT sessions of a metric, of valid runs of that key, in order of time.
 
     Args:
         before: only runs that were made earlier (UTC); None: all.
+        without: name of a session that is left out.
     """
-    from tokenclock.store.filter import Filter
-
-    where = Filter(key=key, states=VALID_STATES)
-    session_of = {run.id: run.tags.get(SESSION_TAG, "") for run in database.runs(where, limit=_MOST_RUNS)}
-    found = {}
-    for metric in metrics:
-        points = [
-            point
-            for group in database.series(metric, where=where, last=_MOST_RUNS).values()
-            for point in group
-            if before is None or point.created < before
-        ]
-        found[metric] = sessions_of(points, session_of)[-RECENT:]
-    return found
+    where = Filter(key=key, states=VALID_STATES, until=before)
+    found = database.series(metric, by=(f"tag.{SESSION_TAG}",), where=where)
+    return sessions_of((name, points) for (name,), points in found.items() if not without or name != without)[-RECENT:]
 
 
-_MOST_RUNS = 400
+def pin_of(database: Database, key: Mapping[str, str], metric: str) -> Pin | None:
+    """The pinned baseline of a metric, where there is one."""
+    pins = [pin for pin in database.pins(Filter(key=key)) if dict(pin.key) == dict(key) and pin.metric == metric]
+    return max(pins, key=lambda pin: pin.accepted) if pins else None

@@ -31,7 +31,7 @@ def add_flags(parser: CommandParser) -> None:
         "--thresholds",
         choices=("own", "file"),
         default="own",
-        help="own: tokenclock's for each metric type (of a TPOT 5 %% and 0.1 ms), where it is known; file: those of the "
+        help="own: tokenclock's for each metric type (of a TPOT 5 %% and 0.1 ms), if known; file: those of the "
         "base's columns, in the unit of the value (the flow's are 10 %% and 50 ms of any latency) (default: own)",
     )
     parser.add_argument(
