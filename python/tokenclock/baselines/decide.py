@@ -35,6 +35,8 @@ FEWEST_RUNS = 3
 CONFIRMED_BY = 3
 """Repeats that a regression should be seen in, where repeats may be asked for: a median of three ignores one mishap."""
 
+_FARTHEST = 100.0  # in logs; a spread beyond that is no spread, and its exponential no number
+
 
 class EarlierRun(Protocol):
     """One run of the history, such as `store.series.Point`."""
@@ -118,13 +120,15 @@ class _Test:
 
     def reach(self, repeats: int) -> float:
         """How far from the baseline, in logs, chance takes the fresh median at most."""
-        return t_quantile(1 - self.alpha / 2, self.noise.dof) * self.error(repeats)
+        return min(_FARTHEST, t_quantile(1 - self.alpha / 2, self.noise.dof) * self.error(repeats))
 
     def smallest_seen(self, repeats: int) -> float:
         """Relative change for the worse that is called with the power asked for."""
-        called = math.log1p(self.least) if self.better == "lower" else -math.log1p(-min(self.least, 0.99))
+        called = (
+            min(_FARTHEST, math.log1p(self.least)) if self.better == "lower" else -math.log1p(-min(self.least, 0.99))
+        )
         reach = max(called, self.reach(repeats))
-        reach += t_quantile(max(self.power, 0.5), self.noise.dof) * self.error(repeats)
+        reach += min(_FARTHEST, t_quantile(max(self.power, 0.5), self.noise.dof) * self.error(repeats))
         return math.expm1(reach) if self.better == "lower" else -math.expm1(-reach)
 
 

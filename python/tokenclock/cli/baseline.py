@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
         module = _ACTIONS[name]
         parser = CommandParser(prog=f"tokenclock baseline {name}", description=module.DESCRIPTION)
         module.add_flags(parser)
-        return module.run(parser.read(argv[1:]))
+        return int(module.run(parser.read(argv[1:])))
     if name in ("-h", "--help"):
         build_parser().parse_args(["--help"])
     raise UsageError(f"unknown action {name}{did_you_mean(name, list(_ACTIONS))}; it is one of {', '.join(_ACTIONS)}")

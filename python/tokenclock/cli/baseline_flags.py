@@ -17,7 +17,7 @@ __all__ = ["add_runs", "history_of", "positive", "where"]
 def add_runs(parser: CommandParser, default_last: int) -> None:
     """The flags that say which runs are meant."""
     parser.add_argument(
-        "--database", metavar="PLACE", help="file or URL of the history (default: that of `tokenclock history`)"
+        "--history", metavar="PLACE", help="file or URL of the history (default: that of `tokenclock history`)"
     )
     runs = parser.add_argument_group("which runs; * stands for any characters")
     runs.add_argument("--label", metavar="TEXT", help="label, or a test's canonical label")
@@ -69,4 +69,4 @@ def history_of(arguments: argparse.Namespace, *, read_only: bool = False) -> Dat
     """The history that was named, which must be there."""
     from tokenclock.store.database import open_database
 
-    return open_database(arguments.database, create=False, read_only=read_only)
+    return open_database(arguments.history, create=False, read_only=read_only)
