@@ -29,6 +29,7 @@ class Pin:
     values: tuple[float, ...]
     accepted: datetime = datetime(2026, 11, 1, tzinfo=timezone.utc)
     reason: str = "larger batches"
+    run_ids: tuple[int, ...] = ()
 
 
 def runs(*values: float) -> list[Run]:
@@ -144,7 +145,7 @@ def test_a_regression_is_confirmed_by_repeats() -> None:
 def test_a_pin_holds_whatever_came_after_it() -> None:
     pin = Pin((10.0, 10.05, 9.95))
     after = runs(12.0, 12.05, 11.95, 12.02, 11.98, 12.01)
-    found = decide("m", [12.0], pin, TPOT, recent=[*runs(*pin.values), *after])
+    found = decide("m", [12.0], pin, TPOT, since=after)
     assert (found.verdict, found.baseline, found.n_history) == (REGRESSION, 10.0, 3)
     assert "pinned 2026-11-01 (larger batches)" in found.reason
     assert found.smallest_seen < decide("m", [12.0], pin, TPOT).smallest_seen

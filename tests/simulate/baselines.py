@@ -29,8 +29,8 @@ class Noise:
         sigma: of a session's log.
         within: of a repeat's log beside others of its session.
         kind: ``normal``, ``heavy`` (t with 3 degrees of freedom), ``skewed`` (exponential), ``outliers`` (one session
-            in twenty is 20 % slower), ``two kinds`` (one in four is 4 sigma slower) or ``wander`` (each half like the
-            last).
+            in twenty is 20 % slower), ``two kinds`` (one in four is 4 sigma slower) ``wander`` (each half like the
+            last) or ``hiccups`` (one repeat in twenty takes 20 % longer).
     """
 
     sigma: float
@@ -61,6 +61,7 @@ NOISES = {
     "2 %, heavy tails": Noise(0.02, kind="heavy"),
     "2 %, skewed": Noise(0.02, kind="skewed"),
     "2 % and outliers of 20 %": Noise(0.02, kind="outliers"),
+    "2 % and hiccups of 20 %": Noise(0.014, 0.014, "hiccups"),
     "two kinds of runs, 8 % apart": Noise(0.02, kind="two kinds"),
     "2 %, wandering": Noise(0.02, kind="wander"),
 }
@@ -69,6 +70,7 @@ NOISES = {
 @dataclass
 class _Pin:
     values: tuple[float, ...]
+    run_ids: tuple[int, ...]
     accepted: datetime = START
     reason: str = "simulated"
 
@@ -85,7 +87,8 @@ class Gate:
 
     def accept(self, last: int = LAST) -> None:
         """As `baseline accept`."""
-        self.pin = _Pin(tuple(session.value for session in self.sessions[-last:]))
+        part = self.sessions[-last:]
+        self.pin = _Pin(tuple(one.value for one in part), tuple(run for one in part for run in one.run_ids))
 
     def run(self, measure: Callable[[], float]) -> Decision:
         """Measure once, and again as often as the decision asks; the run is then part of the history."""
@@ -100,12 +103,18 @@ class Gate:
         if found.verdict == REGRESSION and self.pin is None and self.pins:
             self.accept()
         at = START + timedelta(hours=len(self.sessions))
-        self.sessions.append(Session(float(np.median(fresh)), at, tuple(range(len(fresh)))))
+        self.sessions.append(
+            Session(float(np.median(fresh)), at, tuple(1000 * len(self.sessions) + i for i in range(len(fresh))))
+        )
         return found
 
 
 def _measure(rng: np.random.Generator, noise: Noise, deviation: float, factor: float) -> Callable[[], float]:
-    return lambda: LEVEL_MS * factor * math.exp(deviation + noise.within * float(rng.standard_normal()))
+    def measure() -> float:
+        hiccup = 1.2 if noise.kind == "hiccups" and rng.random() < 0.05 else 1.0
+        return LEVEL_MS * factor * hiccup * math.exp(deviation + noise.within * float(rng.standard_normal()))
+
+    return measure
 
 
 def _gate(rng: np.random.Generator, noise: Noise, deviations: Sequence[float], **settings: float) -> Gate:
@@ -113,7 +122,7 @@ def _gate(rng: np.random.Generator, noise: Noise, deviations: Sequence[float], *
     gate = Gate(**settings)  # type: ignore[arg-type]
     for i, deviation in enumerate(deviations):
         value = _measure(rng, noise, deviation, 1.0)()
-        gate.sessions.append(Session(value, START + timedelta(hours=i), (i,)))
+        gate.sessions.append(Session(value, START + timedelta(hours=i), (1000 * i,)))
     return gate
 
 

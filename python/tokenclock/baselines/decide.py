@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tokenclock.baselines.noise import FLOOR, Noise, median_variance, noise_of
+from tokenclock.baselines.noise import FLOOR, Noise, median_variance, noise_of, pooled
 from tokenclock.baselines.thresholds import Threshold
 from tokenclock.metrics.probability import t_quantile
 
@@ -53,6 +53,11 @@ class PinnedRuns(Protocol):
     @property
     def values(self) -> tuple[float, ...]:
         """One value a run, in order of time."""
+        ...
+
+    @property
+    def run_ids(self) -> tuple[int, ...]:
+        """The runs."""
         ...
 
     @property
@@ -124,9 +129,10 @@ class _Test:
 
     def smallest_seen(self, repeats: int) -> float:
         """Relative change for the worse that is called with the power asked for."""
-        called = (
-            min(_FARTHEST, math.log1p(self.least)) if self.better == "lower" else -math.log1p(-min(self.least, 0.99))
-        )
+        if self.better == "lower":
+            called = math.log1p(min(self.least, math.exp(_FARTHEST)))
+        else:
+            called = -math.log1p(-min(self.least, 0.99))
         reach = max(called, self.reach(repeats))
         reach += min(_FARTHEST, t_quantile(max(self.power, 0.5), self.noise.dof) * self.error(repeats))
         return math.expm1(reach) if self.better == "lower" else -math.expm1(-reach)
@@ -138,7 +144,7 @@ def decide(
     history: Sequence[EarlierRun] | PinnedRuns,
     threshold: Threshold,
     *,
-    recent: Sequence[EarlierRun] = (),
+    since: Sequence[EarlierRun] = (),
     repeats_in_history: float = 1.0,
     alpha: float = ALPHA,
     power: float = POWER,
@@ -152,7 +158,7 @@ def decide(
         fresh: one value a repeat, in the unit of the metric.
         history: earlier valid runs in order of time, one value a session (the median of its repeats); or a pin.
         threshold: what a change must exceed, both parts.
-        recent: with a pin: the runs of late, whatever their level, that show what runs differ by.
+        since: with a pin: the runs after those it was made of, whatever their level; they show what runs differ by.
         repeats_in_history: how many repeats are behind a value of the history, on average.
         alpha: chance of a call, either way, where nothing changed. Share it among the metrics of a case.
         power: with which a change of ``effect`` is to be seen.
@@ -174,7 +180,7 @@ def decide(
         return _undecided(metric, value, len(usable), f"a value of {min(known):g} has no ratio to a baseline")
     baseline = float(np.median(usable))
     test = _Test(
-        _noise(usable, [float(run.value) for run in recent]), len(usable), max(1.0, repeats_in_history),
+        _noise(usable, [float(run.value) for run in since]), len(usable), max(1.0, repeats_in_history),
         _within(known), threshold.least(baseline), threshold.better, alpha, power,
     )  # fmt: skip
     return _judged(metric, known, baseline, test, effect, max_repeats, pinned)
@@ -184,10 +190,11 @@ def _undecided(metric: str, value: float | None, n: int, reason: str) -> Decisio
     return Decision(metric, NO_BASELINE, value, None, None, None, None, reason, n_history=n)
 
 
-def _noise(values: Sequence[float], recent: Sequence[float]) -> Noise:
-    """Of the runs themselves, or of the recent ones where these are more."""
-    usable = [one for one in recent if math.isfinite(one) and one > 0]
-    return noise_of(np.log(usable if len(usable) > len(values) else values).tolist())
+def _noise(values: Sequence[float], since: Sequence[float]) -> Noise:
+    """Of the runs, together with what came since a pin."""
+    found = noise_of(np.log(values).tolist())
+    later = [one for one in since if math.isfinite(one) and one > 0]
+    return found if len(later) < 2 else pooled(found, noise_of(np.log(later).tolist()))
 
 
 def _within(fresh: Sequence[float]) -> float | None:

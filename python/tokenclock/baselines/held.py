@@ -28,14 +28,23 @@ def hold(
 
     Args:
         fresh: its repeats.
-        sessions: earlier ones, in order of time; those since a pin only show what runs differ by.
+        sessions: earlier ones, in order of time; beside a pin those after it show what runs differ by.
         pin: the baseline where there is one; else the last ``last`` sessions are.
         alpha, power, max_repeats: see ``decide``.
     """
+    if not sessions:
+        return decide(metric, fresh, (), threshold)
     recent = sessions[-RECENT:]
-    repeats = statistics.fmean(session.repeats for session in recent) if recent else 1.0
     return decide(
         metric, fresh, sessions[-last:] if pin is None else pin, threshold,
-        recent=() if pin is None else recent, repeats_in_history=repeats,
+        since=() if pin is None else _since(pin, recent),
+        repeats_in_history=statistics.fmean(session.repeats for session in recent),
         alpha=alpha, power=power, max_repeats=max_repeats,
     )  # fmt: skip
+
+
+def _since(pin: PinnedRuns, sessions: Sequence[Session]) -> Sequence[Session]:
+    """The sessions after the last one that the pin was made of."""
+    pinned = set(pin.run_ids)
+    last = max((i for i, session in enumerate(sessions) if pinned & set(session.run_ids)), default=-1)
+    return sessions[last + 1 :]

@@ -19,9 +19,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tokenclock.metrics.probability import t_quantile, t_two_sided
+from tokenclock.metrics.probability import beta_cdf, t_quantile, t_two_sided
 
-__all__ = ["FLOOR", "Noise", "levels_of", "median_variance", "noise_of", "outliers_of"]
+__all__ = ["FLOOR", "Noise", "levels_of", "median_variance", "noise_of", "outliers_of", "pooled"]
 
 FLOOR = 0.001
 """Smallest spread that is believed: 0.1 %. Fewer runs than that can be alike by luck, or by rounding."""
@@ -66,6 +66,20 @@ def noise_of(logs: Sequence[float]) -> Noise:
     squares = sum(float(np.square(level - level.mean()).sum()) for level in levels)
     dof = len(kept) - len(levels)
     return Noise(max(FLOOR, math.sqrt(squares / dof)), dof, len(left_out), len(levels))
+
+
+def pooled(first: Noise, later: Noise) -> Noise:
+    """The spread of two parts of a history, each about its own level.
+
+    A later part of few runs whose variance is larger than chance makes it (1 %, by F) holds a step that so few runs
+    do not tell from noise, such as a regression and its repair: it is left out.
+    """
+    share = first.dof / (first.dof + later.dof * (later.sigma / first.sigma) ** 2)
+    if later.dof + later.n_outliers < _RUNS_PER_OUTLIER - 1 and beta_cdf(first.dof / 2, later.dof / 2, share) < _LEVEL:
+        return first
+    dof = first.dof + later.dof
+    variance = (first.dof * first.sigma**2 + later.dof * later.sigma**2) / dof
+    return Noise(math.sqrt(variance), dof, first.n_outliers + later.n_outliers, max(first.n_levels, later.n_levels))
 
 
 def outliers_of(values: np.ndarray) -> list[int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tokenclock.baselines.accept import pin_sessions
 from tokenclock.baselines.decide import ALPHA, REGRESSION, Decision
 from tokenclock.baselines.held import hold
-from tokenclock.baselines.history import LAST, key_of, pin_of, sessions_in
+from tokenclock.baselines.history import LAST, SESSION_TAG, key_of, pin_of, sessions_in
 from tokenclock.baselines.thresholds import threshold_of
 from tokenclock.perftest.gate_records import record_of_failure, records_of_case
 from tokenclock.store.database import open_database
@@ -46,16 +46,19 @@ def gate_case(outcome: Outcome, settings: Settings, again: Callable[[], Mapping[
     if settings.history is None:
         return []
     with open_database(settings.history) as database:
-        if outcome.state != "valid" or not outcome.repeats:
+        records = records_of_case(outcome, outcome.repeats) if outcome.state == "valid" else []
+        if not records:
             database.add([record_of_failure(outcome)])
             return []
-        first = records_of_case(outcome, outcome.repeats)[0]
-        judge = _Judge(database, first, max(settings.max_repeats, len(outcome.repeats)))
-        repeats = list(outcome.repeats)
+        repeats = [values for values in outcome.repeats if values]
+        judge = _Judge(database, records[0], list(repeats[0]), max(settings.max_repeats, len(repeats)))
         decisions = judge.decide(repeats)
         while again is not None and (more := max((one.more_repeats for one in decisions), default=0)) > 0:
-            repeats += [again() for _ in range(more)]
+            made = [again() for _ in range(more)]
+            repeats += [values for values in made if values]
             decisions = judge.decide(repeats)
+            if not all(made):  # it fails now
+                break
         database.add(records_of_case(outcome, repeats))
         judge.pin(decisions)
         return decisions
@@ -64,35 +67,27 @@ def gate_case(outcome: Outcome, settings: Settings, again: Callable[[], Mapping[
 class _Judge:
     """The history of a case's key, read once."""
 
-    def __init__(self, database: Database, run: RunRecord, max_repeats: int) -> None:
+    def __init__(self, database: Database, run: RunRecord, metrics: Sequence[str], max_repeats: int) -> None:
         self._database, self._max_repeats = database, max_repeats
         self._key = key_of(run)
-        self._metrics = [name for name in run.metrics if threshold_of(name) is not None and name in run.metrics]
-        session = run.tags.get("session", "")
+        thresholds = {name: threshold_of(name) for name in metrics}
+        self._thresholds = {name: found for name, found in thresholds.items() if found is not None}
+        session = run.tags[SESSION_TAG]
         self._sessions = {
-            name: sessions_in(database, self._key, name, before=run.created, without=session) for name in self._metrics
+            name: sessions_in(database, self._key, name, before=run.created, without=session)
+            for name in self._thresholds
         }
-        self._pins = {name: pin_of(database, self._key, name) for name in self._metrics}
+        self._pins = {name: pin_of(database, self._key, name) for name in self._thresholds}
 
     def decide(self, repeats: Sequence[Mapping[str, float]]) -> list[Decision]:
-        """One decision a metric."""
-        decisions = []
-        for name in self._metrics:
-            threshold = threshold_of(name)
-            assert threshold is not None
-            fresh = [values[name] for values in repeats if values.get(name) is not None]
-            decisions.append(
-                hold(
-                    name,
-                    fresh,
-                    self._sessions[name],
-                    self._pins[name],
-                    threshold,
-                    alpha=ALPHA / len(self._metrics),
-                    max_repeats=self._max_repeats,
-                )
+        """One decision a metric; they share the false alarms."""
+        return [
+            hold(
+                name, [values[name] for values in repeats if name in values], self._sessions[name], self._pins[name],
+                threshold, alpha=ALPHA / len(self._thresholds), max_repeats=self._max_repeats,
             )
-        return decisions
+            for name, threshold in self._thresholds.items()
+        ]  # fmt: skip
 
     def pin(self, decisions: Sequence[Decision]) -> None:
         """Pin what the first regressions were held against."""

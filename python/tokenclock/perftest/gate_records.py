@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenclock.baselines.history import SESSION_TAG
 from tokenclock.baselines.thresholds import TEST_METRICS
@@ -50,17 +50,21 @@ def _record(outcome: Outcome, index: int, values: Mapping[str, float]) -> RunRec
                 found += records_of(one, label=outcome.case.canonical, test=outcome.case.name, extra_metrics=extra)
         except TokenclockError:
             continue
-    facts = {"label": outcome.case.canonical, "test": outcome.case.name, "kind": KIND, "state": "valid"}
+    facts: dict[str, Any] = {"label": outcome.case.canonical, "test": outcome.case.name, "kind": KIND}
+    if found:
+        facts["state"] = "valid" if found[0].state == "unknown" else found[0].state
+        facts["gpu"] = found[0].gpu or _gpu()
+        facts["host"] = found[0].host or platform.node()
     if len(found) == 1:
-        return replace(found[0], **facts)  # type: ignore[arg-type]
+        return replace(found[0], **facts)
     told = {"case": outcome.case.canonical, "repeat": index, "started": _started(outcome), "values": dict(values)}
     if found:  # several commands measured: their numbers are the metric types, and none of them is the run
         return replace(
             found[0], hash=hash_of({**told, "of": [one.hash for one in found]}), metrics=extra, content=None, **facts
-        )  # type: ignore[arg-type]
+        )
     return RunRecord(
         hash=hash_of(told), created=outcome.rows[0].started, metrics=extra, host=platform.node(), gpu=_gpu(),
-        source=str(outcome.folder), tool="tokenclock", **facts,  # type: ignore[arg-type]
+        source=str(outcome.folder), tool="tokenclock", state="valid", **facts,
     )  # fmt: skip
 
 
@@ -100,8 +104,8 @@ def _unit(name: str) -> str:
 
 
 def _gpu() -> str:
-    """Name of the first GPU that this process sees; empty without one."""
+    """Names of the GPUs that this process sees, as the history writes them; empty without one."""
     from tokenclock.device.facts import collect_facts
 
-    gpus = (collect_facts() or {}).get("visible") or ()
-    return str(gpus[0].get("name", "")) if gpus else ""
+    visible = (collect_facts() or {}).get("visible") or ()
+    return ", ".join(dict.fromkeys(str(gpu.get("name")) for gpu in visible))
