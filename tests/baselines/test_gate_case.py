@@ -83,7 +83,7 @@ def test_a_regression_is_pinned_and_stays_one(bench) -> None:
     pin = bench.pins()["OUTPUT_TOKEN_TIME"]
     assert pin.values == tuple(QUIET)
     assert len(pin.run_ids) == 6
-    assert "regression of 20.0% seen" in pin.reason
+    assert "regression of 19.9% seen" in pin.reason
     assert verdicts(bench.run(10.0)) == {"no difference shown"}
     assert verdicts(bench.run(8.0)) == {"improvement"}
 
