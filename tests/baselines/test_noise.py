@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from tokenclock.baselines.noise import FLOOR, median_variance, noise_of
+from tokenclock.baselines.noise import FLOOR, median_variance, noise_of, pooled
 
 
 def test_of_plain_runs_it_is_the_standard_deviation() -> None:
@@ -44,6 +44,16 @@ def test_two_steps_there_and_back() -> None:
 
 def test_runs_that_are_all_alike_are_not_believed() -> None:
     assert noise_of([1.0] * 5).sigma == FLOOR
+
+
+def test_two_parts_are_pooled_unless_the_later_one_holds_a_step() -> None:
+    first = noise_of([0.0, 0.01, -0.01, 0.01, -0.01])
+    alike = pooled(first, noise_of([0.3, 0.31, 0.29]))
+    assert alike.dof == 6
+    assert alike.sigma == pytest.approx(0.01)
+    assert pooled(first, noise_of([0.3, 0.0, 0.3])) == first
+    noisier = noise_of([0.05, -0.05, 0.05, -0.05, 0.05, -0.05, 0.05, -0.05])
+    assert pooled(first, noisier).sigma > 0.03
 
 
 def test_one_run_has_no_spread() -> None:
