@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tokenclock.baselines.decide import IMPROVEMENT, NO_BASELINE, NO_DIFFERENCE, REGRESSION, TOO_NOISY, decide
 from tokenclock.baselines.noise import median_variance
-from tokenclock.baselines.thresholds import TEST_METRICS, Threshold, threshold_of
+from tokenclock.baselines.thresholds import TEST_METRICS, Threshold, shared_alpha, threshold_of
 from tokenclock.metrics.probability import t_quantile
 
 TPOT = Threshold("lower", 0.05, 0.1)
@@ -181,6 +181,13 @@ def test_thresholds_by_hand() -> None:
     assert threshold_of("tpot.p99") == Threshold("lower", 0.10, 100_000)
     assert threshold_of("OUTPUT_TOKEN_TIME") == Threshold("lower", 0.05, 0.1)
     assert threshold_of("a.b") is None
+
+
+def test_metrics_of_a_case_share_the_false_alarms() -> None:
+    assert shared_alpha(["INFERENCE_TIME"], 0.05) == 0.05
+    bench = ["INFERENCE_TIME", "TOKEN_THROUGHPUT", "SEQ_THROUGHPUT", "FIRST_TOKEN_TIME", "OUTPUT_TOKEN_TIME"]
+    assert shared_alpha(bench, 0.05) == pytest.approx(0.1 / 4)
+    assert shared_alpha(["TOKEN_THROUGHPUT[a]", "SEQ_THROUGHPUT[a]", "SEQ_THROUGHPUT[b]"], 0.05) == 0.05
 
 
 @pytest.mark.parametrize("parts", [("less", 0.1, 1), ("lower", -0.1, 1), ("lower", 0.1, math.nan)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.simulate.baselines import NOISES, alarms, alarms_of_cases, caught_at_once, runs_until_caught
+from tests.simulate.baselines import NOISES, alarms, called_of_cases, caught_at_once, runs_until_caught
 
 
 @pytest.mark.parametrize("noise", ["0.5 %", "2 %", "5 %", "2 %, heavy tails", "2 %, skewed", "2 %, wandering"])
@@ -13,7 +13,7 @@ def test_false_alarms_are_rare(noise) -> None:
 
 
 def test_all_metrics_of_a_case_together_too() -> None:
-    assert alarms_of_cases(NOISES["2 %"], 12, 0.5, n=60) < 0.05
+    assert called_of_cases(NOISES["2 %"], metrics=12, shared=0.5, n=60) < 0.05
 
 
 def test_ten_percent_are_caught_and_one_is_not_claimed() -> None:

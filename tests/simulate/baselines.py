@@ -12,9 +12,9 @@ import numpy as np
 from tokenclock.baselines.decide import ALPHA, REGRESSION, Decision
 from tokenclock.baselines.held import hold
 from tokenclock.baselines.history import LAST, Session
-from tokenclock.baselines.thresholds import Threshold
+from tokenclock.baselines.thresholds import Threshold, shared_alpha
 
-__all__ = ["NOISES", "Gate", "Noise", "alarms", "alarms_of_cases", "caught_at_once", "runs_until_caught"]
+__all__ = ["NOISES", "Gate", "Noise", "alarms", "called_of_cases", "caught_at_once", "runs_until_caught"]
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 TTFT = Threshold("lower", 0.05, 0.5)
@@ -144,17 +144,33 @@ def caught_at_once(
     return called / n
 
 
-def alarms_of_cases(noise: Noise, metrics: int, shared: float, *, n: int = 300, seed: int = 0) -> float:
-    """Share of cases of so many metrics with any alarm; the metrics share alpha, and that part of their variance."""
+def called_of_cases(
+    noise: Noise,
+    factor: float = 1.0,
+    *,
+    metrics: int = 12,
+    shared: float = 0.8,
+    n: int = 300,
+    history: int = LAST,
+    seed: int = 0,
+) -> float:
+    """Share of cases with a metric that is called a regression.
+
+    Args:
+        factor: by which all metrics are slower.
+        metrics: of a case; they share alpha.
+        shared: part of the variance of a metric that the others have too.
+    """
     called = 0
+    alpha = shared_alpha([str(i) for i in range(metrics)], ALPHA)
     for i in range(n):
         rng = np.random.default_rng([seed, i])
-        common = noise.sessions(rng, LAST + 1)
+        common = noise.sessions(rng, history + 1)
         for _ in range(metrics):
-            own = noise.sessions(rng, LAST + 1)
+            own = noise.sessions(rng, history + 1)
             deviations = math.sqrt(shared) * common + math.sqrt(1 - shared) * own
-            gate = _gate(rng, noise, deviations[:-1], alpha=ALPHA / metrics)
-            if gate.run(_measure(rng, noise, deviations[-1], 1.0)).verdict == REGRESSION:
+            gate = _gate(rng, noise, deviations[:-1], alpha=alpha)
+            if gate.run(_measure(rng, noise, deviations[-1], factor)).verdict == REGRESSION:
                 called += 1
                 break
     return called / n

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from tests.simulate.baselines import NOISES, Noise, alarms, alarms_of_cases, caught_at_once, runs_until_caught
+from tests.simulate.baselines import NOISES, Noise, alarms, called_of_cases, caught_at_once, runs_until_caught
 
 pytestmark = [
     pytest.mark.simulate,
@@ -32,11 +32,13 @@ def test_three_repeats_pass_over_a_hiccup() -> None:
     assert three < 0.01 < one
 
 
+@pytest.mark.parametrize("metrics", [4, 14])
 @pytest.mark.parametrize("shared", [0.0, 0.8])
 @pytest.mark.parametrize("noise", ["2 %", "5 %"])
-def test_false_alarms_of_cases_of_twelve_metrics(noise: str, shared: float) -> None:
-    share = alarms_of_cases(NOISES[noise], 12, shared, n=N)
-    print(f"\n  {share:.1%} of cases")
+def test_cases_of_several_metrics(noise: str, shared: float, metrics: int) -> None:
+    share, one, ten = (called_of_cases(NOISES[noise], f, metrics=metrics, shared=shared, n=N) for f in (1, 1.01, 1.1))
+    few = called_of_cases(NOISES[noise], 1.1, metrics=metrics, shared=shared, n=N, history=5)
+    print(f"\n  false alarms {share:.1%}; 1 % claimed {one:.1%}; 10 % caught {ten:.1%}, after 5 others {few:.1%}")
     assert share < 0.05
 
 

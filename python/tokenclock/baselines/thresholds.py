@@ -7,14 +7,14 @@ fivefold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
 from tokenclock.units import NS_PER_MS
 
-__all__ = ["TEST_METRICS", "Threshold", "known_metrics", "threshold_of"]
+__all__ = ["TEST_METRICS", "Threshold", "known_metrics", "shared_alpha", "threshold_of"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,24 @@ TEST_METRICS: dict[str, tuple[str, Threshold]] = {
     "KV_CACHE_SIZE": ("GiB", Threshold("higher", RELATIVE, 0.1)),
 }
 """Metric types of performance tests: unit, and our threshold in that unit."""
+
+_ONE_OVER_DURATION = (
+    "TOKEN_THROUGHPUT", "SEQ_THROUGHPUT", "TOTAL_TOKEN_THROUGHPUT",
+    "output_throughput", "request_throughput", "total_throughput",
+)  # fmt: skip
+
+
+def shared_alpha(metrics: Sequence[str], alpha: float) -> float:
+    """The two-sided level of each of a case's metrics with which the case has false alarms in ``alpha`` of runs at most.
+
+    By Bonferroni. A false alarm is a regression that is none, so each metric has twice its share: half of a two-sided
+    level is on either side. Throughputs of a case count as one: of a fixed amount of work all are one over its
+    duration.
+    """
+    told = {("throughput", name.partition("[")[2]) if name.partition("[")[0] in _ONE_OVER_DURATION else name
+            for name in metrics}  # fmt: skip
+    return min(alpha, 2 * alpha / max(1, len(told)))
+
 
 _ABSOLUTE_NS = {
     "ttft": 0.5, "response_ttft": 0.5,

@@ -10,7 +10,7 @@ from tokenclock.baselines.accept import pin_sessions
 from tokenclock.baselines.decide import ALPHA, REGRESSION, Decision
 from tokenclock.baselines.held import hold
 from tokenclock.baselines.history import LAST, SESSION_TAG, key_of, pin_of, sessions_in
-from tokenclock.baselines.thresholds import threshold_of
+from tokenclock.baselines.thresholds import shared_alpha, threshold_of
 from tokenclock.perftest.gate_records import record_of_failure, records_of_case
 from tokenclock.store.database import open_database
 
@@ -29,7 +29,8 @@ def gate_case(outcome: Outcome, settings: Settings, again: Callable[[], Mapping[
     """Judge a case and add it to the history.
 
     Each metric that was measured and has a known direction is held against its pin, or the last valid sessions of the
-    same label and GPU. The metrics of the case share the 5 % of false alarms. The first regression pins what the run
+    same label and GPU. They share the 5 % of
+    false alarms. The first regression pins what the run
     was held against.
 
     Args:
@@ -72,6 +73,7 @@ class _Judge:
         self._key = key_of(run)
         thresholds = {name: threshold_of(name) for name in metrics}
         self._thresholds = {name: found for name, found in thresholds.items() if found is not None}
+        self._alpha = shared_alpha(list(self._thresholds), ALPHA)
         session = run.tags[SESSION_TAG]
         self._sessions = {
             name: sessions_in(database, self._key, name, before=run.created, without=session)
@@ -80,11 +82,11 @@ class _Judge:
         self._pins = {name: pin_of(database, self._key, name) for name in self._thresholds}
 
     def decide(self, repeats: Sequence[Mapping[str, float]]) -> list[Decision]:
-        """One decision a metric; they share the false alarms."""
+        """One decision a metric."""
         return [
             hold(
                 name, [values[name] for values in repeats if name in values], self._sessions[name], self._pins[name],
-                threshold, alpha=ALPHA / len(self._thresholds), max_repeats=self._max_repeats,
+                threshold, alpha=self._alpha, max_repeats=self._max_repeats,
             )
             for name, threshold in self._thresholds.items()
         ]  # fmt: skip
