@@ -80,15 +80,15 @@ _ONE_OVER_DURATION = (
 
 
 def shared_alpha(metrics: Sequence[str], alpha: float) -> float:
-    """The two-sided level of each of a case's metrics with which the case has false alarms in ``alpha`` of runs at most.
+    """The two-sided level of each metric with which a case has false alarms in ``alpha`` of its runs at most.
 
-    By Bonferroni. A false alarm is a regression that is none, so each metric has twice its share: half of a two-sided
-    level is on either side. Throughputs of a case count as one: of a fixed amount of work all are one over its
-    duration.
+    By Bonferroni. A false alarm is a regression that is none, and half of a two-sided level is on either side; so each
+    metric has one and a half times its share, which leaves a quarter for what leaving out outliers costs. Throughputs
+    of a case count as one: of a fixed amount of work all are one over its duration.
     """
     told = {("throughput", name.partition("[")[2]) if name.partition("[")[0] in _ONE_OVER_DURATION else name
             for name in metrics}  # fmt: skip
-    return min(alpha, 2 * alpha / max(1, len(told)))
+    return min(alpha, 1.5 * alpha / max(1, len(told)))
 
 
 _ABSOLUTE_NS = {
