@@ -187,7 +187,9 @@ def test_metrics_of_a_case_share_the_false_alarms() -> None:
     assert shared_alpha(["INFERENCE_TIME"], 0.05) == 0.05
     bench = ["INFERENCE_TIME", "TOKEN_THROUGHPUT", "SEQ_THROUGHPUT", "FIRST_TOKEN_TIME", "OUTPUT_TOKEN_TIME"]
     assert shared_alpha(bench, 0.05) == pytest.approx(0.075 / 4)
-    assert shared_alpha(["TOKEN_THROUGHPUT[a]", "SEQ_THROUGHPUT[a]", "SEQ_THROUGHPUT[b]"], 0.05) == 0.0375
+    assert shared_alpha(["TOKEN_THROUGHPUT[a]", "SEQ_THROUGHPUT[a]", "SEQ_THROUGHPUT[b]"], 0.05) == pytest.approx(
+        0.0375
+    )
 
 
 @pytest.mark.parametrize("parts", [("less", 0.1, 1), ("lower", -0.1, 1), ("lower", 0.1, math.nan)])

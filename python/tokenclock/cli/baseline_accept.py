@@ -6,7 +6,8 @@ import argparse
 import sys
 
 from tokenclock.cli.arguments import CommandParser
-from tokenclock.cli.baseline_flags import add_runs, history_of, where
+from tokenclock.cli.baseline_flags import add_runs, where
+from tokenclock.cli.history_place import open_history
 from tokenclock.cli.standard_streams import show
 from tokenclock.errors import TokenclockError, UsageError
 
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     by = arguments.by or KEY_COLUMNS
     who = arguments.accepted_by or _user()
-    with history_of(arguments) as database:
+    with open_history(arguments.history) as database:
         keys = keys_in(database, where(arguments), by)
         now, pins = datetime.now(timezone.utc), 0
         for key in keys:

@@ -6,19 +6,17 @@ import argparse
 from typing import TYPE_CHECKING
 
 from tokenclock.cli.arguments import CommandParser, metric_list, whole_number
+from tokenclock.cli.history_place import add_place_flag
 
 if TYPE_CHECKING:
-    from tokenclock.store.database import Database
     from tokenclock.store.filter import Filter
 
-__all__ = ["add_runs", "history_of", "positive", "where"]
+__all__ = ["add_runs", "positive", "where"]
 
 
 def add_runs(parser: CommandParser, default_last: int) -> None:
     """The flags that say which runs are meant."""
-    parser.add_argument(
-        "--history", metavar="PLACE", help="file or URL of the history (default: that of `tokenclock history`)"
-    )
+    add_place_flag(parser)
     runs = parser.add_argument_group("which runs; * stands for any characters")
     runs.add_argument("--label", metavar="TEXT", help="label, or a test's canonical label")
     runs.add_argument("--test", metavar="TEXT", help="name of a performance test")
@@ -63,10 +61,3 @@ def where(arguments: argparse.Namespace) -> Filter:
     return Filter(
         model=arguments.model, label=arguments.label, test=arguments.test, gpu=arguments.gpu, host=arguments.host
     )
-
-
-def history_of(arguments: argparse.Namespace, *, read_only: bool = False) -> Database:
-    """The history that was named, which must be there."""
-    from tokenclock.store.database import open_database
-
-    return open_database(arguments.history, create=False, read_only=read_only)

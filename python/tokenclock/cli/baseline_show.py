@@ -7,7 +7,8 @@ import json
 import os
 
 from tokenclock.cli.arguments import CommandParser
-from tokenclock.cli.baseline_flags import add_runs, history_of, where
+from tokenclock.cli.baseline_flags import add_runs, where
+from tokenclock.cli.history_place import open_history
 from tokenclock.cli.standard_streams import show
 from tokenclock.cli.written import write_output
 from tokenclock.errors import TokenclockError, UsageError
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tokenclock.baselines.history import KEY_COLUMNS, keys_in
     from tokenclock.baselines.shown import as_json, render, standings
 
-    with history_of(arguments, read_only=True) as database:
+    with open_history(arguments.history) as database:
         keys = keys_in(database, where(arguments), arguments.by or KEY_COLUMNS)
         found = standings(database, keys, arguments.metrics, last=arguments.last)
     if not found:
