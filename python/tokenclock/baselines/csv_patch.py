@@ -10,6 +10,7 @@ import csv
 import difflib
 import io
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 
 from tokenclock.baselines.csv_diff import BETTER, MISSING, NEW, WORSE, Difference
@@ -47,8 +48,8 @@ def how_to_apply(base_path: str, patch_path: str) -> str:
     """The command that applies it from the current folder."""
     if os.path.relpath(os.path.abspath(base_path)).startswith(os.pardir):
         folder = os.path.dirname(os.path.abspath(base_path))
-        return f"patch -d {folder} -p1 < {patch_path}"
-    return f"patch -p1 < {patch_path}"
+        return f"patch -d {shlex.quote(folder)} -p1 < {shlex.quote(patch_path)}"
+    return f"patch -p1 < {shlex.quote(patch_path)}"
 
 
 def _updated(base: CsvTable, differences: Sequence[Difference]) -> list[str]:
