@@ -8,6 +8,7 @@ import fcntl
 import io
 import json
 import os
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -69,7 +70,8 @@ class RowFiles:
                 "test_description": {name: row[name] for name in _DESCRIPTION_COLUMNS},
                 "test_result": {name: row[name] for name in _RESULT_COLUMNS},
             }
-            text = yaml.safe_dump({self._free_key(str(row["perf_case_name"])): entry}, sort_keys=False, width=4096)
+            body = textwrap.indent(yaml.safe_dump(entry, sort_keys=False, width=4096), "  ")
+            text = f"{json.dumps(self._free_key(str(row['perf_case_name'])))}:\n{body}"
             with open(path, "a+b") as file, _locked_file(file):
                 _end_last_line(file)
                 file.write(text.encode())

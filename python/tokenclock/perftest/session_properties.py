@@ -1,4 +1,4 @@
-"""Where a session ran: `session_properties.csv` and `session_data.yml`, with the flow's names; what is unknown is empty."""
+"""Where a session ran, by the names of the flow's `session_properties.csv`; what is unknown is empty."""
 
 from __future__ import annotations
 
@@ -56,7 +56,6 @@ def collect_properties(started: datetime) -> dict[str, Any]:
             {name: facts[name] for name in ("cpu_model", "cpus_online", "cpus_allowed", "cpu_governor")}
         ),
         "gpu_properties": _text(gpu["gpus"]) if gpu.get("gpus") else None,
-        "trt_change_id": _version("tensorrt_llm"),
         "cuda_version": gpu.get("cuda_version"),
         "cublas_version": _version("nvidia-cublas-cu12", "nvidia-cublas-cu13", "nvidia-cublas"),
         "cudnn_version": _version("nvidia-cudnn-cu12", "nvidia-cudnn-cu13", "nvidia-cudnn"),
