@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tokenclock.perftest.outcome import FAILED, INVALID, SKIPPED, STATES, VALID, MetricRow, Outcome
 
-__all__ = ["Decided", "Entry", "Session", "change", "counts", "headline", "shown_value", "worst_verdict"]
+__all__ = ["VERDICTS", "Decided", "Entry", "Session", "change", "counts", "headline", "shown_value", "worst_verdict"]
 
 VERDICTS = ("regression", "too noisy", "no baseline", "no difference shown", "improvement")
 """Of the gate, those that ask for something first."""
@@ -86,9 +86,9 @@ def worst_verdict(entry: Entry) -> str:
 
 
 def shown_value(row: MetricRow) -> str:
-    """Value and unit, or the state and why."""
+    """Value and unit; ``n/a`` where there is none."""
     if row.value is None:
-        return f"{row.state} ({row.reason})" if row.reason else row.state
+        return "n/a"
     return f"{row.value:.5g} {row.unit}"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenclock.perftest.outcome import FAILED, INVALID, Outcome
 from tokenclock.perftest.report_entry import (
+    VERDICTS,
     Decided,
     Entry,
     Session,
@@ -27,6 +28,7 @@ __all__ = ["write", "write_run_page"]
 _CLASS = {"regression": "worse", "improvement": "better", FAILED: "worse", INVALID: "worse"}
 _COLOURS = {"regression": "#d55e00", "improvement": "#009e73", "too noisy": "#cc79a7", "no baseline": "#999999"}
 _OTHER_COLOUR = "#0072b2"
+_MOST_DRAWN = 20
 
 
 def write(session: Session, path: str | os.PathLike[str]) -> None:
@@ -41,11 +43,12 @@ def write(session: Session, path: str | os.PathLike[str]) -> None:
     if plots:
         parts.append('<div class="figures">' + "".join(page.figure(plot) for plot in plots) + "</div>")
     parts += ["<h2>Cases</h2>", _cases(session)]
-    if any(entry.decisions for entry in session.entries):
-        parts += ["<h2>Against the baseline</h2>", _decisions(session)]
-    for entry in session.entries:
+    for number, entry in enumerate(session.entries, start=1):
         if entry.outcome.rows:
-            parts += [f"<h2>{escape(entry.outcome.case.canonical)}</h2>", _numbers(entry)]
+            parts.append(f"<h2>#{number} {escape(entry.outcome.case.canonical)}</h2>")
+            if entry.decisions:
+                parts += ["<h3>Against the baseline</h3>", _decisions(entry)]
+            parts += ["<h3>Numbers</h3>", _numbers(entry)]
     page.write(path, "Performance tests", "\n".join(parts), plots)
 
 
@@ -107,32 +110,31 @@ def _cards(session: Session) -> str:
         *([("prefix", session.prefix)] if session.prefix else []),
     ]
     cards = "".join(
-        f'<div class="card">{escape(name)}<b style="font-size:1rem">{escape(value)}</b></div>' for name, value in facts
+        f'<div class="card">{escape(name)}<b style="font-size:1rem;overflow-wrap:anywhere">{escape(value)}</b></div>'
+        for name, value in facts
     )
     return f'<div class="cards">{cards}</div>'
 
 
 def _cases(session: Session) -> str:
     rows = []
-    for entry in session.entries:
+    for number, entry in enumerate(session.entries, start=1):
         outcome = entry.outcome
-        name = escape(outcome.case.canonical)
+        name = f"#{number} {escape(outcome.case.canonical)}"
         rows.append(
             [
                 name if entry.page is None else f'<a href="{escape(entry.page, quote=True)}">{name}</a>',
                 _marked(outcome.state),
                 _marked(worst_verdict(entry)),
                 str(len(outcome.repeats)),
-                escape(outcome.reason),
             ]
         )
-    return page.table(["case", "state", "gate", "repeats", "reason"], rows, words=(1, 2, 4), label="Cases")
+    return page.table(["case", "state", "gate", "repeats"], rows, words=(1, 2), label="Cases")
 
 
-def _decisions(session: Session) -> str:
+def _decisions(entry: Entry) -> str:
     rows = [
         [
-            escape(entry.outcome.case.canonical),
             escape(decision.metric),
             _marked(decision.verdict),
             _number(decision.value),
@@ -141,16 +143,15 @@ def _decisions(session: Session) -> str:
             str(decision.n_history),
             escape(decision.reason),
         ]
-        for entry in session.entries
         for decision in entry.decisions
     ]
     head = [
-        *("case", "metric", "verdict", "value", "baseline"),
+        *("metric", "verdict", "value", "baseline"),
         term("change", "value against baseline, with the 95 % interval of the change"),
         term("runs before", "valid runs of the same key that the baseline was made from"),
         "why",
     ]
-    return page.table(head, rows, words=(1, 2, 7), label="Against the baseline")
+    return page.table(head, rows, words=(1, 6), label=f"{entry.outcome.case.canonical} against the baseline")
 
 
 def _numbers(entry: Entry) -> str:
@@ -160,7 +161,7 @@ def _numbers(entry: Entry) -> str:
         [
             *([escape(row.network)] if several else []),
             escape(row.metric_type),
-            escape(shown_value(row)),
+            escape(shown_value(row)) if row.value is not None else term("n/a", row.reason),
             _marked(row.state),
             f"{row.started:%H:%M:%S}",
         ]
@@ -180,36 +181,43 @@ def _number(value: float | None) -> str:
 
 
 def _plots(session: Session) -> list[Plot]:
-    """One figure: the change of every metric against its baseline."""
-    decided = [
-        (entry, decision) for entry in session.entries for decision in entry.decisions if decision.ratio is not None
+    """One figure: the change of each metric against its baseline, of many the ones that ask for something first."""
+    every = [
+        (number, decision)
+        for number, entry in enumerate(session.entries, start=1)
+        for decision in entry.decisions
+        if decision.ratio is not None
     ]
-    if not decided:
+    if not every:
         return []
+    order = [*VERDICTS, ""]
+    decided = sorted(every, key=lambda pair: order.index(pair[1].verdict if pair[1].verdict in VERDICTS else ""))
+    decided = decided[:_MOST_DRAWN]
     verdicts = list(dict.fromkeys(decision.verdict for _, decision in decided))
     traces = [_trace(verdict, [pair for pair in decided if pair[1].verdict == verdict]) for verdict in verdicts]
-    several = len({entry.outcome.case.canonical for entry, _ in decided}) > 1
-    height = 120 + 26 * len(decided)
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "change against the baseline (%)"}, "zeroline": True},
         "yaxis": {"type": "category", "automargin": True, "autorange": "reversed"},
-        "height": height,
     }
-    caption = "Bars are 95 % intervals of the change. Lower is better for times and memory, higher for rates."
-    title = "Every metric against its baseline" if several else "Metrics against their baseline"
-    return [Plot("against-baseline", title, caption, traces, layout, wide=True)]
+    caption = (
+        "# is the case below. Bars are 95 % intervals of the change. Lower is better for times and memory, higher for "
+        "rates."
+    )
+    if len(decided) < len(every):
+        caption += f" {len(decided)} of {len(every)} metrics, regressions first; the tables below have all."
+    return [Plot("against-baseline", "Metrics against their baseline", caption, traces, layout, wide=True)]
 
 
-def _trace(verdict: str, pairs: Sequence[tuple[Entry, Decided]]) -> dict[str, Any]:
+def _trace(verdict: str, pairs: Sequence[tuple[int, Decided]]) -> dict[str, Any]:
     colour = _COLOURS.get(verdict, _OTHER_COLOUR)
     x, above, below, names = [], [], [], []
-    for entry, decision in pairs:
+    for number, decision in pairs:
         assert decision.ratio is not None
         at = (decision.ratio - 1) * 100
         x.append(at)
         above.append(0.0 if decision.high is None else max(0.0, (decision.high - 1) * 100 - at))
         below.append(0.0 if decision.low is None else max(0.0, at - (decision.low - 1) * 100))
-        names.append(f"{entry.outcome.case.canonical[:48]} {decision.metric}")
+        names.append(f"#{number} {decision.metric}")
     return {
         "type": "scatter",
         "mode": "markers",
