@@ -110,7 +110,7 @@ def _run_here(words: tuple[str, ...], out: IO[str], err: IO[str], deadline_s: fl
 
     alarm = _Alarm(deadline_s)
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), alarm:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _same_signals(), alarm:
             code = main(list(words))
     except KeyboardInterrupt:
         code = 130
@@ -122,6 +122,21 @@ def _run_here(words: tuple[str, ...], out: IO[str], err: IO[str], deadline_s: fl
     if code == 130 and not alarm.rang:
         raise KeyboardInterrupt
     return code, alarm.rang
+
+
+@contextlib.contextmanager
+def _same_signals() -> Iterator[None]:
+    """Commands that were interrupted leave signals ignored, as their process would end; this one goes on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 class _Alarm:
