@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -134,9 +133,7 @@ class TestHere:
 
     def test_past_its_time(self, tmp_path: Path) -> None:
         label = make_label(runtime="python", backend="", batch_sizes=(1,), lengths=((16, 4),))
-        before = signal.getsignal(signal.SIGINT)
-        outcome = run_case(make_case(label, timeout_s=0.3), make_settings(), tmp_path / "case", say=quiet)
-        assert signal.getsignal(signal.SIGINT) is before
+        outcome = run_case(make_case(label, timeout_s=1.0), make_settings(), tmp_path / "case", say=quiet)
         assert outcome.state == "failed"
         assert outcome.reason == "it ran past the case's TIMEOUT"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -74,6 +75,21 @@ def test_ctrl_c_ends_the_session_and_a_bug_does_not(tmp_path: Path, monkeypatch:
     ran = run_command(command, 1, tmp_path / "x.log")
     assert ran.problem == "RuntimeError within tokenclock, see the log: throughput"
     assert "RuntimeError: odd" in (tmp_path / "x.log").read_text()
+
+
+def test_a_command_that_leaves_signals_ignored_does_not_leave_us_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deaf(_: list[str]) -> int:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print("on stdout")
+        return 0
+
+    monkeypatch.setattr("tokenclock.__main__.main", deaf)
+    before = signal.getsignal(signal.SIGINT)
+    run_command(Command(("tokenclock", "throughput"), None, "throughput"), 1, tmp_path / "x.log")
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (tmp_path / "x.log").read_text() == "$ tokenclock throughput\non stdout\n"
 
 
 def test_an_old_result_is_not_taken_for_a_new_one(tmp_path: Path) -> None:

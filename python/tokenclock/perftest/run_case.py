@@ -101,7 +101,10 @@ class CaseRun:
         )
         with contextlib.suppress(OSError):
             write_case_file(self.outcome, self._ran)
-        return self.outcome.repeats[number - 1] if len(self.outcome.repeats) >= number else {}
+        values = self.outcome.repeats[number - 1] if len(self.outcome.repeats) >= number else {}
+        if values:
+            self._say(f"repeat {number}: " + ", ".join(f"{name} {value:.5g}" for name, value in values.items()))
+        return values
 
     def _prepare(self) -> None:
         """Folder, adapters and options file."""

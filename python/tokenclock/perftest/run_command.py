@@ -1,8 +1,7 @@
-"""Runs one command of a case: ours in this process, others as a process of their own; its output goes to a log."""
+"""Runs one command of a case: ours in this process, others and what has a deadline apart; output goes to a log."""
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import os
 import signal
@@ -94,10 +93,10 @@ def _output(path: Path | None, log: IO[str]) -> Iterator[IO[str]]:
 
 def _run(command: Command, out: IO[str], err: IO[str], deadline_s: float | None) -> tuple[int, bool]:
     """The exit code, and whether the deadline ended it."""
-    if command.argv[0] == "tokenclock":
-        return _run_here(command.argv[1:], out, err, deadline_s)
+    if command.argv[0] == "tokenclock" and deadline_s is None:
+        return _run_here(command.argv[1:], out, err), False
     argv = list(command.argv)
-    if "tokenclock" in argv[:4]:  # behind mpirun
+    if "tokenclock" in argv[:4]:  # behind mpirun, or to be ended at a deadline, which a call in here could not be
         at = argv.index("tokenclock")
         argv[at : at + 1] = [sys.executable, "-m", "tokenclock"]
     if argv[0] == "mpirun" and (beside := Path(sys.executable).with_name("mpirun")).exists():
@@ -105,23 +104,20 @@ def _run(command: Command, out: IO[str], err: IO[str], deadline_s: float | None)
     return _run_apart(argv, out, err, deadline_s)
 
 
-def _run_here(words: tuple[str, ...], out: IO[str], err: IO[str], deadline_s: float | None) -> tuple[int, bool]:
+def _run_here(words: tuple[str, ...], out: IO[str], err: IO[str]) -> int:
     from tokenclock.__main__ import main
 
-    alarm = _Alarm(deadline_s)
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _same_signals(), alarm:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _same_signals():
             code = main(list(words))
-    except KeyboardInterrupt:
-        code = 130
     except Exception as error:
         import traceback
 
         traceback.print_exc(file=err)
         raise OSError(0, f"{type(error).__name__} within tokenclock, see the log", words[0]) from error
-    if code == 130 and not alarm.rang:
+    if code == 130:
         raise KeyboardInterrupt
-    return code, alarm.rang
+    return code
 
 
 @contextlib.contextmanager
@@ -137,35 +133,6 @@ def _same_signals() -> Iterator[None]:
         for number, handler in before.items():
             if handler is not None:
                 signal.signal(number, handler)
-
-
-class _Alarm:
-    """Interrupts the main thread at a deadline, as Ctrl-C does; context manager."""
-
-    def __init__(self, deadline_s: float | None) -> None:
-        self.rang = False
-        self._is_over = False
-        self._lock = threading.Lock()
-        left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
-        self._timer = None if left_s is None else threading.Timer(left_s, self._ring)
-
-    def _ring(self) -> None:
-        with self._lock:
-            if not self._is_over:
-                self.rang = True
-                _thread.interrupt_main()
-
-    def __enter__(self) -> _Alarm:
-        if self._timer is not None:
-            self._timer.daemon = True
-            self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._is_over = True
-        if self._timer is not None:
-            self._timer.cancel()
 
 
 def _run_apart(argv: list[str], out: IO[str], err: IO[str], deadline_s: float | None) -> tuple[int, bool]:
