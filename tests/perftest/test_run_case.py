@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -152,6 +153,8 @@ def test_what_cannot_be_run_is_an_outcome(tmp_path: Path) -> None:
     outcome = run_case(make_case(make_label(runtime="disagg_server")), make_settings(), tmp_path / "a", say=quiet)
     assert outcome.state == "skipped"
     assert outcome.reason.startswith("disaggregated cases are not run")
+    case = dataclasses.replace(make_case(ServerCase("x", None, ())), written="disagg_upload-e2e-x")
+    assert run_case(case, make_settings(), tmp_path / "c", say=quiet).state == "skipped"
     outcome = run_case(make_case(make_label(loras=2)), make_settings(), tmp_path / "b", say=quiet)
     assert outcome.state == "failed"
     assert "asks for 2 LoRA adapters" in outcome.reason

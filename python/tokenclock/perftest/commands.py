@@ -15,11 +15,13 @@ from tokenclock.perftest import metrics
 from tokenclock.perftest.case import Case, ServerCase
 from tokenclock.perftest.label import Label
 from tokenclock.perftest.outcome import Cell
+from tokenclock.perftest.refusal import DISAGGREGATED, NotRunHere
 from tokenclock.perftest.settings import Settings
 
 __all__ = ["OPTIONS_FILE", "Command", "commands_of", "model_of", "reads_options", "written_command"]
 
 OPTIONS_FILE = "extra-llm-api-config.yml"
+_DISAGGREGATED = ("disagg_upload-", "aggr_upload-ctx_only-")
 _TINY_VOCABULARY = 2048
 _LORA_STDEV = (16, 24)  # of input and output lengths
 _WARM_UP, _NUM_RUNS, _DURATION_S = 2, 10, 2
@@ -62,19 +64,19 @@ def commands_of(case: Case, settings: Settings, folder: Path, results: Path | No
         results: folder of this repeat's results; default: `folder`.
 
     Raises:
-        UsageError: no such model, a disaggregated case, or a YAML of servers that is wrong.
+        NotRunHere: a disaggregated case.
+        UsageError: no such model, or a YAML of servers that is wrong.
     """
     results = results or folder
     if isinstance(case.label, ServerCase):
+        if case.written.startswith(_DISAGGREGATED):
+            raise NotRunHere(DISAGGREGATED)
         from tokenclock.perftest.server_case import server_commands
 
         return server_commands(case.label, settings, folder, results)
     label = case.label
     if label.runtime == "disagg_server":
-        raise UsageError(
-            "disaggregated cases are not run: context and generation servers of their own need a launcher of several "
-            "nodes; measure the running service with a server case whose server has a url and no command"
-        )
+        raise NotRunHere(DISAGGREGATED)
     model = model_of(label, settings)
     if label.runtime != "bench":
         return [_benchmark(label, model, settings, results)]

@@ -9,7 +9,18 @@ from typing import Protocol
 
 from tokenclock.perftest.outcome import FAILED, INVALID, SKIPPED, STATES, VALID, MetricRow, Outcome
 
-__all__ = ["VERDICTS", "Decided", "Entry", "Session", "change", "counts", "headline", "shown_value", "worst_verdict"]
+__all__ = [
+    "VERDICTS",
+    "Decided",
+    "Entry",
+    "Session",
+    "change",
+    "counts",
+    "headline",
+    "shown_value",
+    "visible",
+    "worst_verdict",
+]
 
 VERDICTS = ("regression", "too noisy", "no baseline", "no difference shown", "improvement")
 """Of the gate, those that ask for something first."""
@@ -100,6 +111,11 @@ def change(decision: Decided) -> str:
     if decision.low is not None and decision.high is not None:
         text += f" [{_percent(decision.low)}, {_percent(decision.high)}]"
     return text
+
+
+def visible(decision: Decided) -> str:
+    """The smallest change for the worse that would have been called."""
+    return "" if decision.smallest_seen is None else f"{decision.smallest_seen * 100:.1f} %"
 
 
 def _percent(ratio: float) -> str:

@@ -18,6 +18,7 @@ from tokenclock.perftest.report_entry import (
     counts,
     headline,
     shown_value,
+    visible,
     worst_verdict,
 )
 from tokenclock.report import page
@@ -140,6 +141,7 @@ def _decisions(entry: Entry) -> str:
             _number(decision.value),
             _number(decision.baseline),
             escape(change(decision)),
+            visible(decision),
             str(decision.n_history),
             escape(decision.reason),
         ]
@@ -147,11 +149,12 @@ def _decisions(entry: Entry) -> str:
     ]
     head = [
         *("metric", "verdict", "value", "baseline"),
-        term("change", "value against baseline, with the 95 % interval of the change"),
+        term("change", "value against baseline, with the prediction interval of the change"),
+        term("visible from", "the smallest change for the worse that would have been called with the power asked for"),
         term("runs before", "valid runs of the same key that the baseline was made from"),
         "why",
     ]
-    return page.table(head, rows, words=(1, 6), label=f"{entry.outcome.case.canonical} against the baseline")
+    return page.table(head, rows, words=(1, 7), label=f"{entry.outcome.case.canonical} against the baseline")
 
 
 def _numbers(entry: Entry) -> str:
@@ -200,8 +203,8 @@ def _plots(session: Session) -> list[Plot]:
         "yaxis": {"type": "category", "automargin": True, "autorange": "reversed"},
     }
     caption = (
-        "# is the case below. Bars are 95 % intervals of the change. Lower is better for times and memory, higher for "
-        "rates."
+        "# is the case below. Bars are prediction intervals of the change. Lower is better for times and memory, "
+        "higher for rates."
     )
     if len(decided) < len(every):
         caption += f" {len(decided)} of {len(every)} metrics, regressions first; the tables below have all."

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tokenclock.perftest.report_entry import Entry, Session, change, headline, shown_value, worst_verdict
+from tokenclock.perftest.report_entry import (
+    Entry,
+    Session,
+    change,
+    headline,
+    shown_value,
+    visible,
+    worst_verdict,
+)
 
 __all__ = ["render"]
+
+_DECIDED = ("case", "metric", "verdict", "value", "baseline", "change", "visible from", "runs before", "why")
 
 
 def render(session: Session) -> str:
@@ -27,6 +37,7 @@ def render(session: Session) -> str:
             _number(decision.value),
             _number(decision.baseline),
             change(decision),
+            visible(decision),
             str(decision.n_history),
             decision.reason,
         )
@@ -35,7 +46,7 @@ def render(session: Session) -> str:
     ]
     if decided:
         lines += ["## Against the baseline", ""]
-        lines += _table(("case", "metric", "verdict", "value", "baseline", "change", "runs before", "why"), decided)
+        lines += _table(_DECIDED, decided)
     rows = [
         (row.network or entry.outcome.case.canonical, row.metric_type, shown_value(row), row.state)
         for entry in session.entries

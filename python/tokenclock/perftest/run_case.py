@@ -23,6 +23,7 @@ from tokenclock.perftest.evaluate import evaluate
 from tokenclock.perftest.gpu_monitor import FILE_NAME as GPU_FILE
 from tokenclock.perftest.gpu_monitor import GpuMonitor
 from tokenclock.perftest.outcome import FAILED, SKIPPED, Outcome, Ran
+from tokenclock.perftest.refusal import NotRunHere
 from tokenclock.perftest.run_command import not_run, run_command
 from tokenclock.perftest.settings import Settings
 
@@ -81,7 +82,7 @@ class CaseRun:
                 if self.outcome.state == FAILED:
                     break
         except (TokenclockError, OSError) as error:
-            state = SKIPPED if _is_disaggregated(self._case) else FAILED
+            state = SKIPPED if isinstance(error, NotRunHere) else FAILED
             self.outcome = Outcome(self._case, state, " ".join(str(error).split()), (), (), (), self._folder)
         return self.outcome
 
@@ -164,10 +165,6 @@ class CaseRun:
         if command.result is not None:
             stem = command.result.name.removesuffix(".json").removesuffix(".tokenclock")
         return place / f"{stem}.log"
-
-
-def _is_disaggregated(case: Case) -> bool:
-    return not isinstance(case.label, ServerCase) and case.label.runtime == "disagg_server"
 
 
 def _blocks(ran: Ran) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenclock.errors import UsageError
 from tokenclock.perftest.case import ServerCase
+from tokenclock.perftest.refusal import DISAGGREGATED, NotRunHere
 from tokenclock.perftest.settings import Settings
 
 __all__ = ["Client", "ServerConfig", "read_server_configs"]
@@ -101,17 +102,15 @@ def read_server_configs(case: ServerCase, settings: Settings) -> list[tuple[Serv
     """The servers that a case names, each with the clients that it names; all where it names none.
 
     Raises:
-        UsageError: no such file, server or client; a value of the wrong kind; a file of disaggregated servers.
+        NotRunHere: a file of disaggregated servers.
+        UsageError: no such file, server or client; a value of the wrong kind.
     """
     path = _place(case.yaml, settings)
     data = _load(path)
     if not isinstance(data, Mapping):
         raise UsageError(f"{path} must hold server_configs: a list of servers, got {type(data).__name__}")
     if "worker_config" in data or ("hardware" in data and "server_configs" not in data):
-        raise UsageError(
-            f"{path} describes disaggregated servers (worker_config), which are not run: start the service yourself, "
-            "and measure it with a server whose url is given and that has no command"
-        )
+        raise NotRunHere(f"{path} describes servers of several kinds: {DISAGGREGATED}")
     try:
         servers = _File.model_validate(data).server_configs
     except ValidationError as error:
