@@ -1,0 +1,111 @@
+"""The pytest item of one case."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tokenclock.errors import TokenclockError
+from tokenclock.perftest import junit
+from tokenclock.perftest.case import Case
+from tokenclock.perftest.outcome import INVALID, SKIPPED, VALID, Outcome
+from tokenclock.perftest.run_case import CaseRun, run_case
+
+if TYPE_CHECKING:
+    from tokenclock.perftest.session import PerfSession
+
+__all__ = ["PerfItem", "case_folder"]
+
+_LONGEST_NAME = 120  # characters; file systems take 255 bytes, and files in the folder have names of their own
+
+
+class CaseFailed(Exception):
+    """A case that did not end well: the reason, for a report without traceback."""
+
+
+class PerfItem(pytest.Item):
+    """One case: run, written down, and gated."""
+
+    def __init__(self, *, perf: PerfSession, case: Case, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._perf, self.case = perf, case
+
+    @classmethod
+    def of(cls, session: pytest.Session, perf: PerfSession, case: Case, nodeid: str) -> PerfItem:
+        """The item of a case with the node id as listed."""
+        item: PerfItem = cls.from_parent(session, name=case.name, nodeid=nodeid, perf=perf, case=case)
+        if case.canonical in perf.waived:
+            item.add_marker(pytest.mark.skip(reason=perf.waived[case.canonical]))
+        return item
+
+    def setup(self) -> None:
+        """A waived case leaves its rows too."""
+        reason = self._perf.waived.get(self.case.canonical)
+        if reason is not None:
+            self._perf.files.add(Outcome(self.case, SKIPPED, reason, (), (), (), self._perf.folder_of(self.case)))
+            pytest.skip(reason)
+
+    def runtest(self) -> None:
+        """Run the case. Raises CaseFailed for anything but a valid run without regression."""
+        perf, settings = self._perf, self._perf.settings
+        folder = perf.folder_of(self.case)
+        run = None
+        if settings.replay_dir is None:
+            run = CaseRun(self.case, settings, folder, say=perf.say)
+            outcome = run.run()
+        else:
+            outcome = run_case(self.case, settings, folder, say=perf.say)
+        perf.files.add(outcome)
+        decisions: Sequence[Any] = ()
+        if settings.history is not None and settings.replay_dir is None:
+            from tokenclock.perftest.gate_case import gate_case
+
+            decisions = gate_case(outcome, settings, run.again if run is not None else None)
+            outcome = run.outcome if run is not None else outcome
+            perf.files.decide(decisions, outcome)
+        self.user_properties += junit.properties(outcome, decisions)
+        for line in _lines(outcome, decisions):
+            perf.say(line)
+        if outcome.state == SKIPPED:
+            pytest.skip(outcome.reason)
+        if outcome.state != VALID:
+            what = "measured, but not to be trusted" if outcome.state == INVALID else outcome.state
+            raise CaseFailed(f"{what}: {outcome.reason}\neverything of it is in {folder}")
+        worse = [one for one in decisions if one.verdict == "regression"]
+        if worse:
+            raise CaseFailed("\n".join(f"regression of {one.metric}: {one.reason}" for one in worse))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """The reason alone for what is no defect of the test."""
+        if isinstance(excinfo.value, (CaseFailed, TokenclockError)):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Where the case stands: in the list, not in a file."""
+        return self.path, None, self.nodeid
+
+
+def case_folder(top: Path, case: Case) -> Path:
+    """A folder for a case by its canonical label; short enough, and its own."""
+    name = re.sub(r"[^A-Za-z0-9._,+=:-]", "_", case.canonical)
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}-{hashlib.sha256(case.canonical.encode()).hexdigest()[:8]}"
+    return top / "cases" / name
+
+
+def _lines(outcome: Outcome, decisions: Sequence[Any]) -> list[str]:
+    """The figures, one a line, for the output of the test."""
+    by_metric: Mapping[str, Any] = {one.metric: one for one in decisions}
+    lines = []
+    for row in outcome.rows:
+        value = f"{row.value:.6g} {row.unit}" if row.value is not None else f"none ({row.reason or row.state})"
+        decision = by_metric.get(row.metric_type)
+        verdict = f"   {decision.verdict}{': ' + decision.reason if decision.reason else ''}" if decision else ""
+        lines.append(f"  {row.metric_type}: {value}{verdict}")
+    return lines
