@@ -38,9 +38,8 @@ class PerfItem(pytest.Item):
     @classmethod
     def of(cls, session: pytest.Session, perf: PerfSession, case: Case, nodeid: str) -> PerfItem:
         """The item of a case with the node id as listed."""
-        item: PerfItem = cls.from_parent(session, name=case.name, nodeid=nodeid, perf=perf, case=case)
-        if case.canonical in perf.waived:
-            item.add_marker(pytest.mark.skip(reason=perf.waived[case.canonical]))
+        place = session.config.rootpath / nodeid.partition("::")[0]  # where the flow has a file; here is none
+        item: PerfItem = cls.from_parent(session, name=case.name, nodeid=nodeid, path=place, perf=perf, case=case)
         return item
 
     def setup(self) -> None:
@@ -87,8 +86,8 @@ class PerfItem(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        """Where the case stands: in the list, not in a file."""
-        return self.path, None, self.nodeid
+        """A place without a line: a case stands in a list, not in a file."""
+        return self.path, None, ""
 
 
 def case_folder(top: Path, case: Case) -> Path:

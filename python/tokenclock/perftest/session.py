@@ -86,6 +86,8 @@ class PerfSession:
         """One item a case."""
         prefix = self.settings.test_prefix
         items[:] = [PerfItem.of(session, self, case, node_id(case, prefix)) for case in self.cases]
+        report = pytest.CollectReport(nodeid="", outcome="passed", longrepr=None, result=[*items])
+        session.ihook.pytest_collectreport(report=report)  # so that they are counted as collected
 
     def pytest_report_collectionfinish(self) -> list[str]:
         """What was left out of the list, and why."""
