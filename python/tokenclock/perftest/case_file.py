@@ -52,7 +52,7 @@ def read_case_file(path: Path, case: Case) -> list[Ran] | None:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except UsageError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise UsageError(
             f"{path} is no record of a case ({type(error).__name__}: {error}); run the case anew"
         ) from error

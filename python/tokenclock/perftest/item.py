@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,12 +99,15 @@ def case_folder(top: Path, case: Case) -> Path:
 
 
 def _lines(outcome: Outcome, decisions: Sequence[Any]) -> list[str]:
-    """The figures, one a line, for the output of the test."""
-    by_metric: Mapping[str, Any] = {one.metric: one for one in decisions}
-    lines = []
-    for row in outcome.rows:
-        value = f"{row.value:.6g} {row.unit}" if row.value is not None else f"none ({row.reason or row.state})"
-        decision = by_metric.get(row.metric_type)
-        verdict = f"   {decision.verdict}{': ' + decision.reason if decision.reason else ''}" if decision else ""
-        lines.append(f"  {row.metric_type}: {value}{verdict}")
-    return lines
+    """The figures, one a line, and what the gate says of them; for the output of the test."""
+    lines: list[str] = []
+    networks = list(dict.fromkeys(row.network for row in outcome.rows))
+    for network in networks:
+        lines += [f"  {network}"] if len(networks) > 1 else []
+        for row in outcome.rows:
+            if row.network == network and row.value is not None:
+                lines.append(f"  {row.metric_type}: {row.value:.6g} {row.unit}")
+    lacking = [row.metric_type for row in outcome.rows if row.value is None]
+    if lacking:
+        lines.append(f"  without a value: {', '.join(dict.fromkeys(lacking))}")
+    return lines + [f"  {one.metric}: {one.verdict}{': ' + one.reason if one.reason else ''}" for one in decisions]

@@ -66,7 +66,11 @@ def read_patterns(path: Path | None = None) -> list[Mapping[str, Any]]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageError(f"cannot read {name}: {' '.join(str(error).split())}") from None
     for i, entry in enumerate(entries if isinstance(entries, list) else [None]):
-        ok = isinstance(entry, dict) and isinstance(entry.get("patterns"), list) and isinstance(entry.get("config"), dict)
+        ok = (
+            isinstance(entry, dict)
+            and isinstance(entry.get("patterns"), list)
+            and isinstance(entry.get("config"), dict)
+        )
         if not ok or not all(isinstance(pattern, str) for pattern in entry["patterns"]):
             raise UsageError(f"{name}: entry {i + 1} must have patterns (a list of texts) and config (options)")
     return list(entries)

@@ -37,7 +37,9 @@ def read_models(path: Path | None) -> dict[str, str]:
 def _directory(file: Any, path: Path, name: str, place: str) -> Path:
     found = (path.parent / Path(place).expanduser()).resolve()
     if not found.is_dir():
-        raise file.error((name,), f"{name} must lie in a directory, or be tiny:llama, tiny:bert or tiny:t5; got {place}")
+        raise file.error(
+            (name,), f"{name} must lie in a directory, or be tiny:llama, tiny:bert or tiny:t5; got {place}"
+        )
     return found
 
 
@@ -49,6 +51,4 @@ def check_models(cases: Sequence[Case], models: Mapping[str, str], where: str) -
         name = case.label.model
         if name not in models:
             near = near_matches(name, sorted(models))
-            raise UsageError(
-                f"no model {name}, of {case.name}: {where}{near}"
-            )
+            raise UsageError(f"no model {name}, of {case.name}: {where}{near}")

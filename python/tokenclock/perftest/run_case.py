@@ -128,10 +128,13 @@ class CaseRun:
         if isinstance(self._case.label, ServerCase):
             from tokenclock.perftest.server_case import run_server_commands
 
-            run_server_commands(self._case.label, self._settings, results, commands, self._run_one)
+            run_server_commands(self._case.label, self._settings, results, commands, self._run_one, self._is_over)
             return
         for command in commands:
             self._run_one(command)
+
+    def _is_over(self) -> bool:
+        return self._deadline_s is not None and time.monotonic() >= self._deadline_s
 
     def _run_one(self, command: Command, problem: str = "") -> Ran:
         """Run a command, unless one before it failed, or `problem` says why it cannot."""

@@ -31,7 +31,9 @@ def searched(cases: Sequence[Case], text: str, prefix: str) -> list[Case]:
         pattern = re.compile(text)
     except re.error as error:
         near = _near(cases, text)
-        raise UsageError(f"-R {text}: no test has it in its name, and as an expression it is wrong: {error}{near}") from None
+        raise UsageError(
+            f"-R {text}: no test has it in its name, and as an expression it is wrong: {error}{near}"
+        ) from None
     found = [case for case in cases if pattern.search(node_id(case, prefix))]
     if not found:
         raise UsageError(f"-R {text}: no test of the list has it in its name{_near(cases, text)}")

@@ -60,11 +60,16 @@ def run_server_commands(
     results: Path,
     commands: Sequence[Command],
     run_one: Callable[[Command, str], Ran],
+    is_over: Callable[[], bool],
 ) -> None:
     """Run what `server_commands` gave: each server is up while its client runs.
 
     Args:
+        case, settings: of the case.
+        results: folder of this repeat's results.
+        commands: as `server_commands` gave them.
         run_one: runs a client's command, or records that it could not run because of the problem it is given.
+        is_over: whether the case's time is over, asked while a server starts.
     """
     from tokenclock.perftest.server_yaml import read_server_configs
 
@@ -72,14 +77,19 @@ def run_server_commands(
     for server, its_clients in read_server_configs(case, settings):
         for client in its_clients:
             command = next(clients)
-            _run_one(server, settings, results / f"{server.name}-{client.name}", command, run_one)
+            _run_one(server, settings, results / f"{server.name}-{client.name}", command, run_one, is_over)
 
 
 def _run_one(
-    server: ServerConfig, settings: Settings, place: Path, command: Command, run_one: Callable[[Command, str], Ran]
+    server: ServerConfig,
+    settings: Settings,
+    place: Path,
+    command: Command,
+    run_one: Callable[[Command, str], Ran],
+    is_over: Callable[[], bool],
 ) -> None:
     from tokenclock.sweep.commands import settle
-    from tokenclock.sweep.server_process import RunningServer, ServerFailed, log_tail
+    from tokenclock.sweep.server_process import Interrupted, RunningServer, ServerFailed, log_tail
 
     port = _free_port()
     argv = tuple(word.replace(_PORT, str(port)) for word in command.argv)
@@ -90,8 +100,11 @@ def _run_one(
         place.mkdir(parents=True, exist_ok=True)
     try:
         variant = _variant(server, settings, place.name, port)
-        running = RunningServer(variant, settle(variant, place.parent), lambda: False)
+        running = RunningServer(variant, settle(variant, place.parent), is_over)
         running.start()
+    except Interrupted:
+        running = None
+        problem = f"server {server.name} was not ready within the case's TIMEOUT; log {place / 'server.log'}"
     except (ServerFailed, MeasurementError, OSError, ValueError) as error:
         running = None
         tail = getattr(error, "tail", None) or log_tail(place / "server.log", 1)

@@ -42,7 +42,9 @@ class PerfSession:
         self.settings = _settings(config)
         prefix, path = self.settings.test_prefix, config.getoption("--test-list")
         if path is None:
-            raise UsageError("--perf needs --test-list FILE: the tests to run, perf/test_perf.py::test_perf[LABEL] a line")
+            raise UsageError(
+                "--perf needs --test-list FILE: the tests to run, perf/test_perf.py::test_perf[LABEL] a line"
+            )
         listed = read_test_list(Path(path), prefix, corrects=config.getoption("--apply-test-list-correction"))
         self.notes += listed.notes
         cases = listed.cases
@@ -60,15 +62,13 @@ class PerfSession:
             models = config.getoption("--perf-models")
             has = f"{models} has it not" if models else "give --perf-models FILE with a line NAME: DIRECTORY"
             check_models([case for case in cases if case.canonical not in self.waived], self.settings.models, has)
-        if self.settings.output_dir is None:
+        if self.settings.output_dir is None and not self.settings.dry_run:
             self._scratch = Path(tempfile.mkdtemp(prefix="tokenclock-perf-"))
         self.files = SessionFiles(self.settings)
 
     def folder_of(self, case: Case) -> Path:
         """Where everything of a case lies."""
-        top = self.settings.output_dir or self._scratch
-        assert top is not None
-        return case_folder(top, case)
+        return case_folder(self.settings.output_dir or self._scratch or Path("OUTPUT_DIR"), case)
 
     def say(self, line: str) -> None:
         """A line for whoever watches: part of the item's output."""
@@ -137,7 +137,9 @@ def _settings(config: pytest.Config) -> Settings:
         raise UsageError(f"--max-repeats must be at least --perf-repeats {repeats}, got {max_repeats}")
     replay = option("--replay")
     if replay is not None and not replay.is_dir():
-        raise UsageError(f"--replay must be the --output-dir of an earlier session, got {replay}, which is no directory")
+        raise UsageError(
+            f"--replay must be the --output-dir of an earlier session, got {replay}, which is no directory"
+        )
     models = read_models(option("--perf-models"))
     dry_run = option("--dry-run")
     flags = ("--test-list", "--test-prefix", "--regexp", "--waives-file", "--test-model-suites", "--perf-models")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -104,12 +104,13 @@ class SessionFiles:
                 file.write(yaml.safe_dump(data, sort_keys=False).encode())
 
     def _write_reports(self, directory: Path, ended: datetime) -> Path | None:
-        entries, problem = [], ""
+        entries: list[Entry] = []
+        problem = ""
         for outcome, decisions in self._entries:
             page = None
             if not problem:
                 try:
-                    page = _run_page(outcome, directory, self._say)
+                    page = self._run_page(outcome, directory, len(entries) + 1)
                 except ImportError as error:
                     problem = f"no report.html: {error.name} is not installed; pip install 'tokenclock[report]'"
             entries.append(Entry(outcome, decisions, page))
@@ -128,30 +129,30 @@ class SessionFiles:
         self._say(problem)
         return None
 
+    def _run_page(self, outcome: Outcome, directory: Path, number: int) -> str | None:
+        """Write the page of a case's results into its folder; where it is, as a link from the report.
+
+        Raises ImportError without plotly; whatever else goes wrong with one page costs that page only.
+        """
+        from tokenclock.perftest import report_page
+
+        if not outcome.results:
+            return None
+        is_replay = self._settings.replay_dir is not None  # stored runs stay as they are
+        path = directory / f"run-{number}.html" if is_replay else outcome.folder / "run.html"
+        try:
+            if not report_page.write_run_page(outcome, path):
+                return None
+        except ImportError:
+            raise
+        except Exception as error:
+            self._say(f"no page of {outcome.case.name}: {type(error).__name__}: {error}")
+            return None
+        return quote(os.path.relpath(path, directory))
+
     @staticmethod
     def _say(line: str) -> None:
         say_on_stderr(f"tokenclock performance tests: {line}")
-
-
-def _run_page(outcome: Outcome, directory: Path, say: Callable[[str], None]) -> str | None:
-    """Write the page of a case's results into its folder; where it is, as a link from the report.
-
-    Raises ImportError without plotly; whatever else goes wrong with one page costs that page only.
-    """
-    from tokenclock.perftest import report_page
-
-    if not outcome.results:
-        return None
-    path = outcome.folder / "run.html"
-    try:
-        if not report_page.write_run_page(outcome, path):
-            return None
-    except ImportError:
-        raise
-    except Exception as error:
-        say(f"no page of {outcome.case.name}: {type(error).__name__}: {error}")
-        return None
-    return quote(os.path.relpath(path, directory))
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tokenclock.errors import UsageError
 from tokenclock.perftest.conditions import holds, machine_facts
 from tokenclock.perftest.entries import Entry, read_entry
 from tokenclock.sweep.yaml_file import YamlFile, read_yaml
