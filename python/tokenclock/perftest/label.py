@@ -1,4 +1,4 @@
-"""The label of a performance-test case: everything about it in one name; canonical form, and rules between its parts."""
+"""The label of a performance-test case: everything about it in one name, and its canonical form."""
 
 from __future__ import annotations
 

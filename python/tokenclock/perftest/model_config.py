@@ -76,6 +76,13 @@ def read_patterns(path: Path | None = None) -> list[Mapping[str, Any]]:
     return list(entries)
 
 
+def _is_entry(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
+        return False
+    patterns = entry.get("patterns")
+    return isinstance(patterns, list) and all(isinstance(pattern, str) for pattern in patterns)
+
+
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(below)
     for key, value in above.items():
