@@ -66,7 +66,7 @@ def test_a_dry_run_prints_the_commands_and_makes_nothing(tmp_path: Path) -> None
         "dataset: tokenclock prepare-dataset --stdout --vocab-size=2048 token-norm-dist --num-requests=4" in ran.stdout
     )
     assert "throughput: tokenclock --model=no_model_hf --model_path=MODELS/no_model throughput" in ran.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["perf_test.txt"]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["perf_test.txt"]
 
 
 def test_stored_runs_are_evaluated_again(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_usage_errors_are_pytest_s_own(
     assert ran.returncode == 4, ran.stdout + ran.stderr
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["perf_test.txt"]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["perf_test.txt"]
 
 
 def test_other_tests_do_not_notice_the_plugin(tmp_path: Path) -> None:
