@@ -128,7 +128,7 @@ def series_of(
     )
     found: dict[tuple[Any, ...], list[Point]] = {}
     with _without_collector():
-        for row in connection.execute(query):
+        for row in connection.execute(query).all():
             point = Point(row[0], instant(row[1]), row[2], row[3], row[4], row[5])
             found.setdefault(tuple(row[6:]), []).append(point)
     return {tuple(map(text_of, group)): found[group] for group in sorted(found, key=_order)}
