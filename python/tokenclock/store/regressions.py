@@ -1,0 +1,133 @@
+"""Where metrics of the history changed their level: change points of every series, with the direction that is worse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tokenclock.store.change_points import ChangePoint, change_points
+from tokenclock.store.dashboard_words import in_reading_order, words_of
+
+if TYPE_CHECKING:
+    from tokenclock.store.database import Database
+    from tokenclock.store.filter import Filter
+    from tokenclock.store.series import Point
+
+__all__ = ["COUNTED_STATES", "DEFAULT_BY", "LONGEST_SERIES", "Found", "changes_of_series", "regressions"]
+
+DEFAULT_BY: tuple[str, ...] = ("label", "gpu", "model", "test", "concurrency", "request_rate", "batch_size")
+"""What must be alike for runs to be one series: the load too, else a sweep looks like a row of changes."""
+
+COUNTED_STATES = frozenset({"valid", "warn", "unknown"})
+"""States of runs whose numbers count."""
+
+LONGEST_SERIES = 2000
+"""Newest values of a series that are looked at."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A change of one metric of one series.
+
+    Args:
+        metric: name in the history.
+        key: what the series' runs have in common, as asked by `by`; empty values left out.
+        run_id: of the first run after the change.
+        created: start of that run, UTC.
+        change: levels in the stored unit, and p-values.
+        verdict: ``regression`` or ``improvement``.
+        n_after: values since.
+        current: no later change of this series is known.
+    """
+
+    metric: str
+    key: Mapping[str, str]
+    run_id: int
+    created: datetime
+    change: ChangePoint
+    verdict: str
+    n_after: int
+    current: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        ratio = self.change.ratio
+        return {
+            "metric": self.metric,
+            "key": dict(self.key),
+            "verdict": self.verdict,
+            "created": self.created.isoformat(),
+            "run_id": self.run_id,
+            "before": self.change.before,
+            "after": self.change.after,
+            "change": ratio - 1 if abs(ratio) < float("inf") else None,
+            "p": self.change.p,
+            "t_p": self.change.t_p,
+            "runs_after": self.n_after,
+            "current": self.current,
+        }
+
+
+def regressions(
+    database: Database,
+    where: Filter | None = None,
+    by: Sequence[str] = DEFAULT_BY,
+    metrics: Sequence[str] = (),
+    *,
+    since: datetime | None = None,
+    significance: float = 0.01,
+    minimum_change: float = 0.02,
+) -> list[Found]:
+    """Changes of every series, the newest first.
+
+    Args:
+        database: the history.
+        where: which runs are looked at; None: all.
+        by: columns that divide runs into series.
+        metrics: names; all of the history when empty.
+        since: tell only changes at runs from then on; earlier runs are what they are compared with.
+        significance, minimum_change: of `change_points`.
+
+    Raises:
+        ValueError: an option out of range.
+    """
+    asked = {} if where is None else {"where": where}
+    found: list[Found] = []
+    for metric in metrics or in_reading_order(database.metric_names(**asked)):
+        for values, points in database.series(metric, by=tuple(by), **asked).items():
+            key = {name: value for name, value in zip(by, values, strict=True) if value not in ("", None)}
+            found += changes_of_series(metric, key, points, significance=significance, minimum_change=minimum_change)
+    if since is not None:
+        found = [change for change in found if change.created >= since]
+    return sorted(found, key=lambda change: (change.created, change.run_id), reverse=True)
+
+
+def changes_of_series(
+    metric: str,
+    key: Mapping[str, str],
+    points: Sequence[Point],
+    *,
+    significance: float = 0.01,
+    minimum_change: float = 0.02,
+) -> list[Found]:
+    """Changes of one series in order of time; runs whose state does not count are left out."""
+    counted = [point for point in points if point.state in COUNTED_STATES][-LONGEST_SERIES:]
+    values = [point.value for point in counted]
+    changes = change_points(values, significance=significance, minimum_change=minimum_change)
+    better = words_of(metric).better
+    ends = [*(change.index for change in changes[1:]), len(counted)]
+    return [
+        Found(
+            metric=metric,
+            key=key,
+            run_id=counted[change.index].run_id,
+            created=counted[change.index].created,
+            change=change,
+            verdict="improvement" if (change.after < change.before) == (better == "lower") else "regression",
+            n_after=end - change.index,
+            current=end == len(counted),
+        )
+        for change, end in zip(changes, ends, strict=True)
+    ]
