@@ -104,7 +104,7 @@ def test_what_is_small_against_its_level_is_no_change() -> None:
 def test_a_step_without_noise_and_means_by_hand() -> None:
     found = change_points([10.0] * 8 + [20.0] * 6)
     assert [(change.index, change.before, change.after, change.t_p) for change in found] == [(8, 10.0, 20.0, 0.0)]
-    assert found[0].p == 0.005
+    assert found[0].p == 0.01
     assert segments(14, found) == [(0, 8), (8, 14)]
 
 

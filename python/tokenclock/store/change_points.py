@@ -15,8 +15,8 @@ from tokenclock.store.change_points_energy import energy_statistics
 
 __all__ = ["ChangePoint", "change_points", "segments"]
 
-_BATCHES = (9, 30, 60, 100)
-"""Shufflings, most tests ending with the first batches; 199 in all, so that the smallest p-value is 0.005."""
+_BATCHES = (9, 30, 60)
+"""Shufflings, most tests ending with the first batches; 99 in all, so that the smallest p-value is 0.01."""
 
 _NARROWEST = 4
 """Least width of a window, in minimum segments."""
@@ -32,7 +32,7 @@ class ChangePoint:
         index: of the first value after it.
         before: mean of the segment that ends there, in the unit of the values.
         after: mean of the segment that begins there.
-        p: share of shufflings of the series that look as changed there or more, 0.005 at the least.
+        p: share of shufflings of the series that look as changed there or more, 0.01 at the least.
         t_p: p-value of Welch's t-test between the two segments.
     """
 
@@ -74,7 +74,7 @@ def change_points(
 
     Args:
         values: finite numbers in order of time, any unit.
-        significance: chance of finding a change in a series of noise, from 0.005 to 1.
+        significance: chance of finding a change in a series of noise, from 0.01 to 1.
         minimum_segment: least values between two changes, 2 or more; a series shorter than twice that has none.
         minimum_change: share of the level before, 0 or more; 0.02 is 2 %.
         seed: of the shufflings, 0 or more.
@@ -85,9 +85,9 @@ def change_points(
     series = np.asarray(values, dtype=np.float64)
     if series.ndim != 1 or not np.isfinite(series).all():
         raise ValueError("values must be one row of finite numbers")
-    if minimum_segment < 2 or not 0.005 <= significance <= 1 or not minimum_change >= 0 or seed < 0:
+    if minimum_segment < 2 or not 0.01 <= significance <= 1 or not minimum_change >= 0 or seed < 0:
         raise ValueError(
-            "expected minimum_segment >= 2, significance from 0.005 to 1, minimum_change >= 0 and seed >= 0, got "
+            "expected minimum_segment >= 2, significance from 0.01 to 1, minimum_change >= 0 and seed >= 0, got "
             f"{minimum_segment}, {significance}, {minimum_change} and {seed}"
         )
     found: dict[int, float] = {}

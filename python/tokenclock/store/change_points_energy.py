@@ -65,12 +65,13 @@ def _to_earlier(values: Floats, ordered: Floats, ranks: Ranks) -> Floats:
         size *= 2
     whole = np.zeros((rows, size))  # filled up behind the end, where no position of the series is after it
     whole[:, :n] = values
-    blocks = whole.reshape(rows, -1, _BLOCK)
-    near = np.empty_like(blocks)
+    blocks = np.ascontiguousarray(whole.reshape(-1, _BLOCK).T)  # a row for each place within the blocks
+    distances = np.empty_like(blocks)
     for place in range(_BLOCK):
-        near[..., place] = np.abs(blocks[..., :place] - blocks[..., place : place + 1]).sum(axis=-1)
+        distances[place] = np.abs(blocks[:place] - blocks[place]).sum(axis=0)
+    near = distances.T.reshape(rows, size)
     if size == _BLOCK:
-        return near.reshape(rows, size)[:, :n]
+        return near[:, :n]
     padded = np.empty((rows, size), dtype=np.int32)
     padded[:, :n] = ranks
     padded[:, n:] = np.arange(n, size)
@@ -78,7 +79,7 @@ def _to_earlier(values: Floats, ordered: Floats, ranks: Ranks) -> Floats:
     extended[:, :n] = ordered
     by_rank = np.zeros((rows, size))
     row = np.arange(rows)[:, None]
-    by_rank[row, padded] = near.reshape(rows, size)
+    by_rank[row, padded] = near
     keys, half = padded, _BLOCK
     while half < size:
         keys = _merge(extended, keys, half, by_rank)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tokenclock.metrics.probability import t_quantile
 from tokenclock.store.change_points import ChangePoint, segments
 from tokenclock.store.dashboard_words import words_of
+from tokenclock.store.filter import text_of
 from tokenclock.store.regressions import COUNTED_STATES, DEFAULT_BY, LONGEST_SERIES, changes_of_series
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ NEWEST_RUNS = 2000
 MOST_CHANGES = 5000
 _MOST_CELLS = 4000
 """Of older means, in one metric."""
+
+_FEWEST = 4
+"""Values that an interval of their mean is told of."""
 
 _DAY_S = 86_400
 _WIDTHS_S = tuple(_DAY_S * days for days in (1, 2, 7, 30, 91, 365, 3650))
@@ -69,11 +73,13 @@ class DashboardData:
 
     def base(self) -> dict[str, Any]:
         """Runs and their facts; the newest first."""
-        texts = {name: _coded(_text(getattr(run, name, None)) for run in self.runs) for name in FACTS}
+        texts = {name: _coded(text_of(getattr(run, name, None)) for run in self.runs) for name in FACTS}
+        texts["hash"] = _coded(run.hash[:12] for run in self.runs)
         texts["tags"] = _coded(", ".join(f"{k}={v}" for k, v in sorted(run.tags.items())) for run in self.runs)
-        parts = {name: _coded(_text(getattr(run, name, None)) for run in self.runs) for name in self.by}
+        parts = {name: _coded(text_of(getattr(run, name, None)) for run in self.runs) for name in self.by}
         return {
             "by": list(self.by),
+            "keys": {name: self._values(name, found["values"]) for name, found in parts.items()},
             "runs": {
                 "id": [run.id for run in self.runs],
                 "created": [round(_seconds(run.created)) for run in self.runs],
@@ -83,6 +89,10 @@ class DashboardData:
             },
             "counted": sorted(COUNTED_STATES),
         }
+
+    def _values(self, column: str, known: Sequence[str]) -> list[str]:
+        """Every value of a column, of older runs too."""
+        return list(dict.fromkeys([*known, *map(text_of, self._database.values(column, self._where))]))
 
     def words(self, name: str) -> dict[str, Any]:
         """Title, unit and direction of a metric."""
@@ -145,7 +155,7 @@ class DashboardData:
         changes = changes_of_series(name, {}, points)
         newest_times, newest = times[-LONGEST_SERIES:], values[-LONGEST_SERIES:]
         return {
-            "key": [_text(part) for part in key],
+            "key": [text_of(part) for part in key],
             "older": _means(times[old], values[old], width_s) if len(counted) else [],
             "levels": _levels(newest_times, newest, [change.change for change in changes]),
             "changes": [
@@ -167,14 +177,6 @@ class DashboardData:
 
 def _seconds(time: datetime) -> float:
     return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _short(value: float, digits: int = 6) -> float | None:
@@ -209,12 +211,9 @@ def _levels(times: Floats, values: Floats, changes: Sequence[ChangePoint]) -> li
 
 
 def _mean(values: Floats) -> tuple[float | None, float | None, float | None]:
-    """Mean and its 95 % interval by Student's t; no interval of a single value."""
+    """Mean and its 95 % interval by Student's t; none of fewer than four values, which would be wider than any trend."""
     mean, n = float(values.mean()), len(values)
-    if n < 2:
+    if n < _FEWEST:
         return _short(mean), None, None
     reach = t_quantile(0.975, n - 1) * float(values.std(ddof=1)) / math.sqrt(n)
     return _short(mean), _short(mean - reach), _short(mean + reach)
-
-
-Progress = Callable[[str], None]

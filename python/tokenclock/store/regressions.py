@@ -117,7 +117,7 @@ def changes_of_series(
     values = [point.value for point in counted]
     changes = change_points(values, significance=significance, minimum_change=minimum_change)
     better = words_of(metric).better
-    ends = [*(change.index for change in changes[1:]), len(counted)]
+    ends = [*(change.index for change in changes[1:]), len(counted)][: len(changes)]
     return [
         Found(
             metric=metric,
