@@ -92,9 +92,8 @@ def _body(data: DashboardData, served: bool) -> str:
     if data.runs:
         first, last = data.runs[-1].created, data.runs[0].created
         span = f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
-        about = f"{len(data.runs):,} runs one by one, {span}" + (
-            "" if len(data.runs) < NEWEST_RUNS else "; older ones as means"
-        )
+        older = f", and {data.count - len(data.runs):,} older ones as means" if data.count > len(data.runs) else ""
+        about = f"{len(data.runs):,} runs of {span}{older}"
     else:
         about = "The history holds no such run yet: tokenclock history add RESULT puts one in"
     hint = "" if served else " This file needs no network; tokenclock history serve shows each run's own page too."

@@ -18,8 +18,9 @@ from tokenclock.store.filter import text_of
 from tokenclock.store.regressions import COUNTED_STATES, DEFAULT_BY, LONGEST_SERIES, changes_of_series
 
 if TYPE_CHECKING:
-    from tokenclock.store.database import Database, RunRow
+    from tokenclock.store.database import Database
     from tokenclock.store.filter import Filter
+    from tokenclock.store.record import RunRow
     from tokenclock.store.series import Point
 
 __all__ = ["NEWEST_RUNS", "DashboardData"]
@@ -27,7 +28,6 @@ __all__ = ["NEWEST_RUNS", "DashboardData"]
 NEWEST_RUNS = 2000
 """Runs that are told one by one; older ones are in the means."""
 
-MOST_CHANGES = 5000
 _MOST_CELLS = 4000
 """Of older means, in one metric."""
 
@@ -61,22 +61,22 @@ class DashboardData:
         Args:
             database: the history.
             where: which runs are shown.
-            by: columns that divide runs into series; ``model``, ``gpu`` and ``label`` are put first.
+            by: columns (or ``tag.NAME``) that divide runs into series; ``model``, ``gpu`` and ``label`` are put first.
             newest: runs that are told one by one.
         """
         self._database, self._where = database, where
         self.by = tuple(dict.fromkeys(("model", "gpu", "label", *by)))
         self.runs: list[RunRow] = database.runs(where, limit=newest)
+        self.count = database.count(where)
         self.metric_names = database.metric_names(where)
         self._place = {run.id: index for index, run in enumerate(self.runs)}
-        self._keys: dict[tuple[str, ...], int] = {}
 
     def base(self) -> dict[str, Any]:
         """Runs and their facts; the newest first."""
-        texts = {name: _coded(text_of(getattr(run, name, None)) for run in self.runs) for name in FACTS}
+        texts = {name: _coded(_told(run, name) for run in self.runs) for name in FACTS}
         texts["hash"] = _coded(run.hash[:12] for run in self.runs)
         texts["tags"] = _coded(", ".join(f"{k}={v}" for k, v in sorted(run.tags.items())) for run in self.runs)
-        parts = {name: _coded(text_of(getattr(run, name, None)) for run in self.runs) for name in self.by}
+        parts = {name: _coded(_told(run, name) for run in self.runs) for name in self.by}
         return {
             "by": list(self.by),
             "keys": {name: self._values(name, found["values"]) for name, found in parts.items()},
@@ -96,13 +96,7 @@ class DashboardData:
 
     def words(self, name: str) -> dict[str, Any]:
         """Title, unit and direction of a metric."""
-        unit = ""
-        for run in self.runs[:20]:  # the first that has it; a definition knows the unit of the others
-            value = self._database.metrics(run.id).get(name)
-            if value is not None:
-                unit = value.unit
-                break
-        words = words_of(name, unit)
+        words = words_of(name, self._database.unit(name) or "")
         return {"name": name, "title": words.title, "unit": words.unit, "better": words.better, "factor": words.factor}
 
     def metric(self, words: Mapping[str, Any], *, trend: bool = True) -> dict[str, Any]:
@@ -179,6 +173,13 @@ def _seconds(time: datetime) -> float:
     return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
 
 
+def _told(run: RunRow, column: str) -> str:
+    """A column of a run, or ``tag.NAME``, as text."""
+    if column.startswith("tag."):
+        return run.tags.get(column.removeprefix("tag."), "")
+    return text_of(getattr(run, column))
+
+
 def _short(value: float, digits: int = 6) -> float | None:
     """As many digits as a picture can show; None for what JSON cannot hold."""
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
@@ -211,7 +212,7 @@ def _levels(times: Floats, values: Floats, changes: Sequence[ChangePoint]) -> li
 
 
 def _mean(values: Floats) -> tuple[float | None, float | None, float | None]:
-    """Mean and its 95 % interval by Student's t; none of fewer than four values, which would be wider than any trend."""
+    """Mean and its 95 % interval by Student's t; of fewer than four values none, it would be wider than any trend."""
     mean, n = float(values.mean()), len(values)
     if n < _FEWEST:
         return _short(mean), None, None
