@@ -104,7 +104,7 @@
     $("trend-title").textContent = `${words.title}${words.unit ? ` (${words.unit})` : ""}, ${words.better} is better`;
     const drawn = Trend.draw($("trend"), series, byKey, metric, words, openRun);
     $("trend-legend").replaceChildren(...drawn.map(({ one, colour }) => make("button", { type: "button", style: `--mark:${colour}`,
-      title: "show this series alone", onclick: () => narrowTo(one.key) }, nameOf(one.key))));
+      title: "show this series alone", onclick: () => narrowTo(one.key) }, nameOf(one.key) || H.nameOf(one.key) || "all runs")));
     const days = metric.bucket_s ? Math.round(metric.bucket_s / 86400) : 0;
     $("trend-note").textContent = (series.length ? series.length > drawn.length ? `The ${drawn.length} series with the newest runs of ${series.length}: choose above to see others. ` : "" : "No run has this metric. ")
       + "Dots: runs, a cross where its numbers do not count; line and band: mean between changes and its 95 % interval; triangles: changes"
@@ -127,9 +127,10 @@
       for (const { name } of H.metrics) if (H.data.loaded[name]) add(name, H.data.loaded[name].series.filter((one) => H.matches(one.key, state.asked)));
     } else add(state.metric, series);
     rows.sort((a, b) => b.t - a.t);
+    const named = rows.some((row) => nameOf(row.key));
     const cells = rows.slice(changesAt, changesAt + PAGE).map((row) => {
       const words = H.words.get(row.name), name = nameOf(row.key), cls = row.verdict === "regression" ? "worse" : "better";
-      return [H.time(row.t), { text: row.verdict, cls: "word " + cls }, ...(state.all ? [{ text: words.title, cls: "word" }] : []), { text: name, cls: "series" },
+      return [H.time(row.t), { text: row.verdict, cls: "word " + cls }, ...(state.all ? [{ text: words.title, cls: "word" }] : []), ...(named ? [{ text: name, cls: "series" }] : []),
         `${H.number(row.before)} ${words.unit}`, `${H.number(row.after)} ${words.unit}`, { text: H.change(row.before, row.after), cls }, String(row.p),
         `${row.n}${row.current ? "" : ", changed again"}`,
         { cls: "picks", node: button("show", () => { state.metric = row.name; narrowTo(row.key); }, { "aria-label": `show ${words.title} of ${name}` }) }];
@@ -146,7 +147,7 @@
       $("all-metrics").focus();
     } });
     all.checked = state.all;
-    const head = ["first run", { text: "what", cls: "word" }, ...(state.all ? [{ text: "metric", cls: "word" }] : []), { text: "series", cls: "word" }, "before", "after", "change", "p", "runs since", ""];
+    const head = ["first run", { text: "what", cls: "word" }, ...(state.all ? [{ text: "metric", cls: "word" }] : []), ...(named ? [{ text: "series", cls: "word" }] : []), "before", "after", "change", "p", "runs since", ""];
     $("changes").replaceChildren(make("div", { class: "bar" }, make("label", {}, all, " of all metrics")),
       rows.length ? table(head, cells, "Changes") : make("p", { class: "soft" }, "No change of level is shown in these series."),
       pager(changesAt, rows.length, (at) => { changesAt = at; showChanges(series); }, "changes") || "");
@@ -159,14 +160,15 @@
     return [pick("a"), pick("b")];
   }
   function showRuns(places, metric, words) {
+    const named = places.some((place) => nameOf(H.keyOf(place)));
     const cells = places.slice(runsAt, runsAt + PAGE).map((place) => {
       const told = H.coded(H.runs.state, place), low = metric.low[place] ?? null;
       const spread = low === null ? "" : ` [${H.number(low)}, ${H.number(metric.high[place])}]`;
-      return [H.time(H.runs.created[place]), { text: nameOf(H.keyOf(place)), cls: "series" }, { text: told, cls: "word state-" + told },
+      return [H.time(H.runs.created[place]), ...(named ? [{ text: nameOf(H.keyOf(place)), cls: "series" }] : []), { text: told, cls: "word state-" + told },
         H.number(metric.value[place]) + spread,
         { cls: "picks", node: make("span", {}, button("open", () => openRun(place), { "aria-label": `open run ${H.runs.id[place]}` }), " ", ...picks(place)) }];
     });
-    $("runs").replaceChildren(places.length ? table(["started (UTC)", { text: "series", cls: "word" }, { text: "state", cls: "word" }, words.unit || "value", ""], cells, "Runs")
+    $("runs").replaceChildren(places.length ? table(["started (UTC)", ...(named ? [{ text: "series", cls: "word" }] : []), { text: "state", cls: "word" }, words.unit || "value", ""], cells, "Runs")
       : make("p", { class: "soft" }, "None of the newest runs is one of these series; older ones are in the means above."),
       pager(runsAt, places.length, (at) => { runsAt = at; showRuns(places, metric, words); }, "runs") || "");
   }

@@ -17,12 +17,13 @@ const History = (() => {
 
   async function ask(address) {
     const answer = await fetch(address, { headers: { accept: "application/json" } });
+    if (answer.status === 409) location.reload();  // runs were added: the page's state is in its address
     if (!answer.ok) throw new Error(`${address}: ${answer.status} ${answer.statusText}`);
     return answer.json();
   }
 
   async function metric(name) {
-    if (!loaded[name] && served) loaded[name] = await ask("api/metric?name=" + encodeURIComponent(name));
+    if (!loaded[name] && served) loaded[name] = await ask(`api/metric?name=${encodeURIComponent(name)}&stamp=${data.stamp}`);
     return loaded[name];
   }
 
@@ -54,7 +55,7 @@ const History = (() => {
       if (!key[i] || column in asked || base.keys[column].length < 2 || (column === "test" && shown.includes(key[i])) || (column === "request_rate" && key[i] === "inf")) return;
       shown.push((PREFIX[column] || "") + key[i] + (SUFFIX[column] || ""));
     });
-    return shown.join(" · ") || "the only series";
+    return shown.join(" · ");
   }
   const idOf = (key) => JSON.stringify(key);
   const matches = (key, asked) => base.by.every((column, i) => !(column in asked) || asked[column] === key[i]);

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tokenclock.atomic_file import atomic_write
 
-__all__ = ["Plot", "document", "figure", "floats", "table", "term", "write"]
+__all__ = ["Plot", "document", "figure", "floats", "table", "term", "with_plots", "write"]
 
 # nothing may be fetched; plotly's WebGL part compiles its own functions
 _POLICY = (
@@ -102,10 +102,15 @@ def write(path: str | os.PathLike[str], title: str, body: str, plots: Sequence[P
         ImportError: no plotly.
         OSError: it cannot be written.
     """
-    specs = [{"id": plot.id, "traces": list(plot.traces), "layout": dict(plot.layout)} for plot in plots]
-    parts = document(title, body, specs)
+    parts = with_plots(title, body, plots)
     with atomic_write(path) as file:
         file.writelines(parts)
+
+
+def with_plots(title: str, body: str, plots: Sequence[Plot]) -> list[bytes]:
+    """The same page in pieces, in their order. Raises ImportError where there is no plotly."""
+    specs = [{"id": plot.id, "traces": list(plot.traces), "layout": dict(plot.layout)} for plot in plots]
+    return document(title, body, specs)
 
 
 def document(

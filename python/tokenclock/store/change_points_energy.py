@@ -71,7 +71,8 @@ def _to_earlier(values: Floats, ordered: Floats, ranks: Ranks) -> Floats:
         distances[place] = np.abs(blocks[:place] - blocks[place]).sum(axis=0)
     near = distances.T.reshape(rows, size)
     if size == _BLOCK:
-        return near[:, :n]
+        within: Floats = near[:, :n]
+        return within
     padded = np.empty((rows, size), dtype=np.int32)
     padded[:, :n] = ranks
     padded[:, n:] = np.arange(n, size)

@@ -69,7 +69,12 @@ def described(data: DashboardData, metrics: Sequence[str], *, most: int = MOST_T
 
 
 def dashboard_page(
-    data: DashboardData, words: Sequence[dict[str, Any]], loaded: dict[str, Any], *, served: bool
+    data: DashboardData,
+    words: Sequence[dict[str, Any]],
+    loaded: dict[str, Any],
+    *,
+    served: bool,
+    stamp: str = "",
 ) -> list[bytes]:
     """The page in pieces.
 
@@ -77,12 +82,12 @@ def dashboard_page(
         data: the runs.
         words: of `described`.
         loaded: metric -> `DashboardData.metric`.
-        served: the page asks its server for the metrics that are not loaded, and for single runs.
+        served, stamp: the page asks its server for the metrics that are not loaded, and for single runs.
 
     Raises:
         ImportError: no plotly.
     """
-    told = {"base": data.base(), "metrics": list(words), "loaded": loaded, "served": served}
+    told = {"base": data.base(), "metrics": list(words), "loaded": loaded, "served": served, "stamp": stamp}
     return page.document(
         "tokenclock history", _body(data, served), told, styles=_STYLES, scripts=_SCRIPTS, asks_server=served
     )

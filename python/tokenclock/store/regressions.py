@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from tokenclock.store.change_points import ChangePoint, change_points
 from tokenclock.store.dashboard_words import in_reading_order, words_of
+from tokenclock.store.filter import Filter
 
 if TYPE_CHECKING:
     from tokenclock.store.database import Database
-    from tokenclock.store.filter import Filter
     from tokenclock.store.series import Point
 
 __all__ = ["COUNTED_STATES", "DEFAULT_BY", "LONGEST_SERIES", "Found", "changes_of_series", "regressions"]
@@ -93,10 +93,10 @@ def regressions(
     Raises:
         ValueError: an option out of range.
     """
-    asked = {} if where is None else {"where": where}
+    where = where or Filter()
     found: list[Found] = []
-    for metric in metrics or in_reading_order(database.metric_names(**asked)):
-        for values, points in database.series(metric, by=tuple(by), **asked).items():
+    for metric in metrics or in_reading_order(database.metric_names(where)):
+        for values, points in database.series(metric, by=tuple(by), where=where).items():
             key = {name: value for name, value in zip(by, values, strict=True) if value not in ("", None)}
             found += changes_of_series(metric, key, points, significance=significance, minimum_change=minimum_change)
     if since is not None:
