@@ -36,10 +36,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "merge what several client machines measured at the same time",
     ),
     "report": ("tokenclock.cli.report", "results as a page, a picture or Markdown; results anew from event logs"),
+    "history": ("tokenclock.cli.history", "keeps results in a database: lists, trends, pages, exports"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 NOT_BUILT = (
-    "baseline", "history",
+    "baseline",
 )  # fmt: skip
 
 

@@ -1,0 +1,68 @@
+"""A metric over time as a picture, a line for each group. Needs matplotlib."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tokenclock import units
+from tokenclock.atomic_file import atomic_write
+from tokenclock.report.colours import MARKERS, colour
+from tokenclock.store.series import Point
+from tokenclock.store.words import shown_unit
+
+__all__ = ["write"]
+
+_MOST = 12
+_MOST_BARS = 200
+
+
+def write(
+    found: Mapping[tuple[str, ...], Sequence[Point]], metric: str, unit: str, path: str | os.PathLike[str]
+) -> None:
+    """Write a PNG of 1800 x 900 pixels, whole or not at all.
+
+    Args:
+        found: group -> points, as `Database.series` gives them; the twelve with most runs are drawn.
+        metric, unit: of the points.
+        path: the file.
+
+    Raises:
+        ImportError: no matplotlib.
+        OSError: it cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    most = sorted(found, key=lambda group: -len(found[group]))[:_MOST]
+    drawn = [group for group in found if group in most]
+    for index, group in enumerate(drawn):
+        _draw(axis, " / ".join(filter(None, group)) or "all runs", found[group], index, unit)
+    axis.set_ylabel(f"{metric} ({shown_unit(unit)})")
+    left_out = f"; {len(found) - len(drawn)} groups with fewer runs not drawn" if len(found) > len(drawn) else ""
+    axis.set_title(f"{metric} over time, UTC{left_out}")
+    axis.grid(alpha=0.3)
+    axis.tick_params(axis="x", labelrotation=30)
+    if len(drawn) > 1 or any(drawn[0]):
+        axis.legend(fontsize=8)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=150)
+
+
+def _draw(axis: Any, name: str, points: Sequence[Point], index: int, unit: str) -> None:
+    def scaled(value: float) -> float:
+        return units.ns_to_ms(value) if unit == "ns" else value
+
+    times = [point.created.replace(tzinfo=None) for point in points]
+    values = [scaled(point.value) for point in points]
+    marker = MARKERS[index % len(MARKERS)] if len(points) <= _MOST_BARS else ""
+    axis.plot(times, values, color=colour(index), marker=marker, markersize=4, linewidth=1, label=name)
+    if len(points) > _MOST_BARS:
+        return
+    for when, point in zip(times, points, strict=True):
+        if point.low is not None and point.high is not None:
+            axis.plot([when, when], [scaled(point.low), scaled(point.high)], color=colour(index), alpha=0.4)
