@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tokenclock.store.change_points import ChangePoint, change_points
-from tokenclock.store.dashboard_words import in_reading_order, words_of
+from tokenclock.store.dashboard_words import MetricWords, in_reading_order, words_of
 from tokenclock.store.filter import Filter
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ DEFAULT_BY: tuple[str, ...] = ("label", "gpu", "model", "test", "concurrency", "
 
 COUNTED_STATES = frozenset({"valid", "warn", "unknown"})
 """States of runs whose numbers count."""
+
+_NAMED = ("concurrency", "request_rate", "batch_size", "isl", "osl", "gpu_count")
 
 LONGEST_SERIES = 2000
 """Newest values of a series that are looked at."""
@@ -40,6 +42,7 @@ class Found:
         verdict: ``regression`` or ``improvement``.
         n_after: values since.
         current: no later change of this series is known.
+        unit: of the metric, as stored.
     """
 
     metric: str
@@ -50,12 +53,27 @@ class Found:
     verdict: str
     n_after: int
     current: bool
+    unit: str = ""
+
+    @property
+    def words(self) -> MetricWords:
+        """How its values are shown."""
+        return words_of(self.metric, self.unit)
+
+    def series_name(self) -> str:
+        """The series in words."""
+        return ", ".join(
+            f"{name} {value}" if name in _NAMED else value
+            for name, value in self.key.items()
+            if (name, value) != ("request_rate", "inf")
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         ratio = self.change.ratio
         return {
             "metric": self.metric,
+            "unit": self.unit,
             "key": dict(self.key),
             "verdict": self.verdict,
             "created": self.created.isoformat(),
@@ -96,9 +114,12 @@ def regressions(
     where = where or Filter()
     found: list[Found] = []
     for metric in metrics or in_reading_order(database.metric_names(where)):
+        unit = database.unit(metric) or ""
         for values, points in database.series(metric, by=tuple(by), where=where).items():
             key = {name: value for name, value in zip(by, values, strict=True) if value not in ("", None)}
-            found += changes_of_series(metric, key, points, significance=significance, minimum_change=minimum_change)
+            found += changes_of_series(
+                metric, key, points, unit=unit, significance=significance, minimum_change=minimum_change
+            )
     if since is not None:
         found = [change for change in found if change.created >= since]
     return sorted(found, key=lambda change: (change.created, change.run_id), reverse=True)
@@ -109,6 +130,7 @@ def changes_of_series(
     key: Mapping[str, str],
     points: Sequence[Point],
     *,
+    unit: str = "",
     significance: float = 0.01,
     minimum_change: float = 0.02,
 ) -> list[Found]:
@@ -128,6 +150,7 @@ def changes_of_series(
             verdict="improvement" if (change.after < change.before) == (better == "lower") else "regression",
             n_after=end - change.index,
             current=end == len(counted),
+            unit=unit,
         )
         for change, end in zip(changes, ends, strict=True)
     ]
