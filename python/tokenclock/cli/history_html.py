@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["add_flags", "run"]
 
 _DESCRIPTION = """\
-Writes a page with the trend of every series, its changes of level, the newest runs with their facts and numbers, and two
-runs side by side. It needs no network and no server; older runs are in it as means over stretches of time. Needs plotly:
-pip install 'tokenclock[report]'."""
+Writes a page with the trend of every series, its changes of level, the newest runs with their facts and numbers, and
+two runs side by side. It needs no network and no server; older runs are in it as means over stretches of time. Needs
+plotly: pip install 'tokenclock[report]'."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -53,7 +53,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     out = parser.add_argument_group("what is written")
     out.add_argument("--limit", type=whole_number, default=40, metavar="N", help="lines at most; 0: all (default: 40)")
     out.add_argument(
-        "--json", metavar="FILE", help="every change found, with exact numbers; - for stdout, no table then"
+        "--json", metavar="FILE", help="every change told, with exact numbers; - for stdout, without the table"
     )
     out.add_argument(
         "--fail-on-regression",

@@ -17,9 +17,9 @@ from tokenclock.standard_error import say_on_stderr
 __all__ = ["add_flags", "run"]
 
 _DESCRIPTION = """\
-Shows the history as pages for a browser on this machine: trends, changes of level, runs side by side, and each run's own
-page; the figures also as JSON (/api/runs, /api/run, /api/metrics, /api/series). It only reads, and asks no other server.
-Prints its address once it listens. Needs plotly: pip install 'tokenclock[report]'.
+Shows the history as pages for a browser on this machine: trends, changes of level, runs side by side, and each run's
+own page; the figures also as JSON (/api/runs, /api/run, /api/metrics, /api/series). It only reads, and asks no other
+server. Prints its address once it listens. Needs plotly: pip install 'tokenclock[report]'.
 
 exit codes: 0 told to stop by SIGTERM; 2 a flag is wrong, or it cannot listen there; 130 Ctrl-C"""
 
@@ -28,15 +28,20 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """The command's flags."""
     parser.description = _DESCRIPTION
     add_place_flag(parser)
+    add_by_flag(parser)
+    add_filter_flags(parser)
+    parser.conflict_handler = "resolve"  # the filter's --host gives way; --where host=NAME says the same
+    parser.set_defaults(host=None)
     address = parser.add_argument_group("address")
     address.add_argument(
         "--host",
+        dest="listen_at",
         default="127.0.0.1",
-        help="where to listen; anything but loopback lets all read who can reach it (default: 127.0.0.1)",
+        metavar="ADDRESS",
+        help="where to listen; anything but loopback lets all read who can reach it (default: 127.0.0.1). Runs of a "
+        "machine are chosen by --where host=NAME here",
     )
     address.add_argument("--port", type=whole_number, default=8765, help="0 takes a free one (default: 8765)")
-    add_by_flag(parser)
-    add_filter_flags(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,10 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     with (
         open_database(history_place(arguments.history), create=False, read_only=True) as database,
-        HistoryServer(database, arguments.host, arguments.port, where, by=by, say=_say) as server,
+        HistoryServer(database, arguments.listen_at, arguments.port, where, by=by, say=_say) as server,
     ):
-        if not is_loopback(arguments.host):
-            _say(f"everyone who can reach {arguments.host} can read the history while this runs")
+        if not is_loopback(arguments.listen_at):
+            _say(f"everyone who can reach {arguments.listen_at} can read the history while this runs")
         ended_by: list[int] = []
         before = {which: signal.signal(which, lambda which, _: ended_by.append(which)) for which in _ENDING}
         try:
