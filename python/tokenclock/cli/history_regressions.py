@@ -137,7 +137,7 @@ def _text(found: Sequence[Found], limit: int, improvements: int) -> str:
         ]
         for one in shown
     ]  # fmt: skip
-    heads = ["", "metric", "series", "since (UTC)", "run", "before", "after", "change", "p", "runs since"]
+    heads = ["what", "metric", "series", "since (UTC)", "run", "before", "after", "change", "p", "runs since"]
     lines = [table(heads, rows, right=[4, 5, 6, 7])]
     if len(shown) < len(found):
         lines.append(f"{len(found) - len(shown)} more: --limit 0 shows all")
