@@ -107,7 +107,7 @@ class Browser:
 
 
 class Page:
-    """One page in the browser, from a file or an address; what it asked of the network and said on the console is kept."""
+    """One page in the browser, from a file or an address; its requests and what it said on the console are kept."""
 
     def __init__(
         self, browser: Browser, path: Path | str, *, width: int = 1300, height: int = 900, dark: bool = False

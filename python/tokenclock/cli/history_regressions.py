@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     by, where = by_of(arguments), filter_of(arguments)
+    counts: list[int] = []
     with open_history(arguments.history) as database:
         from tokenclock.store.regressions import regressions
 
@@ -84,10 +85,17 @@ def run(arguments: argparse.Namespace) -> int:
             since=where.since,
             significance=arguments.significance,
             minimum_change=arguments.min_change / 100,
+            looked_at=counts.append,
         )
         runs = database.count(where)
     if not runs:
         say_on_stderr("tokenclock history: no run is as asked for")
+    elif sum(counts) >= 1 / arguments.significance:
+        chance = round(sum(counts) * arguments.significance)
+        say_on_stderr(
+            f"tokenclock history: {sum(counts)} series were looked at; of noise alone up to about {chance} of them "
+            "would show a change"
+        )
     told = [one for one in found if arguments.improvements or one.verdict == "regression"]
     if arguments.json == "-":
         import json

@@ -140,7 +140,7 @@ def document(
     library = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_bytes()
     own = resources.files("tokenclock.report")
     style = "".join(own.joinpath(name).read_text(encoding="utf-8") for name in styles)
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     policy = _POLICY + ("; connect-src 'self'" if asks_server else "")
     head = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'

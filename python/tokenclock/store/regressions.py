@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -97,6 +97,7 @@ def regressions(
     since: datetime | None = None,
     significance: float = 0.01,
     minimum_change: float = 0.02,
+    looked_at: Callable[[int], object] = lambda n: None,
 ) -> list[Found]:
     """Changes of every series, the newest first.
 
@@ -107,6 +108,7 @@ def regressions(
         metrics: names; all of the history when empty.
         since: tell only changes at runs from then on; earlier runs are what they are compared with.
         significance, minimum_change: of `change_points`.
+        looked_at: told the number of series of each metric.
 
     Raises:
         ValueError: an option out of range.
@@ -115,7 +117,9 @@ def regressions(
     found: list[Found] = []
     for metric in metrics or in_reading_order(database.metric_names(where)):
         unit = database.unit(metric) or ""
-        for values, points in database.series(metric, by=tuple(by), where=where).items():
+        series = database.series(metric, by=tuple(by), where=where)
+        looked_at(len(series))
+        for values, points in series.items():
             key = {name: value for name, value in zip(by, values, strict=True) if value not in ("", None)}
             found += changes_of_series(
                 metric, key, points, unit=unit, significance=significance, minimum_change=minimum_change
