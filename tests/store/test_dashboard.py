@@ -164,7 +164,8 @@ def test_two_runs_stand_side_by_side(opened: Page) -> None:
     settle(opened)
     assert opened.evaluate("document.querySelectorAll('#pair table').length") == 2
     assert opened.evaluate("document.querySelector('#pair tbody tr td').textContent") == "TTFT mean (ms)"
-    assert re.search(r"[+\u2212]\d", opened.evaluate("document.querySelector('#pair tbody tr td:last-child').textContent"))
+    change = opened.evaluate("document.querySelector('#pair tbody tr td:last-child').textContent")
+    assert re.fullmatch(r"[+\u2212][\d.]+ %", change)
     assert own_complaints(opened) == []
 
 

@@ -58,7 +58,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     out.add_argument(
         "--fail-on-regression",
         action="store_true",
-        help="end with 3 where a regression is told that no later change of its series followed",
+        help="end with 3 where a regression is told and the newest level of its series is still worse than before it",
     )
 
 
@@ -141,7 +141,7 @@ def _text(found: Sequence[Found], limit: int, improvements: int) -> str:
         [
             one.verdict, one.metric, one.series_name(), f"{one.created:%Y-%m-%d %H:%M}", str(one.run_id),
             one.words.shown(one.change.before), one.words.shown(one.change.after), f"{one.change.ratio - 1:+.1%}",
-            f"{one.change.p:g}", f"{one.n_after}{'' if one.current else ', changed again'}",
+            f"{one.change.p:g}", f"{one.n_after}{'' if one.current else ', undone since'}",
         ]
         for one in shown
     ]  # fmt: skip

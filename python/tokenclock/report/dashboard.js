@@ -132,7 +132,7 @@
       const words = H.words.get(row.name), name = nameOf(row.key), cls = row.verdict === "regression" ? "worse" : "better";
       return [H.time(row.t), { text: row.verdict, cls: "word " + cls }, ...(state.all ? [{ text: words.title, cls: "word" }] : []), ...(named ? [{ text: name, cls: "series" }] : []),
         `${H.number(row.before)} ${words.unit}`, `${H.number(row.after)} ${words.unit}`, { text: H.change(row.before, row.after), cls }, String(row.p),
-        `${row.n}${row.current ? "" : ", changed again"}`,
+        `${row.n}${row.current ? "" : ", undone since"}`,
         { cls: "picks", node: button("show", () => { state.metric = row.name; narrowTo(row.key); }, { "aria-label": `show ${words.title} of ${name}` }) }];
     });
     const all = make("input", { type: "checkbox", id: "all-metrics", onchange: async (event) => {

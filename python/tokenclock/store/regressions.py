@@ -41,7 +41,7 @@ class Found:
         change: levels in the stored unit, and p-values.
         verdict: ``regression`` or ``improvement``.
         n_after: values since.
-        current: no later change of this series is known.
+        current: the newest level is still on that side of the level before, by the least change that counts.
         unit: of the metric, as stored.
     """
 
@@ -153,8 +153,14 @@ def changes_of_series(
             change=change,
             verdict="improvement" if (change.after < change.before) == (better == "lower") else "regression",
             n_after=end - change.index,
-            current=end == len(counted),
+            current=_still(change, changes[-1].after, minimum_change),
             unit=unit,
         )
         for change, end in zip(changes, ends, strict=True)
     ]
+
+
+def _still(change: ChangePoint, newest: float, minimum_change: float) -> bool:
+    """Whether the newest level differs from that before the change as the change did."""
+    moved = newest - change.before
+    return moved * (change.after - change.before) > 0 and abs(moved) >= minimum_change * abs(change.before)
