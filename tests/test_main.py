@@ -53,7 +53,7 @@ def test_the_version_names_compiler_and_features() -> None:
         (["--versio"], "tokenclock: unknown command --versio (did you mean --version?); `tokenclock` alone lists "
          "them\n"),
         (["xyzzy"], "tokenclock: unknown command xyzzy; `tokenclock` alone lists them\n"),
-        (["history"], "tokenclock: history is not built yet; `tokenclock` alone lists the commands there are\n"),
+        (["baseline"], "tokenclock: baseline is not built yet; `tokenclock` alone lists the commands there are\n"),
         (["serving", "--plot-throughput"],
          "tokenclock serving: --plot-throughput is not built yet\n"),
         (["serving", "--model", "a\nb", "--dataset-name", "c\nd"],

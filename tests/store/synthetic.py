@@ -45,7 +45,7 @@ def synthetic_runs(n: int, *, seed: int = 0, step_at: float | None = 0.7, step: 
             hash=hash_of({"seed": seed, "i": i}), created=_FIRST + i * apart, kind="serving", tool="tokenclock",
             tool_version="0.1.0", model=model, label=f"{model}-c{concurrency}", gpu=gpu, gpu_count=1,
             host=f"node{i % 7}", concurrency=concurrency, request_rate=math.inf, isl=512.0, osl=128.0, backend="openai",
-            streaming=True, state=("valid", "valid", "valid", "warn", "invalid")[i * 7 % 5],
+            streaming=True, state=(*["valid"] * 6, "warn", "warn", "invalid")[i // 5 % 9],
             source=f"runs/{i}.json", tags={"branch": "main" if i % 3 else "feature"}, metrics=metrics,
         )  # fmt: skip
 

@@ -106,13 +106,12 @@ def _write_arrow(database: Database, path: str | os.PathLike[str], form: str, wh
     ]
     schema = pyarrow.schema(fields)
     with atomic_write(path) as file:
-        writer = (
-            pyarrow.parquet.ParquetWriter(file, schema) if form == "parquet" else pyarrow.ipc.new_file(file, schema)
-        )
-        with writer:
+        make = pyarrow.parquet.ParquetWriter if form == "parquet" else pyarrow.ipc.new_file
+        with make(file, schema) as writer:
             for rows in columns.batches():
                 arrays = [
-                    pyarrow.array(list(values), type_) for values, (_, type_) in zip(zip(*rows), fields, strict=True)
+                    pyarrow.array(list(values), type_)
+                    for values, (_, type_) in zip(zip(*rows, strict=True), fields, strict=True)
                 ]
                 batch = pyarrow.record_batch(arrays, schema=schema)
                 writer.write_batch(batch)

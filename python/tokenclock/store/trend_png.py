@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tokenclock import units
@@ -15,7 +16,8 @@ from tokenclock.store.words import shown_unit
 __all__ = ["write"]
 
 _MOST = 12
-_MOST_BARS = 200
+_MOST_POINTS = 200
+_BINS = 100
 
 
 def write(
@@ -54,15 +56,24 @@ def write(
 
 
 def _draw(axis: Any, name: str, points: Sequence[Point], index: int, unit: str) -> None:
-    def scaled(value: float) -> float:
-        return units.ns_to_ms(value) if unit == "ns" else value
-
+    """Points with their intervals; of many the median of each hundredth, with the band that holds 80 % of them."""
+    per_unit = units.ns_to_ms(1.0) if unit == "ns" else 1.0
     times = [point.created.replace(tzinfo=None) for point in points]
-    values = [scaled(point.value) for point in points]
-    marker = MARKERS[index % len(MARKERS)] if len(points) <= _MOST_BARS else ""
-    axis.plot(times, values, color=colour(index), marker=marker, markersize=4, linewidth=1, label=name)
-    if len(points) > _MOST_BARS:
+    values = [point.value * per_unit for point in points]
+    style = {"color": colour(index), "linewidth": 1}
+    if len(points) > _MOST_POINTS:
+        edges = [i * len(points) // _BINS for i in range(_BINS + 1)]
+        bins = [sorted(values[a:b]) for a, b in pairwise(edges)]
+        middles = [times[(a + b) // 2] for a, b in pairwise(edges)]
+        low, middle, high = ([_at(part, share) for part in bins] for share in (0.1, 0.5, 0.9))
+        axis.fill_between(middles, low, high, color=colour(index), alpha=0.2, linewidth=0)
+        axis.plot(middles, middle, label=f"{name} (medians of {len(bins[0])} runs)", **style)
         return
+    axis.plot(times, values, marker=MARKERS[index % len(MARKERS)], markersize=4, label=name, **style)
     for when, point in zip(times, points, strict=True):
         if point.low is not None and point.high is not None:
-            axis.plot([when, when], [scaled(point.low), scaled(point.high)], color=colour(index), alpha=0.4)
+            axis.plot([when, when], [point.low * per_unit, point.high * per_unit], color=colour(index), alpha=0.4)
+
+
+def _at(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tokenclock import units
 from tokenclock.store.record import RunRow
@@ -61,7 +62,7 @@ def sparkline(values: Sequence[float], width: int = 60, *, plain: bool = False) 
     n = len(values)
     if n > width:
         edges = [i * n // width for i in range(width + 1)]
-        values = [sum(values[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
+        values = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
     if not values:
         return ""
     bars = _PLAIN if plain else _BARS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -31,7 +32,8 @@ def add_records(connection: Connection, records: Iterable[RunRecord]) -> Added:
         records: any number; they are taken a few thousand at a time.
 
     Raises:
-        UsageError: an unknown state, or a metric in another unit than the history has it in.
+        UsageError: an unknown state, a metric that is no finite number, or one in another unit than the history
+            has it in.
     """
     next_id = int(connection.execute(select(func.coalesce(func.max(runs.c.id), 0))).scalar_one()) + 1
     names = {name: (id_, unit) for id_, name, unit in connection.execute(select(metric_names)).all()}
@@ -77,6 +79,8 @@ def _name_metrics(connection: Connection, fresh: Sequence[RunRecord], names: dic
     rows = []
     for record in fresh:
         for name, metric in record.metrics.items():
+            if not math.isfinite(metric.value):
+                raise UsageError(f"{record.source}: {name} must be a finite number, got {metric.value}")
             id_, unit = names.setdefault(name, (next_id, metric.unit))
             if unit != metric.unit:
                 raise UsageError(

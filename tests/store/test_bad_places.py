@@ -1,0 +1,137 @@
+"""What a history that cannot be used says: one line, exit code 2, nothing changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from tests.store.synthetic import synthetic_history, synthetic_runs
+
+from tokenclock.errors import UsageError
+from tokenclock.store.database import open_database
+from tokenclock.store.engine import shown_place
+
+
+def refusal(place: str, **options: bool) -> str:
+    with pytest.raises(UsageError) as error:
+        open_database(place, **options)
+    assert error.value.exit_code == 2
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "none.sqlite"
+    for options in ({"create": False}, {"read_only": True}):
+        assert refusal(str(path), **options).startswith(f"there is no history at {path}: add runs first (")
+    assert not path.exists()
+    deep = tmp_path / "no" / "where.sqlite"
+    assert refusal(str(deep)) == f"--history {deep}: there is no directory {deep.parent}; make it first"
+
+
+def test_what_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("these are notes, long enough to be read as a header\n" * 40)
+    before = path.read_bytes()
+    assert "is no database of tokenclock (file is not a database): give another" in refusal(str(path))
+    assert path.read_bytes() == before
+    assert refusal(str(tmp_path)) == f"the history must be a file, got {tmp_path}, which is none; give another"
+    assert refusal(os.devnull).startswith("the history must be a file, got /dev/null")
+
+
+def test_a_database_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "h.sqlite"
+    synthetic_history(str(path), 500)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UsageError, match=r"malformed|cannot be used"), open_database(str(path)) as database:
+        database.metrics_of([row.id for row in database.runs()])
+
+
+def test_another_program_s_database_gets_no_tables_by_a_question(tmp_path: Path) -> None:
+    path = tmp_path / "other.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE runs (x)")
+    connection.close()
+    assert f"{path} holds no history: add runs first" in refusal(str(path), create=False)
+    assert "table runs already exists" in refusal(str(path))
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("runs",)]
+    connection.close()
+
+
+def test_read_only_is_never_written(place: str) -> None:
+    synthetic_history(place, 3)
+    with open_database(place, read_only=True) as database:
+        assert database.count() == 3
+        with pytest.raises(UsageError, match="cannot be written .*ask for the right to write"):
+            database.add(synthetic_runs(4))
+        assert database.count() == 3
+
+
+AS_NOBODY = """
+import os, sys
+import sqlalchemy.dialects.sqlite, tokenclock.store.database, tokenclock.store.from_result, tokenclock.cli.history
+import tokenclock.cli.history_add, tokenclock.cli.history_list, tokenclock.readers.read, tokenclock.report.json_file
+import tokenclock.parallel.ending, tokenclock.parallel.world
+from tokenclock.__main__ import main
+if os.getuid() == 0:
+    os.setgid(65534); os.setuid(65534)
+for line in ({add!r}, {list!r}):
+    print(main(line), flush=True)
+"""
+
+
+@pytest.mark.parametrize("folder_too", [False, True])
+def test_a_file_that_may_not_be_written_can_be_read(tmp_path: Path, folder_too: bool) -> None:
+    folder = Path("/tmp") / f"tokenclock-read-only-{os.getpid()}-{folder_too}"  # pytest's own is closed to others
+    folder.mkdir()
+    try:
+        path, result = folder / "h.sqlite", folder / "vllm.json"
+        synthetic_history(str(path), 3)
+        result.write_text('{"completed": 3, "request_throughput": 2.0, "duration": 1.5, "mean_ttft_ms": 20.0}')
+        path.chmod(0o444)
+        result.chmod(0o444)
+        folder.chmod(0o555 if folder_too else 0o777)
+        add, ask = ["history", "add", str(result), "--history", str(path)], ["history", "list", "--history", str(path)]
+        code = textwrap.dedent(AS_NOBODY).replace("{add!r}", repr(add)).replace("{list!r}", repr(ask))
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert done.stdout.splitlines()[0] == "2", done.stderr
+        assert done.stdout.splitlines()[-1] == "0", done.stderr
+        assert len(done.stdout.splitlines()) == 6
+        (line,) = done.stderr.splitlines()
+        assert f"the history {path} cannot be written (attempt to write a readonly database): ask for the" in line
+    finally:
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+def test_a_server_that_is_not_there() -> None:
+    pytest.importorskip("psycopg")
+    text = refusal("postgresql://me:secret@127.0.0.1:1/history")
+    assert text.startswith("the history postgresql://me:***@127.0.0.1:1/history cannot be reached or used (")
+    assert "refused" in text
+    assert "secret" not in text
+
+
+def test_a_database_or_an_account_that_the_server_does_not_know(postgresql: str) -> None:
+    assert 'database "none" does not exist' in refusal(f"{postgresql}/none")
+    nobody = postgresql.replace("postgres@", "nobody:secret@")
+    assert 'role "nobody" does not exist' in refusal(f"{nobody}/postgres")
+
+
+def test_urls(tmp_path: Path) -> None:
+    assert refusal("mysql://u:secret@h/d").endswith("postgresql://USER@HOST/DATABASE, got the scheme mysql")
+    assert "secret" not in refusal("postgresql://u:secret@h:port/d")
+    assert shown_place("postgresql://u:secret@h/d") == "postgresql://u:***@h/d"
+    assert shown_place("a/b.sqlite") == "a/b.sqlite"
+    place = str(tmp_path / "a file? 100%#1.sqlite")
+    synthetic_history(place, 2)
+    assert os.path.exists(place)
+    with open_database(place, read_only=True) as database:
+        assert database.count() == 2

@@ -1,0 +1,24 @@
+-- A history of schema version 1, as it was made then, with two runs. sqlite. Final: never changed.
+CREATE TABLE tokenclock_schema (version INTEGER NOT NULL);
+INSERT INTO tokenclock_schema (version) VALUES (0);
+CREATE TABLE runs ( id BIGINT NOT NULL PRIMARY KEY, hash TEXT NOT NULL UNIQUE, created_us BIGINT NOT NULL, kind TEXT NOT NULL, tool TEXT NOT NULL, tool_version TEXT NOT NULL, model TEXT NOT NULL, label TEXT NOT NULL, test TEXT NOT NULL, gpu TEXT NOT NULL, gpu_count INTEGER, host TEXT NOT NULL, concurrency INTEGER, request_rate FLOAT, batch_size INTEGER, isl FLOAT, osl FLOAT, backend TEXT NOT NULL, streaming BOOLEAN, state TEXT NOT NULL, source TEXT NOT NULL, content_hash TEXT);
+CREATE INDEX runs_created ON runs (created_us);
+CREATE INDEX runs_model ON runs (model, created_us);
+CREATE INDEX runs_label ON runs (label, created_us);
+CREATE INDEX runs_test ON runs (test, created_us);
+CREATE TABLE tags ( run_id BIGINT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (run_id, name)) WITHOUT ROWID;
+CREATE INDEX tags_value ON tags (name, value, run_id);
+CREATE TABLE metric_names (id INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE, unit TEXT NOT NULL);
+CREATE TABLE metrics ( name_id INTEGER NOT NULL, run_id BIGINT NOT NULL, value FLOAT NOT NULL, low FLOAT, high FLOAT, PRIMARY KEY (name_id, run_id)) WITHOUT ROWID;
+CREATE INDEX metrics_run ON metrics (run_id);
+CREATE TABLE contents (hash TEXT NOT NULL PRIMARY KEY, content BLOB NOT NULL);
+UPDATE tokenclock_schema SET version = 1;
+INSERT INTO runs VALUES (1, 'aa11', 1767225600000000, 'serving', 'tokenclock', '0.1.0', 'old-model', 'nightly', '', 'H100', 1, 'h', 8, 9e999, NULL, 512.0, 128.0, 'openai', 1, 'valid', 'run.json', 'c1');
+INSERT INTO runs VALUES (2, 'bb22', 1767312000000000, '', 'vllm', '', 'old-model', '', '', '', NULL, '', NULL, NULL, 4, NULL, NULL, '', NULL, 'unknown', 'v.json', NULL);
+INSERT INTO tags VALUES (1, 'branch', 'main');
+INSERT INTO metric_names VALUES (1, 'ttft.mean', 'ns');
+INSERT INTO metric_names VALUES (2, 'output_throughput', '1/s');
+INSERT INTO metrics VALUES (1, 1, 20000000.0, 19000000.0, 21000000.0);
+INSERT INTO metrics VALUES (1, 2, 22000000.0, NULL, NULL);
+INSERT INTO metrics VALUES (2, 1, 125.5, NULL, NULL);
+INSERT INTO contents VALUES ('c1', X'789cab56cacecc4b51b2522a4e2d2acbcc4b57aa05003b23065f');
