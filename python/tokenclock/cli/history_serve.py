@@ -67,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
             thread.start()
+            threading.Thread(target=server.site.warm, daemon=True).start()
             code = show("tokenclock history", f"the history is at {server.address} (Ctrl-C ends it)")
             while not ended_by and thread.is_alive():
                 thread.join(0.2)

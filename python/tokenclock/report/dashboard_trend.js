@@ -92,7 +92,7 @@ const Trend = (() => {
       }
     });
     Plotly.react(place, traces, layout(words, shapes), { responsive: true, displaylogo: false,
-      displayModeBar: narrow.matches ? false : "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
+      displayModeBar: narrow.matches ? false : "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "sendChartToCloud"] });
     if (!place.dataset.bound) {
       place.dataset.bound = "yes";
       place.on("plotly_click", (event) => {

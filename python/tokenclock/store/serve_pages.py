@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Mapping, Sequence
@@ -72,6 +73,14 @@ class Site:
         except UsageError as error:
             return _json({"error": str(error)}, 400)
         return _json({"error": f"there is nothing at {path}; / is the dashboard"}, 404)
+
+    def warm(self) -> None:
+        """Read what the dashboard shows first, so that its first reader does not wait for it."""
+        with contextlib.suppress(UsageError), self._lock:
+            self._fresh()
+            name = self._words[0]["name"] if self._words else None
+        if name is not None:
+            self.answer("/api/metric", {"name": name})
 
     def _fresh(self) -> DashboardData:
         """What is in the history now; held by the lock."""
