@@ -26,6 +26,13 @@
       make("table", {}, make("thead", {}, line(head, "th")), make("tbody", {}, ...rows.map((row) => line(row, "td")))));
   }
 
+  /** A value, and its interval where it has one. */
+  function spread([value, low, high]) {
+    const found = make("span", {}, H.number(value));
+    if (low !== null && high !== null) found.append(make("span", { class: "spread" }, ` [${H.number(low)}, ${H.number(high)}]`));
+    return found;
+  }
+
   function pager(at, total, go, what) {
     if (total <= PAGE) return null;
     const to = Math.min(at + PAGE, total);
@@ -130,10 +137,10 @@
     const named = rows.some((row) => nameOf(row.key));
     const cells = rows.slice(changesAt, changesAt + PAGE).map((row) => {
       const words = H.words.get(row.name), name = nameOf(row.key), cls = row.verdict === "regression" ? "worse" : "better";
-      return [H.time(row.t), { text: row.verdict, cls: "word " + cls }, ...(state.all ? [{ text: words.title, cls: "word" }] : []), ...(named ? [{ text: name, cls: "series" }] : []),
+      return [H.time(row.t), { cls: "picks word", node: button("show", () => { state.metric = row.name; narrowTo(row.key); }, { "aria-label": `show ${words.title} of ${name}` }) },
+        { text: row.verdict, cls: "word " + cls }, ...(state.all ? [{ text: words.title, cls: "word" }] : []), ...(named ? [{ text: name, cls: "series" }] : []),
         `${H.number(row.before)} ${words.unit}`, `${H.number(row.after)} ${words.unit}`, { text: H.change(row.before, row.after), cls }, String(row.p),
-        `${row.n}${row.current ? "" : ", undone since"}`,
-        { cls: "picks", node: button("show", () => { state.metric = row.name; narrowTo(row.key); }, { "aria-label": `show ${words.title} of ${name}` }) }];
+        `${row.n}${row.current ? "" : ", undone since"}`];
     });
     const all = make("input", { type: "checkbox", id: "all-metrics", onchange: async (event) => {
       state.all = event.target.checked;
@@ -147,7 +154,7 @@
       $("all-metrics").focus();
     } });
     all.checked = state.all;
-    const head = ["first run", { text: "what", cls: "word" }, ...(state.all ? [{ text: "metric", cls: "word" }] : []), ...(named ? [{ text: "series", cls: "word" }] : []), "before", "after", "change", "p", "runs since", ""];
+    const head = ["first run", "", { text: "what", cls: "word" }, ...(state.all ? [{ text: "metric", cls: "word" }] : []), ...(named ? [{ text: "series", cls: "word" }] : []), "before", "after", "change", "p", "runs since"];
     $("changes").replaceChildren(make("div", { class: "bar" }, make("label", {}, all, " of all metrics")),
       rows.length ? table(head, cells, "Changes") : make("p", { class: "soft" }, "No change of level is shown in these series."),
       pager(changesAt, rows.length, (at) => { changesAt = at; showChanges(series); }, "changes") || "");
@@ -162,13 +169,12 @@
   function showRuns(places, metric, words) {
     const named = places.some((place) => nameOf(H.keyOf(place)));
     const cells = places.slice(runsAt, runsAt + PAGE).map((place) => {
-      const told = H.coded(H.runs.state, place), low = metric.low[place] ?? null;
-      const spread = low === null ? "" : ` [${H.number(low)}, ${H.number(metric.high[place])}]`;
-      return [H.time(H.runs.created[place]), ...(named ? [{ text: nameOf(H.keyOf(place)), cls: "series" }] : []), { text: told, cls: "word state-" + told },
-        H.number(metric.value[place]) + spread,
-        { cls: "picks", node: make("span", {}, button("open", () => openRun(place), { "aria-label": `open run ${H.runs.id[place]}` }), " ", ...picks(place)) }];
+      const told = H.coded(H.runs.state, place);
+      return [H.time(H.runs.created[place]), { cls: "picks word", node: make("span", {},
+        button("open", () => openRun(place), { "aria-label": `open run ${H.runs.id[place]}` }), " ", ...picks(place)) }, ...(named ? [{ text: nameOf(H.keyOf(place)), cls: "series" }] : []), { text: told, cls: "word state-" + told },
+        { node: spread([metric.value[place], metric.low[place] ?? null, metric.high[place] ?? null]) }];
     });
-    $("runs").replaceChildren(places.length ? table(["started (UTC)", ...(named ? [{ text: "series", cls: "word" }] : []), { text: "state", cls: "word" }, words.unit || "value", ""], cells, "Runs")
+    $("runs").replaceChildren(places.length ? table(["started (UTC)", "", ...(named ? [{ text: "series", cls: "word" }] : []), { text: "state", cls: "word" }, words.unit || "value"], cells, "Runs")
       : make("p", { class: "soft" }, "None of the newest runs is one of these series; older ones are in the means above."),
       pager(runsAt, places.length, (at) => { runsAt = at; showRuns(places, metric, words); }, "runs") || "");
   }
@@ -183,12 +189,11 @@
     }
     return found.filter(([, value]) => value !== "");
   }
-  const spread = ([value, low, high]) => H.number(value) + (low === null || high === null ? "" : ` [${H.number(low)}, ${H.number(high)}]`);
   async function openRun(place) {
     let values;
     try { values = await H.metricsOf(place); } catch (error) { return say(`The server did not answer: ${error.message}`); }
     const dialog = $("run"), id = H.runs.id[place];
-    const rows = [...values].map(([name, value]) => [H.words.get(name).title, `${spread(value)} ${H.words.get(name).unit}`]);
+    const rows = [...values].map(([name, value]) => [H.words.get(name).title + (H.words.get(name).unit ? ` (${H.words.get(name).unit})` : ""), { node: spread(value) }]);
     const close = () => dialog.close();
     dialog.replaceChildren(make("h2", { id: "run-title" }, `Run ${id}, ${H.time(H.runs.created[place])} UTC`),
       make("div", { class: "bar" },
@@ -213,7 +218,7 @@
       const [one, other] = sides.map((side) => side.get(name) || none), known = one[0] !== null && other[0] !== null;
       const better = known ? H.isBetter(name, one[0], other[0]) : null;
       const apart = known && one[1] !== null && other[1] !== null && (other[1] > one[2] || other[2] < one[1]);
-      return [title + (unit ? ` (${unit})` : ""), spread(one), spread(other), { text: known ? H.change(one[0], other[0]) : "n/a",
+      return [title + (unit ? ` (${unit})` : ""), { node: spread(one) }, { node: spread(other) }, { text: known ? H.change(one[0], other[0]) : "n/a",
         cls: apart && better !== null ? (better ? "better" : "worse") : "" }];
     });
     const facts = [factsOf(a), factsOf(b)].map((list) => new Map(list));

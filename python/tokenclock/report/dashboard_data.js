@@ -66,9 +66,11 @@ const History = (() => {
     return String(Number(value.toPrecision(4)));
   }
   const change = (before, after) => (before ? `${after >= before ? "+" : "−"}${Math.abs((after / before - 1) * 100).toFixed(1)} %` : "n/a");
+  /** For people, in minutes; and for axes, in seconds. */
   const time = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ");
+  const instant = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ");
   /** Whether a step from one to the other is for the better; null where it is no step. */
   const isBetter = (name, before, after) => (before === after ? null : (after < before) === (words.get(name).better === "lower"));
   return { data, base, runs, count, metrics, words, served, counted, coded, LABEL, ask, metric, metricsOf, keyOf, nameOf, idOf,
-    matches, number, change, time, isBetter, placeOf };
+    matches, number, change, time, instant, isBetter, placeOf };
 })();

@@ -25,10 +25,10 @@ const Trend = (() => {
     const line = { x: [], y: [] }, band = { x: [], y: [] };
     for (const [start, end, mean, low, high] of one.levels) {
       const last = end > start ? end : start + 60;
-      line.x.push(H.time(start), H.time(last), null);
+      line.x.push(H.instant(start), H.instant(last), null);
       line.y.push(mean, mean, null);
       if (low === null) continue;
-      band.x.push(H.time(start), H.time(last), H.time(last), H.time(start), H.time(start), null);
+      band.x.push(H.instant(start), H.instant(last), H.instant(last), H.instant(start), H.instant(start), null);
       band.y.push(low, low, high, high, low, null);
     }
     return [
@@ -42,10 +42,10 @@ const Trend = (() => {
       arrayminus: low.map((x, i) => (x === null ? 0 : value[i] - x)), color: faint(colour, 0.45), thickness: 1, width: 0 };
   }
 
-  function older(one, words, colour) {
+  function older(one, words, colour, withBars) {
     const rows = one.older, value = rows.map((row) => row[1]);
-    return { type: "scatter", mode: "markers", x: rows.map((row) => H.time(row[0])), y: value,
-      error_y: bars(rows.map((row) => row[3]), rows.map((row) => row[2]), value, colour),
+    return { type: "scatter", mode: "markers", x: rows.map((row) => H.instant(row[0])), y: value,
+      ...(withBars ? { error_y: bars(rows.map((row) => row[3]), rows.map((row) => row[2]), value, colour) } : {}),
       marker: { symbol: "square-open", size: 6, color: colour }, text: rows.map((row) => `mean of ${row[4]} runs`),
       hovertemplate: `%{x}<br>%{y:,.6~g} ${words.unit}<br>%{text}<extra></extra>` };
   }
@@ -53,7 +53,7 @@ const Trend = (() => {
   function points(places, metric, words, colour, withBars) {
     const own = places.filter((place) => metric.value[place] !== null), value = own.map((place) => metric.value[place]);
     const states = own.map((place) => H.coded(H.runs.state, place));
-    const trace = { type: "scatter", mode: "markers", x: own.map((place) => H.time(H.runs.created[place])), y: value, customdata: own,
+    const trace = { type: "scatter", mode: "markers", x: own.map((place) => H.instant(H.runs.created[place])), y: value, customdata: own,
       text: states, hovertemplate: `%{x}<br>%{y:,.6~g} ${words.unit}<br>%{text}<extra></extra>`,
       marker: { size: own.length > 400 ? 4 : 6, color: colour, opacity: 0.75,
         symbol: states.map((state) => (H.counted.has(state) ? "circle" : "x-thin-open")) } };
@@ -65,7 +65,7 @@ const Trend = (() => {
 
   function changes(one, words) {
     const rows = one.changes;
-    return { type: "scatter", mode: "markers", x: rows.map((row) => H.time(row.t)), y: rows.map((row) => row.after),
+    return { type: "scatter", mode: "markers", x: rows.map((row) => H.instant(row.t)), y: rows.map((row) => row.after),
       customdata: rows.map((row) => H.placeOf.get(row.run) ?? null),
       marker: { size: 13, line: { width: 1, color: colourOf("--paper") },
         symbol: rows.map((row) => (row.after > row.before ? "triangle-up" : "triangle-down")),
@@ -80,13 +80,13 @@ const Trend = (() => {
     const shown = [...series].sort((a, b) => newest(b) - newest(a)).slice(0, MOST), traces = [], shapes = [];
     shown.forEach((one, i) => {
       const colour = shade(COLOURS[i]);
-      if (one.older.length) traces.push(older(one, words, colour));
+      if (one.older.length) traces.push(older(one, words, colour, shown.length <= 2));
       traces.push(points(byKey.get(H.idOf(one.key)) || [], metric, words, colour, shown.length === 1));
       traces.push(...levels(one, colour));
       if (one.changes.length) traces.push(changes(one, words));
       if (shown.length <= 2) {
         for (const row of one.changes) {
-          shapes.push({ type: "line", x0: H.time(row.t), x1: H.time(row.t), yref: "paper", y0: 0, y1: 1,
+          shapes.push({ type: "line", x0: H.instant(row.t), x1: H.instant(row.t), yref: "paper", y0: 0, y1: 1,
             line: { dash: "dot", width: 1, color: colourOf("--soft") } });
         }
       }

@@ -28,7 +28,7 @@ __all__ = ["NEWEST_RUNS", "DashboardData"]
 NEWEST_RUNS = 2000
 """Runs that are told one by one; older ones are in the means."""
 
-_MOST_CELLS = 4000
+_MOST_CELLS = 1500
 """Of older means, in one metric."""
 
 _FEWEST = 4
