@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.conftest import result_of
 from tests.simulate.processes import stalling_server
 from tests.store.synthetic import synthetic_runs
@@ -217,3 +219,32 @@ def test_runs_added_meanwhile_are_seen(tmp_path: Path) -> None:
 )
 def test_what_is_loopback(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+COLUMN = st.sampled_from(["model", "concurrency", "request_rate", "streaming", "tag.branch", "offset", "limit", "x"])
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    path=st.one_of(
+        st.text(max_size=20).map("/run/{}".format),
+        st.sampled_from(["/api/run", "/api/runs", "/api/series", "/api/metric", "/api/metrics"]),
+        st.text(max_size=20),
+    ),
+    query=st.dictionaries(st.one_of(COLUMN, st.text(max_size=8)), st.text(max_size=30), max_size=4),
+    named=st.sampled_from([{}, {"id": "9" * 30}, {"metric": "ttft.mean", "by": "model"}, {"name": "ttft.mean"}]),
+)
+def test_any_address_has_an_answer(
+    server: HistoryServer, path: str, query: dict[str, str], named: dict[str, str]
+) -> None:
+    found = server.site.answer(path, {**query, **named})
+    assert found.status in (200, 400, 404, 409)
+    if found.type == "application/json":
+        told = json.loads(b"".join(found.body))
+        assert (found.status == 200) == ("error" not in told)
+
+
+@given(st.text(max_size=60))
+def test_any_host_is_judged(server: HistoryServer, host: str) -> None:
+    assert server.takes(host) in (True, False)
+    assert not server.takes(f"{host}.evil.example")

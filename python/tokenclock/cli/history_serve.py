@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import signal
-import threading
 
 from tokenclock.cli.arguments import whole_number
 from tokenclock.cli.history_filters import add_filter_flags, filter_of
@@ -54,28 +53,32 @@ def run(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         raise TokenclockError("the pages need plotly; pip install 'tokenclock[report]'") from error
     from tokenclock.store.database import open_database
-    from tokenclock.store.serve import HistoryServer, is_loopback
+    from tokenclock.store.serve import is_loopback, serve
 
-    with (
-        open_database(history_place(arguments.history), create=False, read_only=True) as database,
-        HistoryServer(database, arguments.listen_at, arguments.port, where, by=by, say=_say) as server,
-    ):
+    ended_by: list[int] = []
+
+    def ready(address: str) -> None:
         if not is_loopback(arguments.listen_at):
             _say(f"everyone who can reach {arguments.listen_at} can read the history while this runs")
-        ended_by: list[int] = []
-        before = {which: signal.signal(which, lambda which, _: ended_by.append(which)) for which in _ENDING}
-        try:
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
-            thread.start()
-            threading.Thread(target=server.site.warm, daemon=True).start()
-            code = show("tokenclock history", f"the history is at {server.address} (Ctrl-C ends it)")
-            while not ended_by and thread.is_alive():
-                thread.join(0.2)
-            server.shutdown()
-        finally:
-            for which, handler in before.items():
-                signal.signal(which, handler)
-    return 130 if ended_by == [signal.SIGINT] else code
+        show("tokenclock history", f"the history is at {address} (Ctrl-C ends it)")
+
+    before = {which: signal.signal(which, lambda which, _: ended_by.append(which)) for which in _ENDING}
+    try:
+        with open_database(history_place(arguments.history), create=False, read_only=True) as database:
+            serve(
+                database,
+                arguments.listen_at,
+                arguments.port,
+                where,
+                by=by,
+                say=_say,
+                ready=ready,
+                ended=lambda: bool(ended_by),
+            )
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+    return 130 if ended_by[:1] == [signal.SIGINT] else 0
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)

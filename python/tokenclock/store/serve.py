@@ -6,6 +6,7 @@ import contextlib
 import errno
 import ipaddress
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -51,8 +52,9 @@ def serve(
     by: Sequence[str] = DEFAULT_BY,
     say: Callable[[str], None] = lambda line: None,
     ready: Callable[[str], None] = lambda address: None,
+    ended: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Answer until interrupted.
+    """Answer until told to stop.
 
     Args:
         database: the history.
@@ -62,14 +64,22 @@ def serve(
         by: columns that divide runs into series.
         say: told of requests that failed in here, in one line.
         ready: told the address once connections are taken.
+        ended: asked five times a second whether it is enough.
 
     Raises:
         UsageError: it cannot listen there.
-        KeyboardInterrupt: Ctrl-C; the socket is closed.
+        KeyboardInterrupt: Ctrl-C, where no handler is set; the socket is closed.
     """
     with HistoryServer(database, host, port, where or Filter(), by=by, say=say) as server:
-        ready(server.address)
-        server.serve_forever(poll_interval=0.2)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
+        thread.start()
+        threading.Thread(target=server.site.warm, daemon=True).start()
+        try:
+            ready(server.address)
+            while not ended() and thread.is_alive():
+                thread.join(0.2)
+        finally:
+            server.shutdown()
 
 
 class HistoryServer(ThreadingHTTPServer):
