@@ -55,18 +55,11 @@ def facts_of(found: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _capability(device: Mapping[str, Any]) -> tuple[int, int] | None:
-    value = device.get("compute_cap")
-    try:
-        major, minor = value.split(".") if isinstance(value, str) else value  # type: ignore[misc]
-        return int(major), int(minor)
-    except (TypeError, ValueError):
-        return None
+    """Major and minor of such as ``sm90`` or ``sm100``."""
+    digits = str(device.get("compute_cap") or "").removeprefix("sm")
+    return (int(digits[:-1]), int(digits[-1])) if len(digits) >= 2 and digits.isascii() and digits.isdigit() else None
 
 
 def _memory_bytes(device: Mapping[str, Any], gpus: list[Mapping[str, Any]]) -> int | None:
     same = [gpu for gpu in gpus if gpu.get("uuid") is not None and gpu.get("uuid") == device.get("uuid")]
-    for source in (device, *same):
-        for name in ("memory_total_bytes", "total_memory_bytes", "memory_bytes"):
-            if isinstance(source.get(name), int):
-                return int(source[name])
-    return None
+    return next((int(one["memory_bytes"]) for one in (device, *same) if one.get("memory_bytes") is not None), None)
