@@ -56,7 +56,7 @@ _OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 
 
 def _destination(names: tuple[str, ...]) -> str:
-    return "tokenclock_" + names[0].lstrip("-").removeprefix("tokenclock-").replace("-", "_")
+    return "tokenclock_" + names[0].lstrip("-").replace("-", "_")
 
 
 DESTINATIONS = {_destination(names): names[0] for names, _ in _OPTIONS}
@@ -65,15 +65,12 @@ DESTINATIONS = {_destination(names): names[0] for names, _ in _OPTIONS}
 
 def add_options(parser: pytest.Parser) -> None:
     """Add the options that nobody has added yet; none where `--perf` is another plugin's or our own already."""
-    if _is_taken(parser, "--perf"):
+    groups = [*getattr(parser, "_groups", ()), *filter(None, [getattr(parser, "_anonymous", None)])]
+    taken = {name for group in groups for option in group.options for name in option.names()}
+    if "--perf" in taken:
         return
     group = parser.getgroup("tokenclock", "performance tests (tokenclock)")
     for names, settings in _OPTIONS:
-        free = [name for name in names if not _is_taken(parser, name)]
+        free = [name for name in names if name not in taken]
         if any(name.startswith("--") for name in free):
             group.addoption(*free, dest=_destination(names), **settings)
-
-
-def _is_taken(parser: pytest.Parser, name: str) -> bool:
-    """Whether the parser knows an option by exactly this name."""
-    return any(name in option.names() for group in (*parser._groups, parser._anonymous) for option in group.options)

@@ -84,7 +84,7 @@ class PerfItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """Where it comes from: the list."""
-        return self._session.list_path, None, self.nodeid
+        return self._session.list_path, None, self.name
 
 
 def folder_name(case: Case) -> str:
