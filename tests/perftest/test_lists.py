@@ -39,7 +39,7 @@ def made(text: str) -> Case:
 
 def test_a_text_list_has_comments_and_timeouts(tmp_path: Path) -> None:
     path = written(
-        tmp_path / "l.txt", f"# all\n\n{CASE_PREFIX}[{LABEL}] TIMEOUT (1.5) # slow\n{LABEL}-tp:2\n{LABEL}\na.py::t\n"
+        tmp_path / "l.txt", f"# all\n\n{CASE_PREFIX}[{LABEL}] TIMEOUT (1.5) # x\n{LABEL}-tp:2\n{LABEL}\na.py::t\n"
     )
     found = read_cases(read_test_list(path))
     assert [(case.written, case.timeout_s) for case in found.cases] == [(LABEL, 90.0), (f"{LABEL}-tp:2", None)]
@@ -48,7 +48,7 @@ def test_a_text_list_has_comments_and_timeouts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["x TIMEOUT (0)", "x TIMEOUT (a)", "x TIMEOUT 5", ""])
 def test_bad_lists_are_refused(tmp_path: Path, line: str) -> None:
-    with pytest.raises(UsageError, match="TIMEOUT|one test a line"):
+    with pytest.raises(UsageError, match=r"TIMEOUT|one test a line"):
         read_test_list(written(tmp_path / "l.txt", line))
 
 
@@ -117,7 +117,8 @@ def test_blocks_that_match_are_joined(tmp_path: Path) -> None:
     path = written(
         tmp_path / "d.yml",
         f"version: 0.0.1\nl:\n- tests: [{LABEL!r}]\n- condition: {{terms: {{supports_fp8: true}}}}\n"
-        f"  tests: [{LABEL!r}, '{LABEL}-tp:2 TIMEOUT (2)']\n- condition: {{terms: {{supports_fp4: true}}}}\n  tests: [x]\n",
+        f"  tests: [{LABEL!r}, '{LABEL}-tp:2 TIMEOUT (2)']\n"
+        "- condition: {terms: {supports_fp4: true}}\n  tests: [x]\n",
     )
     found = read_database(path, facts_of(H100))
     assert [(entry.text, entry.timeout_s) for entry in found] == [(LABEL, None), (f"{LABEL}-tp:2", 120.0)]
@@ -192,7 +193,7 @@ def test_names_are_chosen_as_text_and_as_expressions() -> None:
     assert is_chosen(node, node, "H1.0/.*bs:1", None)
     assert is_chosen(node, "canonical", "canon", None)
     assert not is_chosen(node, node, "bs:1.8.8", None)
-    assert not is_chosen(node, node, "[", None) or "[" in node
+    assert is_chosen(node, node, "test_perf[a", None)
     assert not is_chosen(node, node, "(", None)
     assert is_chosen(node, node, None, "x; bench")
-    assert not is_chosen(node, node, None, "x;y")
+    assert not is_chosen(node, node, None, "x;q")

@@ -1,0 +1,127 @@
+"""The plugin as users meet it: pytest in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+LABEL = "tiny_llama-bench-pytorch-float32-maxbs:4-maxnt:512-input_output_len:8,4-reqs:4"
+ENTRY = f"perf/test_perf.py::test_perf[{LABEL}]"
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """pytest in `folder`, whose list.txt and models.yml are there."""
+    models = folder / "models.yml"
+    if not models.exists():
+        models.write_text("tiny_llama: tiny:llama\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def listed(folder: Path, *lines: str) -> None:
+    (folder / "list.txt").write_text("".join(f"{line}\n" for line in lines))
+
+
+PERF = ("--perf", "--test-list=list.txt", "--perf-models=models.yml")
+
+
+def test_the_flow_s_command_works_in_an_empty_folder(tmp_path: Path) -> None:
+    listed(tmp_path, ENTRY, ENTRY.replace("reqs:4", "reqs:5"))
+    ended = run(
+        tmp_path, "-v", "-s", "--test-prefix=H100_80GB_HBM3", f"-R={LABEL}", "--output-dir=./output",
+        "--perf-log-formats=csv", "-o", "junit_logging=out-err", "--junitxml=junit.xml", *PERF,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "1 passed, 1 deselected" in ended.stdout
+    assert f"H100_80GB_HBM3/{ENTRY}" in ended.stdout
+    names = {path.name for path in (tmp_path / "output").iterdir()}
+    assert {"perf_script_test_results.csv", "report.html", "report.md", "session_properties.csv"} <= names
+    case = ET.parse(tmp_path / "junit.xml").find(".//testcase")
+    assert case is not None
+    found = {one.get("name"): one.get("value") for one in case.iter("property")}
+    assert found["state"] == "valid"
+    assert float(str(found["INFERENCE_TIME"]).removesuffix(" ms")) > 0
+    again = run(tmp_path, "--replay=output", *PERF, "--junitxml=again.xml", f"-R={LABEL}")
+    assert again.returncode == 0, again.stdout + again.stderr
+    replayed = ET.parse(tmp_path / "again.xml").findall(".//property")
+    assert found == {one.get("name"): one.get("value") for one in replayed}
+
+
+def test_a_dry_run_prints_commands_and_runs_nothing(tmp_path: Path) -> None:
+    listed(tmp_path, ENTRY)
+    ended = run(tmp_path, "--dry-run", "--output-dir=output", *PERF)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "tokenclock prepare-dataset --stdout" in ended.stdout
+    assert " throughput --dataset=" in ended.stdout
+    assert "passed" not in ended.stdout
+    assert not (tmp_path / "output").exists()
+
+
+def test_waived_cases_are_skipped_with_their_reason(tmp_path: Path) -> None:
+    listed(tmp_path, ENTRY)
+    (tmp_path / "waives.txt").write_text(f"{ENTRY} SKIP (bug 7)\n")
+    ended = run(tmp_path, "-rs", "-S", "waives.txt", "-O", "output", "--perf-log-formats=csv", *PERF)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "waived: bug 7" in ended.stdout
+    assert "skipped" in (tmp_path / "output" / "perf_script_test_results.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("lines", "words", "said"),
+    [
+        (["m-bnech-input_len:1"], (), "near: bench"),
+        ([ENTRY.replace("tiny_llama", "tiny_lama")], (), "near: tiny_llama"),
+        ([ENTRY, "other.py::test_x"], (), "no test is called other.py::test_x"),
+        ([ENTRY], ("--perf-log-formats=xml", "-O", "o"), "--perf-log-formats must be csv"),
+        ([ENTRY], ("--replay=nowhere",), "--replay must be a directory"),
+        ([ENTRY], ("--waives-file=waives.txt",), "a waiver of a listed test"),
+        ([ENTRY], ("--output-dir=list.txt",), "--output-dir"),
+        ([], (), "one test a line"),
+    ],
+)
+def test_bad_input_is_a_usage_error(tmp_path: Path, lines: list[str], words: tuple[str, ...], said: str) -> None:
+    listed(tmp_path, *lines)
+    (tmp_path / "waives.txt").write_text("x-bench-input_len:1 SKIP (y)\n")
+    ended = run(tmp_path, *words, *PERF)
+    assert ended.returncode == 4, ended.stdout + ended.stderr
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"list.txt", "models.yml", "waives.txt"}
+
+
+def test_tests_of_files_are_filtered_by_the_list_too(tmp_path: Path) -> None:
+    (tmp_path / "test_own.py").write_text("def test_a():\n    pass\n\ndef test_b():\n    assert False\n")
+    listed(tmp_path, "test_own.py::test_a", ENTRY)
+    ended = run(tmp_path, "--test-list=list.txt")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "1 passed, 1 deselected" in ended.stdout
+
+
+def test_a_conftest_with_options_of_the_same_names_goes_first(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n"
+        "    parser.addoption('--test-list', '-F')\n"
+        "    parser.addoption('--perf', action='store_true')\n"
+        "    parser.addoption('--regexp', '-R')\n"
+    )
+    (tmp_path / "test_own.py").write_text(
+        "def test_a(request):\n    assert request.config.getoption('--test-list') == 'x'\n"
+    )
+    for words in ((), ("--perf",)):
+        ended = run(tmp_path, "--test-list=x", *words)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_importing_the_plugin_imports_next_to_nothing() -> None:
+    code = (
+        "import sys, pytest; before = set(sys.modules); import tokenclock.perftest.plugin;"
+        "print(sorted(set(sys.modules) - before))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "['tokenclock', 'tokenclock.perftest', 'tokenclock.perftest.plugin']"
