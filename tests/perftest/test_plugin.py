@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 LABEL = "tiny_llama-bench-pytorch-float32-maxbs:4-maxnt:512-input_output_len:8,4-reqs:4"
+_WITHOUT = [
+    word for name in ("cacheprovider", "benchmark", "hypothesispytest", "anyio") for word in ("-p", f"no:{name}")
+]
 ENTRY = f"perf/test_perf.py::test_perf[{LABEL}]"
 
 
@@ -20,7 +23,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     if not models.exists():
         models.write_text("tiny_llama: tiny:llama\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
+    command = [sys.executable, "-m", "pytest", *_WITHOUT, *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
 

@@ -148,6 +148,7 @@ class PerfSession:
 
         output = self.settings.output_dir or Path("output")
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        write = print if reporter is None else reporter.write_line
         for item in session.items:
             if isinstance(item, PerfItem):
                 lines = [f"# {item.nodeid}"]
@@ -157,7 +158,7 @@ class PerfSession:
                     commands = commands_of(item.case, self.settings, output / folder_name(item.case))
                     lines += [written_command(command) for command in commands]
                 for line in lines:
-                    reporter.write_line(line)
+                    write(line)
 
     def pytest_sessionfinish(self) -> None:
         """Write the session's reports."""
