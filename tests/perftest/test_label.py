@@ -1,193 +1,198 @@
-"""Labels: what each token says, canonical form, rules between tokens, and what is said of a wrong one."""
+"""Labels of performance tests: read in any order, written in one, refused with a caret."""
 
 from __future__ import annotations
 
-import itertools
 import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenclock.perftest.label import BACKENDS, DTYPES, MODES, Label
-from tokenclock.perftest.label_grammar import LabelError, parse_label
-
-REFERENCE = "llama_v3.3_70b_instruct_fp8-bench-pytorch-float8-input_output_len:128,128"
-FULL = (
-    "m-subtype:h100-bench-pytorch-streaming-bfloat16-gwp:0.5-mp-maxbs:64-maxnt:4096-kv_frac:0.8-bs:8+16-"
-    "input_output_len:128,20+20,100-beams:2-loras:3-kv_cache_dtype:fp8-reqs:80-con:16-ep:4-tp:4-pp:2-gpus:8"
-)
+from tokenclock.perftest.case import CASE_PREFIX, ServerCase, case_of
+from tokenclock.perftest.label import Label, LabelError, parse_label
 
 
-def test_the_flow_s_example_in_canonical_form() -> None:
-    label = parse_label(REFERENCE)
-    assert label == Label(
-        "llama_v3.3_70b_instruct_fp8", "bench", backend="pytorch", dtype="float8", lengths=((128, 128),)
-    )
-    assert label.canonical() == (
-        "llama_v3.3_70b_instruct_fp8-bench-pytorch-float8-maxbs:512-maxnt:2048-input_output_len:128,128"
-    )
-
-
-def test_every_token_is_read_and_written_in_the_flow_s_order() -> None:
-    label = parse_label(FULL)
-    assert label == Label(
-        model="m", runtime="bench", subtype="h100", backend="pytorch", streaming=True, dtype="bfloat16",
-        gpu_weights_percent=0.5, multiple_profiles=True, max_batch_size=64, max_num_tokens=4096, kv_frac=0.8,
-        batch_sizes=(8, 16), lengths=((128, 20), (20, 100)), beams=2, loras=3, kv_cache_dtype="fp8", num_requests=80,
-        concurrency=16, ep=4, tp=4, pp=2, gpus=8,
-    )  # fmt: skip
-    assert label.canonical() == FULL
-
-
-def test_tokens_stand_in_any_order() -> None:
-    model, *rest = FULL.split("-")
-    for seed in range(50):
-        random.Random(seed).shuffle(rest)
-        assert parse_label("-".join([model, *rest])).canonical() == FULL
-
-
-@pytest.mark.parametrize(
-    ("written", "canonical"),
-    [
-        ("m-bench-float16-input_output_len:1,2-con:-1", "m-bench-float16-maxbs:512-maxnt:2048-input_output_len:1,2"),
-        ("m-cpp-plugin-float16-input_output_len:1,2", "m-cpp-float16-maxbs:512-maxnt:2048-input_output_len:1,2"),
-        ("m-cpp-ootb-float16-input_output_len:1,2", "m-cpp-ootb-float16-maxbs:512-maxnt:2048-input_output_len:1,2"),
-        ("m-bench-float16-build_only", "m-bench-float16-maxbs:512-maxnt:2048-build_only"),
-        ("bert-cpp-float16-bs:32-input_len:64+128", "bert-cpp-float16-maxbs:512-maxnt:2048-bs:32-input_len:64+128"),
-        (
-            "m-disagg_server-gen_tp:4-ctx_dp:2-input_output_len:1,2",
-            "m-disagg_server-ctx_dp:2-gen_tp:4-maxbs:512-maxnt:2048-input_output_len:1,2",
-        ),
-        (
-            "m-cppmanager-static_batching-exe-float16-bs:8-input_output_len:1,2-quant:int4_awq",
-            "m-cppmanager-exe-static_batching-float16-maxbs:512-maxnt:2048-bs:8-input_output_len:1,2-quant:int4_awq",
-        ),
-    ],
-)  # fmt: skip
-def test_defaults_are_left_out(written: str, canonical: str) -> None:
+def test_the_flow_s_own_example_has_its_canonical_label() -> None:
+    written = "llama_v3.3_70b_instruct_fp8-bench-pytorch-float8-input_output_len:128,128"
+    canonical = "llama_v3.3_70b_instruct_fp8-bench-pytorch-float8-maxbs:512-maxnt:2048-input_output_len:128,128"
     assert parse_label(written).canonical() == canonical
     assert parse_label(canonical) == parse_label(written)
 
 
+def test_every_token_ends_up_in_its_field() -> None:
+    label = parse_label(
+        "m-gpus:8-pp:2-tp:4-ep:2-con:9-reqs:7-kv_cache_dtype:fp8-quant:fp8-loras:2-beams:4-input_output_len:1,2+3,4"
+        "-bs:1+8-kv_frac:0.5-maxnt:6-maxbs:5-mp-gwp:0.25-float16-ootb-static_batching-streaming-_autodeploy-exe"
+        "-cppmanager-subtype:a"
+    )
+    assert label == Label(
+        "m", "cppmanager", "a", True, "_autodeploy", True, True, "ootb", "float16", 0.25, True, 5, 6, 0.5, False,
+        (1, 8), ((1, 2), (3, 4)), 4, 2, "fp8", "fp8", 7, 9, 2, 4, 2, 8,
+    )  # fmt: skip
+    assert label.canonical() == (
+        "m-subtype:a-cppmanager-exe-_autodeploy-streaming-static_batching-ootb-float16-gwp:0.25-mp-maxbs:5-maxnt:6"
+        "-kv_frac:0.5-bs:1+8-input_output_len:1,2+3,4-beams:4-loras:2-quant:fp8-kv_cache_dtype:fp8-reqs:7-con:9-ep:2"
+        "-tp:4-pp:2-gpus:8"
+    )
+
+
 @pytest.mark.parametrize(
-    ("written", "tp", "pp", "gpus", "canonical_end"),
+    ("ranks", "tp", "pp", "gpus", "written"),
     [
-        ("gpus:4", 4, 1, 4, "gpus:4"),
-        ("tp:4", 4, 1, 4, "gpus:4"),
-        ("pp:2", 1, 2, 2, "pp:2-gpus:2"),
-        ("tp:2-pp:2", 2, 2, 4, "tp:2-pp:2-gpus:4"),
-        ("tp:2-pp:2-gpus:4", 2, 2, 4, "tp:2-pp:2-gpus:4"),
-        ("pp:4-gpus:4", 1, 4, 4, "pp:4-gpus:4"),
+        ("gpus:4", 4, 1, 4, "-gpus:4"),
+        ("tp:4", 4, 1, 4, "-gpus:4"),
+        ("pp:4", 1, 4, 4, "-pp:4-gpus:4"),
+        ("tp:2-pp:2", 2, 2, 4, "-tp:2-pp:2-gpus:4"),
+        ("pp:2-tp:2-gpus:4", 2, 2, 4, "-tp:2-pp:2-gpus:4"),
+        ("gpus:1", 1, 1, 1, ""),
     ],
 )
-def test_gpus_are_tp_times_pp(written: str, tp: int, pp: int, gpus: int, canonical_end: str) -> None:
-    label = parse_label(f"m-bench-float16-input_output_len:1,2-{written}")
+def test_gpus_are_ranks(ranks: str, tp: int, pp: int, gpus: int, written: str) -> None:
+    label = parse_label(f"m-bench-input_output_len:1,1-{ranks}")
     assert (label.tp, label.pp, label.gpus) == (tp, pp, gpus)
-    assert label.canonical().endswith(f"input_output_len:1,2-{canonical_end}")
-    assert parse_label(label.canonical()) == label
+    assert label.canonical() == f"m-bench-maxbs:512-maxnt:2048-input_output_len:1,1{written}"
+
+
+REFUSED = [
+    ("m-bnech-input_output_len:1,1", "bnech", "near: bench"),
+    ("m-bench-maxsb:8-input_output_len:1,1", "maxsb:8", "near: maxbs:"),
+    ("m-bench-input_output_len:1", "input_output_len:1", "pairs joined by +"),
+    ("m-bench-gwp:1.5-input_output_len:1,1", "gwp:1.5", "from 0 to 1"),
+    ("m-bench-gwpx:1-input_output_len:1,1", "gwpx:1", "near: gwp:"),
+    ("m-bench-kv_frac:0-input_output_len:1,1", "kv_frac:0", "above 0"),
+    ("m-bench-maxbs:0-input_output_len:1,1", "maxbs:0", "whole number"),
+    ("m-bench-maxbs:\u0661-input_output_len:1,1", "maxbs:\u0661", "whole number"),
+    ("m-bench-maxbs-input_output_len:1,1", "maxbs", "near: maxbs:"),
+    ("m-bench-quant:fp9-input_output_len:1,1", "quant:fp9", "near: fp8"),
+    ("m-bench-pytorch-quant:fp8-input_output_len:1,1", "quant:fp8", "with pytorch"),
+    ("m-bench-ootb-input_output_len:1,1", "ootb", "no mode with bench"),
+    ("m-bench-exe-input_output_len:1,1", "exe", "cppmanager only"),
+    ("m-bench-python-input_output_len:1,1", "python", "got both"),
+    ("m-bench-float16-float16-input_output_len:1,1", "float16", "got both"),
+    ("m-bench-tp:2-pp:2-gpus:8-input_output_len:1,1", "gpus:8", "2 x 2 = 4, got 8"),
+    ("m-bench-build_only-input_output_len:1,1", "input_output_len:1,1", "no lengths with build_only"),
+    ("m-bench-ctx_tp:2-input_output_len:1,1", "ctx_tp:2", "disagg_server only"),
+    ("m-disagg_server-ctx_tp:2-ctx_pp:2-gen_tp:1", "ctx_pp:2", "got both"),
+    ("m-disagg_server-ctx_tp:2", "", "gen_tp:"),
+    ("m-bench", "", "input_output_len:"),
+    ("m-input_output_len:1,1", "", "a runtime"),
+    ("m-bench--input_output_len:1,1", "", "got nothing"),
+    ("bench-input_output_len:1,1", "bench", "a model name first"),
+    ("", "", "a model name first"),
+    ("llama-8b-bench-input_output_len:1,1", "8b", "write llama_8b"),
+    ("bert_base-python-input_output_len:1,1", "input_output_len:1,1", "input_len:"),
+    ("bert_base-python-bs:32+8-input_len:1", "bs:32+8", "32 or more"),
+    ("gpt_350m-python-bs:8-input_output_len:1,1", "bs:8", "32 or more"),
+]
+
+
+@pytest.mark.parametrize(("text", "token", "said"), REFUSED)
+def test_refused_labels_have_a_caret_under_the_token(text: str, token: str, said: str) -> None:
+    with pytest.raises(LabelError) as refused:
+        parse_label(text)
+    problem, label, caret = str(refused.value).split("\n")
+    assert said in problem
+    assert label == f"  {text}"
+    start = caret.index("^") - 2
+    if token:
+        assert text[start : start + caret.count("^")] == token
+    else:
+        assert caret.count("^") == 1
 
 
 @pytest.mark.parametrize(
-    ("label", "marked", "words"),
+    ("text", "correction"),
     [
-        ("", "", "begins with a model's name"),
-        ("bench-float16-input_output_len:1,2", "bench", "begins with a model's name"),
-        ("m-bench-float16-maxbz:3-input_output_len:1,2", "maxbz:3", "did you mean maxbs:"),
-        ("m-bench-flot16-input_output_len:1,2", "flot16", "did you mean float16"),
-        ("m-bench-float16-maxbs:0-input_output_len:1,2", "maxbs:0", "expected maxbs:N >= 1, got maxbs:0"),
-        ("m-bench-float16-maxbs:1e3-input_output_len:1,2", "maxbs:1e3", "expected maxbs:N"),
-        ("m-bench-float16-input_output_len:128", "input_output_len:128", "expected input_output_len:I,O"),
-        ("m-bench-float16-input_output_len:128,", "input_output_len:128,", "expected input_output_len:I,O"),
-        ("m-bench-float16-input_output_len:1,2-kv_frac:0", "kv_frac:0", "SHARE in (0, 1]"),
-        ("m-bench-float16-input_output_len:1,2-kv_frac:nan", "kv_frac:nan", "SHARE in (0, 1]"),
-        ("m-bench-float16-input_output_len:1,2-gwp:1.5", "gwp:1.5", "SHARE in [0, 1]"),
-        ("m-bench-float16-input_output_len:1,2-con:0", "con:0", "-1 for no limit"),
-        ("m-bench-float16-input_output_len:1,2-quant:fp9", "quant:fp9", "nvfp4 or fp8"),
-        ("m-bench-float16-input_output_len:1,2-reqs:8-reqs:9", "reqs:9", "says again what reqs:8 says"),
-        ("m-bench-float16-float8-input_output_len:1,2", "float8", "says again what float16 says"),
-        ("m-bench-float16--input_output_len:1,2", "", "between two hyphens"),
-        ("m-bench-plugin-float16-input_output_len:1,2", "plugin", "bench has no mode"),
-        ("m-bench-pytorch-float16-input_output_len:1,2-quant:fp8", "quant:fp8", "leave quant out"),
-        ("m-bench-float16-input_output_len:1,2-tp:2-gpus:4", "gpus:4", "tp x pp = 2 x 1 = 2, got 4"),
-        ("m-bench-float16-build_only-input_output_len:1,2", "input_output_len:1,2", "expected no lengths"),
-        ("m-bench-float16-exe-input_output_len:1,2", "exe", "of the runtime cppmanager"),
-        ("m-bench-float16-input_len:128", "input_len:128", "expected input_output_len:I,O"),
-        ("bert_base-cpp-float16-input_output_len:1,2", "input_output_len:1,2", "has no output"),
-        ("bert_base-cpp-float16-bs:8-input_len:64", "bs:8", "batches of 32 or more, got 8"),
-        ("gpt_350m-cpp-float16-bs:32+8-input_output_len:1,2", "bs:32+8", "batches of 32 or more, got 8"),
-        ("m-bench-float16-input_output_len:1,2-ctx_tp:4", "ctx_tp:4", "is of disagg_server"),
-        ("m-disagg_server-ctx_tp:4-input_output_len:1,2", "disagg_server", "needs one of gen_tp"),
-        ("m-disagg_server-ctx_tp:4-ctx_dp:4-gen_tp:1-input_output_len:1,2", "ctx_dp:4", "says again"),
+        ("m-bnech-input_output_len:1,1", "m-bench-input_output_len:1,1"),
+        ("m-bench-quant:fp9-input_output_len:1,1", "m-bench-quant:fp8-input_output_len:1,1"),
+        ("m-bench-maxsb:8-input_output_len:1,1", "m-bench-maxbs:8-input_output_len:1,1"),
+        ("llama-8b-bench-input_output_len:1,1", "llama_8b-bench-input_output_len:1,1"),
     ],
 )
-def test_a_wrong_label_is_marked_where_it_is_wrong(label: str, marked: str, words: str) -> None:
-    with pytest.raises(LabelError) as caught:
-        parse_label(label)
-    problem, shown, marks = str(caught.value).split("\n")
-    assert words in problem
-    assert shown == f"    {label}"
-    start = len(marks) - len(marks.lstrip())
-    assert set(marks.strip()) == {"^"}
-    assert (shown[start : start + len(marks.strip())] or "") == marked or marked == ""
+def test_corrections(text: str, correction: str) -> None:
+    with pytest.raises(LabelError) as refused:
+        parse_label(text)
+    assert refused.value.correction == correction
+    parse_label(correction)
 
 
-@pytest.mark.parametrize(
-    ("label", "words"),
-    [
-        ("m-float16-input_output_len:1,2", "expected a runtime (bench, cpp"),
-        ("m-bench-input_output_len:1,2", "expected a type (float32"),
-        ("m-bench-float16", "expected input_output_len:I,O"),
-    ],
-)
-def test_what_is_missing_is_asked_for_at_the_end(label: str, words: str) -> None:
-    with pytest.raises(LabelError, match="expected") as caught:
-        parse_label(label)
-    assert words in caught.value.problem
-    assert caught.value.position == len(label)
-
-
-counts = st.integers(1, 10**6)
-_optional = {
-    "backend": st.sampled_from(("", *BACKENDS)),
-    "streaming": st.booleans(),
-    "dtype": st.sampled_from(DTYPES),
-    "gpu_weights_percent": st.none() | st.floats(0, 1).map(lambda x: round(x, 3)),
-    "multiple_profiles": st.booleans(),
-    "max_batch_size": counts,
-    "max_num_tokens": counts,
-    "kv_frac": st.floats(0.01, 1).map(lambda x: round(x, 3)),
-    "batch_sizes": st.lists(counts, max_size=3).map(tuple),
-    "lengths": st.lists(st.tuples(counts, counts), min_size=1, max_size=3).map(tuple),
-    "beams": counts,
-    "loras": st.integers(0, 9),
-    "kv_cache_dtype": st.sampled_from(("auto", "fp8")),
-    "num_requests": st.integers(0, 10**6),
-    "concurrency": st.none() | counts,
-    "ep": st.none() | counts,
+COUNT = st.integers(1, 10**9 - 1)
+FRACTION = st.floats(0.001, 1, allow_nan=False).map(lambda value: format(round(value, 9), ".9f"))
+OPTIONAL = {
+    "subtype": st.from_regex(r"[a-z0-9_.]{1,8}", fullmatch=True),
+    "gwp": FRACTION,
+    "maxbs": COUNT,
+    "maxnt": COUNT,
+    "kv_frac": FRACTION,
+    "bs": st.lists(st.integers(32, 999), min_size=1, max_size=3).map(lambda sizes: "+".join(map(str, sizes))),
+    "beams": COUNT,
+    "loras": st.integers(0, 99),
+    "quant": st.sampled_from(["nvfp4", "fp8", "int8", "int4_awq"]),
+    "kv_cache_dtype": st.sampled_from(["auto", "fp8"]),
+    "reqs": COUNT,
+    "con": COUNT,
+    "ep": COUNT,
+    "tp": st.integers(1, 64),
+    "pp": st.integers(1, 64),
 }
+FLAGS = st.lists(st.sampled_from(["streaming", "mp", "_autodeploy", "bfloat16"]), unique=True)
 
 
-@given(st.fixed_dictionaries(_optional), st.integers(1, 8), st.integers(1, 8), st.randoms())
-def test_canonical_is_a_fixed_point_whatever_the_order(fields: dict, tp: int, pp: int, shuffler: random.Random) -> None:
-    label = Label("model_1.5", "bench", tp=tp, pp=pp, gpus=tp * pp, **fields)
+@st.composite
+def token_lists(draw: st.DrawFn) -> tuple[str, list[str]]:
+    """A model and tokens that fit together."""
+    chosen = draw(st.lists(st.sampled_from(sorted(OPTIONAL)), unique=True))
+    tokens = [f"{key}:{draw(OPTIONAL[key])}" for key in chosen]
+    pairs = draw(st.lists(st.tuples(COUNT, COUNT), min_size=1, max_size=3))
+    lengths = "input_output_len:" + "+".join(f"{i},{o}" for i, o in pairs)
+    model = draw(st.from_regex(r"llama[a-z0-9_.]{0,12}", fullmatch=True))
+    return model, [draw(st.sampled_from(["bench", "cpp", "python"])), lengths, *draw(FLAGS), *tokens]
+
+
+@given(token_lists(), st.randoms(use_true_random=False))
+def test_any_order_has_the_same_canonical_label(parts: tuple[str, list[str]], order: random.Random) -> None:
+    model, tokens = parts
+    label = parse_label("-".join([model, *tokens]))
+    shuffled = list(tokens)
+    order.shuffle(shuffled)
     canonical = label.canonical()
+    assert parse_label("-".join([model, *shuffled])).canonical() == canonical
     assert parse_label(canonical) == label
-    model, *tokens = canonical.split("-")
-    shuffler.shuffle(tokens)
-    assert parse_label("-".join([model, *tokens])).canonical() == canonical
+    assert parse_label(canonical).canonical() == canonical
 
 
-@given(st.text(alphabet="mb-:,+.0123456789aegilnopstux_", max_size=60) | st.text(max_size=40))
-def test_any_text_is_a_label_or_a_label_error(text: str) -> None:
-    for written in (text, f"m-bench-float16-input_output_len:1,2-{text}"):
-        try:
-            label = parse_label(written)
-        except LabelError:
-            continue
-        assert parse_label(label.canonical()) == label
+@given(st.text(max_size=40) | st.text("benchm-:,+01_input_len", max_size=60))
+def test_foreign_text_is_read_or_refused_with_its_place(text: str) -> None:
+    label, error = None, None
+    try:
+        label = parse_label(text)
+    except LabelError as refused:
+        error = refused
+    if error is not None:
+        assert 0 <= error.position <= error.position + error.length <= len(text) + 1
+    assert label is None or parse_label(label.canonical()) == label
 
 
-def test_modes_are_words_of_other_runtimes() -> None:
-    for runtime, mode in itertools.product(("cpp", "cppmanager", "python"), MODES):
-        assert parse_label(f"m-{runtime}-{mode}-float16-input_output_len:1,2").mode == mode
+def test_entries_name_cases_with_and_without_prefixes() -> None:
+    label = "m-bench-input_output_len:1,1"
+    for entry in (label, f"{CASE_PREFIX}[{label}]", f"H100/x/{CASE_PREFIX}[{label}]"):
+        case = case_of(entry)
+        assert case is not None
+        assert (case.name, case.written) == (f"{CASE_PREFIX}[{label}]", label)
+    assert case_of("examples/test_llama.py::test_it[a-b]") is None
+
+
+def test_server_cases() -> None:
+    def label(text: str) -> object:
+        case = case_of(text)
+        assert case is not None
+        return case.label
+
+    assert label("perf_sanity-file") == ServerCase("file")
+    assert label("perf_sanity-file-one") == ServerCase("file", "one")
+    assert label("perf_sanity-file-one:a,one:b") == ServerCase("file", "one", ("a", "b"))
+    assert label("perf/test_perf_sanity.py::test_e2e[aggr_upload-file-one-two]") == ServerCase("file", "one-two")
+    assert label("disagg_upload-gen_only-file") == ServerCase("file")
+    for wrong in ("perf_sanity-", "perf_sanity-f-", "perf_sanity-f-a:x,b:y", "perf_sanity-f-a:"):
+        with pytest.raises(LabelError):
+            case_of(wrong)

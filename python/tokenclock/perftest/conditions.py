@@ -1,117 +1,119 @@
-"""Conditions of a test database against what this machine is."""
+"""Conditions of a block of tests: terms, ranges and wildcards over the facts of a machine."""
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
-import functools
-import os
-import platform
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tokenclock.errors import UsageError
-from tokenclock.perftest.entries import near_matches
 
-__all__ = ["KINDS", "holds", "machine_facts"]
+__all__ = ["Condition", "parse_condition"]
 
-KINDS = ("terms", "ranges", "wildcards")
-_COMPARES = {
-    "gte": lambda value, bound: value >= bound,
-    "gt": lambda value, bound: value > bound,
-    "lte": lambda value, bound: value <= bound,
-    "lt": lambda value, bound: value < bound,
-}
+_RANGES: Mapping[str, Callable[[float, float], bool]] = {
+    "gte": operator.ge, "gt": operator.gt, "lte": operator.le, "lt": operator.lt,
+}  # fmt: skip
+_KINDS = ("terms", "ranges", "wildcards")
 
 
-@functools.cache
-def machine_facts() -> Mapping[str, Any]:
-    """What conditions may ask for.
-
-    ``gpu`` (name of the first, empty without one), ``system_gpu_count``, ``gpu_memory`` (MiB of the first),
-    ``compute_capability``, ``supports_fp8`` (from 8.9 on), ``supports_fp4`` (from 10.0 on), ``cpu`` (architecture),
-    ``os``, ``host``, ``cpu_count``.
-    """
-    from tokenclock.device.facts import collect_facts
-
-    facts = collect_facts() or {"visible": [], "gpus": []}
-    visible, gpus = facts["visible"], facts["gpus"]
-    first = visible[0] if visible else {}
-    capability = float(str(first.get("compute_cap") or 0))
-    memory_bytes = next((gpu.get("memory_total_bytes") for gpu in gpus if gpu.get("memory_total_bytes")), 0)
-    return {
-        "gpu": str(first.get("name") or (gpus[0].get("name") if gpus else "") or ""),
-        "system_gpu_count": len(visible or gpus),
-        "gpu_memory": int(memory_bytes or 0) >> 20,
-        "compute_capability": capability,
-        "supports_fp8": capability >= 8.9,
-        "supports_fp4": capability >= 10.0,
-        "cpu": platform.machine(),
-        "os": platform.system().lower(),
-        "host": platform.node(),
-        "cpu_count": os.cpu_count() or 1,
-    }
-
-
-def holds(condition: Any, facts: Mapping[str, Any], where: str) -> bool:
-    """Whether a condition holds: all its kinds, and of each all its names. One that is absent always does.
+@dataclass(frozen=True)
+class Condition:
+    """All of its parts must hold. A fact that the machine does not tell fulfils nothing.
 
     Args:
-        condition: ``terms`` (equal), ``ranges`` (``gte``, ``gt``, ``lte``, ``lt``), ``wildcards`` (any glob).
-        facts: of the machine.
-        where: place in the file, for errors.
+        terms: fact -> value that it must equal, text without regard to case.
+        ranges: fact -> ``gte``, ``gt``, ``lte``, ``lt`` -> limit.
+        wildcards: fact -> patterns, of which any must match, without regard to case.
+    """
+
+    terms: Mapping[str, bool | int | float | str] = field(default_factory=dict)
+    ranges: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    wildcards: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """It holds on every machine."""
+        return not (self.terms or self.ranges or self.wildcards)
+
+    def holds(self, facts: Mapping[str, Any]) -> bool:
+        """Whether a machine with these facts fulfils it."""
+        return (
+            all(_equal(facts.get(name), value) for name, value in self.terms.items())
+            and all(_within(facts.get(name), limits) for name, limits in self.ranges.items())
+            and all(_matches(facts.get(name), patterns) for name, patterns in self.wildcards.items())
+        )
+
+
+def _equal(fact: Any, value: bool | int | float | str) -> bool:
+    if fact is None or isinstance(fact, bool) != isinstance(value, bool):
+        return False
+    if isinstance(value, str) or isinstance(fact, str):
+        return str(fact).lower() == str(value).lower()
+    return bool(fact == value)
+
+
+def _within(fact: Any, limits: Mapping[str, float]) -> bool:
+    if isinstance(fact, bool) or not isinstance(fact, (int, float)):
+        return False
+    return all(_RANGES[name](fact, limit) for name, limit in limits.items())
+
+
+def _matches(fact: Any, patterns: tuple[str, ...]) -> bool:
+    return fact is not None and any(fnmatch.fnmatchcase(str(fact).lower(), pattern.lower()) for pattern in patterns)
+
+
+def parse_condition(data: Any, place: str) -> Condition:
+    """A condition as the YAML says it; none holds everywhere.
 
     Raises:
-        UsageError: an unknown kind or name, or a value of the wrong kind.
+        UsageError: a part is of the wrong kind; begins with `place`.
     """
-    if condition is None:
-        return True
-    kinds = _mapping(condition, f"{where}: condition", KINDS)
-    met = True
-    for kind, checks in kinds.items():
-        for name, wanted in _mapping(checks, f"{where}: condition {kind}", facts).items():
-            place = f"{where}: condition {kind}.{name}"
-            met = _CHECKS[kind](facts[name], wanted, place) and met  # each is checked, also where one failed
-    return met
+    parts = _mapping({} if data is None else data, place)
+    for kind in parts:
+        if kind not in _KINDS:
+            close = difflib.get_close_matches(str(kind), _KINDS, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise UsageError(f"{place} must hold {', '.join(_KINDS)}, got {kind}{hint}")
+    terms = _mapping(parts.get("terms") or {}, f"{place}.terms")
+    for name, value in terms.items():
+        if not isinstance(value, (bool, int, float, str)):
+            raise UsageError(f"{place}.terms.{name} must be one value, got {_said(value)}")
+    ranges = _mapping(parts.get("ranges") or {}, f"{place}.ranges")
+    wildcards = _mapping(parts.get("wildcards") or {}, f"{place}.wildcards")
+    return Condition(
+        terms,
+        {name: _limits(value, f"{place}.ranges.{name}") for name, value in ranges.items()},
+        {name: _patterns(value, f"{place}.wildcards.{name}") for name, value in wildcards.items()},
+    )
 
 
-def _mapping(value: Any, where: str, known: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{where} must be names with values, got {value!r}")
-    for name in value:
-        if name not in known:
-            near = near_matches(str(name), list(known))
-            raise UsageError(f"{where} knows {', '.join(known)}, got {name}{near}")
-    return value
+def _limits(value: Any, place: str) -> dict[str, float]:
+    limits = _mapping(value, place)
+    if not limits:
+        raise UsageError(f"{place} must hold gte, gt, lte or lt, got nothing")
+    for name, limit in limits.items():
+        if name not in _RANGES:
+            raise UsageError(f"{place} must hold gte, gt, lte or lt, got {name}")
+        if isinstance(limit, bool) or not isinstance(limit, (int, float)):
+            raise UsageError(f"{place}.{name} must be a number, got {_said(limit)}")
+    return limits
 
 
-def _term(fact: Any, wanted: Any, where: str) -> bool:
-    if isinstance(wanted, (Mapping, list)) or isinstance(wanted, bool) != isinstance(fact, bool):
-        expected = "true or false" if isinstance(fact, bool) else "a number" if _is_number(fact) else "a text"
-        raise UsageError(f"{where} must be {expected}, got {wanted!r}")
-    if isinstance(fact, str):
-        return fact.lower() == str(wanted).lower()
-    return bool(fact == wanted)
+def _patterns(value: Any, place: str) -> tuple[str, ...]:
+    patterns = [value] if isinstance(value, str) else value
+    if not isinstance(patterns, list) or not patterns or not all(isinstance(one, str) for one in patterns):
+        raise UsageError(f"{place} must be a list of patterns such as '*h100*', got {_said(value)}")
+    return tuple(patterns)
 
 
-def _range(fact: Any, wanted: Any, where: str) -> bool:
-    if not _is_number(fact):
-        raise UsageError(f"{where} has no order: use terms or wildcards")
-    bounds = _mapping(wanted, where, _COMPARES)
-    for name, bound in bounds.items():
-        if not _is_number(bound):
-            raise UsageError(f"{where}.{name} must be a number, got {bound!r}")
-    return all(_COMPARES[name](fact, bound) for name, bound in bounds.items())
+def _mapping(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise UsageError(f"{place} must be a mapping of names, got {_said(value)}")
+    return dict(value)
 
 
-def _wildcard(fact: Any, wanted: Any, where: str) -> bool:
-    globs = [wanted] if isinstance(wanted, str) else wanted
-    if not isinstance(globs, list) or not globs or not all(isinstance(glob, str) for glob in globs):
-        raise UsageError(f"{where} must be patterns such as ['*h100*'], got {wanted!r}")
-    return any(fnmatch.fnmatchcase(str(fact).lower(), glob.lower()) for glob in globs)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-_CHECKS = {"terms": _term, "ranges": _range, "wildcards": _wildcard}
+def _said(value: Any) -> str:
+    return f"{type(value).__name__} {str(value)[:60]}"

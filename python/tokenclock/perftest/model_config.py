@@ -1,91 +1,83 @@
-"""Options of the PyTorch backend for a case, by patterns of whole label tokens."""
+"""PyTorch options of a case: a base, and what patterns of label tokens add to it."""
 
 from __future__ import annotations
 
-import fnmatch
+import copy
+import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
-from tokenclock.errors import UsageError
 from tokenclock.perftest.label import Label
+from tokenclock.perftest.model_config_patterns import PATTERNS
 
-__all__ = ["matches", "model_config", "read_patterns"]
+__all__ = ["merged", "model_config", "pattern_matches"]
 
-_BASE: dict[str, Any] = {"print_iter_log": True, "cuda_graph_config": {"enable_padding": True}}
-_LORA_RANK = 64
-_LORA_RANK_OF_PHI_4 = 320
+_BASE: Mapping[str, Any] = {"print_iter_log": True, "cuda_graph_config": {"enable_padding": True}}
+_PHI_4_MULTIMODAL = "phi_4_multimodal"
+_PHI_4_MODULES = {
+    "attn_qkv": "qkv_proj",
+    "attn_dense": "o_proj",
+    "mlp_h_to_4h": "gate_up_proj",
+    "mlp_4h_to_h": "down_proj",
+}
 
 
-def model_config(
-    label: Label, lora_dirs: Sequence[str] = (), patterns: Sequence[Mapping[str, Any]] | None = None
-) -> dict[str, Any]:
-    """What is written into the file of options.
+def model_config(label: Label, lora_dirs: Sequence[str] = ()) -> dict[str, Any]:
+    """What `--extra_llm_api_options` is given for a case.
 
     Args:
         label: of the case.
-        lora_dirs: folders of its adapters.
-        patterns: entries with ``patterns`` and ``config``; default: those of model_config.yml of this package.
-
-    Returns:
-        options of TensorRT-LLM's `LLM`, nested; lists are replaced, mappings merged, later entries win.
+        lora_dirs: of its adapters.
     """
-    config = _merged({}, _BASE)
-    tokens = label.canonical().split("-")
-    for entry in read_patterns() if patterns is None else patterns:
-        if any(matches(pattern, tokens) for pattern in entry["patterns"]):
-            config = _merged(config, entry["config"])
+    config = copy.deepcopy(dict(_BASE))
     if label.kv_cache_dtype != "auto":
-        config = _merged(config, {"kv_cache_config": {"dtype": label.kv_cache_dtype}})
+        config = merged(config, {"kv_cache_config": {"dtype": label.kv_cache_dtype}})
+    for patterns, added in PATTERNS:
+        if any(pattern_matches(pattern, label) for pattern in patterns):
+            config = merged(config, added)
     if label.backend == "pytorch" and label.loras:
-        rank = _LORA_RANK_OF_PHI_4 if label.model.startswith("phi_4_multimodal") else _LORA_RANK
-        lora = {"lora_dir": list(lora_dirs), "max_lora_rank": rank}
-        config = _merged(config, {"lora_config": {**lora, "max_loras": label.loras, "max_cpu_loras": label.loras}})
+        config = merged(config, {"lora_config": _lora(label, lora_dirs)})
     return config
 
 
-def matches(pattern: str, tokens: Sequence[str]) -> bool:
-    """Whether each part of a pattern is a whole token of a label: ``con:1`` is not in ``con:1024``."""
-    lowered = [token.lower() for token in tokens]
-    return all(any(fnmatch.fnmatchcase(token, part.lower()) for token in lowered) for part in pattern.split("-"))
+def pattern_matches(pattern: str, label: Label) -> bool:
+    """Whether each token of a pattern is a token of the canonical label, in the same order; case does not count.
 
-
-def read_patterns(path: Path | None = None) -> list[Mapping[str, Any]]:
-    """The entries of a YAML file; default: of this package's own.
-
-    Raises:
-        UsageError: it cannot be read, or is of another form.
+    The first token of the pattern is of the model where it is followed by ``...``: ``deepseek_r1...`` fits all models
+    whose names begin with these words.
     """
-    import yaml
-
-    name = str(path or "model_config.yml")
-    try:
-        source = resources.files("tokenclock.perftest").joinpath(name) if path is None else path
-        entries = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read {name}: {' '.join(str(error).split())}") from None
-    for i, entry in enumerate(entries if isinstance(entries, list) else [None]):
-        ok = (
-            isinstance(entry, dict)
-            and isinstance(entry.get("patterns"), list)
-            and isinstance(entry.get("config"), dict)
-        )
-        if not ok or not all(isinstance(pattern, str) for pattern in entry["patterns"]):
-            raise UsageError(f"{name}: entry {i + 1} must have patterns (a list of texts) and config (options)")
-    return list(entries)
+    wanted = pattern.lower().split("-")
+    tokens = [token.lower() for token in label.tokens()]
+    if wanted[0].endswith("..."):
+        start = re.escape(wanted[0][:-3])
+        if not re.fullmatch(rf"{start}(_.*)?", tokens[0]):
+            return False
+        wanted, tokens = wanted[1:], tokens[1:]
+    rest = iter(tokens)
+    return all(token in rest for token in wanted)
 
 
-def _is_entry(entry: Any) -> bool:
-    if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
-        return False
-    patterns = entry.get("patterns")
-    return isinstance(patterns, list) and all(isinstance(pattern, str) for pattern in patterns)
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(below)
-    for key, value in above.items():
-        old = found.get(key)
-        found[key] = _merged(old if isinstance(old, Mapping) else {}, value) if isinstance(value, Mapping) else value
+def merged(config: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, the later one first; mappings within are merged too, lists are replaced."""
+    found = dict(config)
+    for name, value in added.items():
+        before = found.get(name)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        found[name] = merged(before, value) if both else copy.deepcopy(value)  # type: ignore[arg-type]
     return found
+
+
+def _lora(label: Label, lora_dirs: Sequence[str]) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "lora_dir": list(lora_dirs),
+        "max_lora_rank": 64,
+        "max_loras": label.loras,
+        "max_cpu_loras": label.loras,
+    }
+    if re.match(rf"{_PHI_4_MULTIMODAL}(_|$)", label.model.lower()):
+        config |= {
+            "lora_target_modules": list(_PHI_4_MODULES),
+            "trtllm_modules_to_hf_modules": dict(_PHI_4_MODULES),
+            "max_lora_rank": 320,
+        }
+    return config

@@ -1,54 +1,50 @@
-"""Names of models in labels -> where they lie."""
+"""`--perf-models`: from the model names of labels to checkpoints, engines and tiny models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from tokenclock.errors import UsageError
 from tokenclock.perftest.case import Case, ServerCase
-from tokenclock.perftest.entries import near_matches
+from tokenclock.perftest.text_file import read_yaml
 
-__all__ = ["TINY_MODELS", "check_models", "read_models"]
-
-TINY_MODELS = {"tiny_llama": "tiny:llama", "tiny_bert": "tiny:bert", "tiny_t5": "tiny:t5"}
+__all__ = ["hold_models", "read_models"]
 
 
-def read_models(path: Path | None) -> dict[str, str]:
-    """The file of ``--perf-models``: YAML or JSON, a name and a directory a line; the tiny models are always known.
+def read_models(path: Path) -> dict[str, str]:
+    """Name -> directory or ``tiny:...``, of a YAML or JSON file; relative directories are beside that file.
 
     Raises:
-        UsageError: it cannot be read, or is of another form; a directory is not there.
+        UsageError: the file cannot be read, maps no names to texts, or a directory is not there.
     """
-    if path is None:
-        return dict(TINY_MODELS)
-    from tokenclock.sweep.yaml_file import read_yaml
-
-    file = read_yaml(path)
-    models = dict(TINY_MODELS)
-    for name, place in file.data.items():
-        if not isinstance(name, str) or "-" in name or not isinstance(place, str):
-            raise file.error((name,), f"expected NAME: DIRECTORY, with no hyphen in NAME, got {name!r}: {place!r}")
-        models[name] = place if place.startswith("tiny:") else str(_directory(file, path, name, place))
-    return models
-
-
-def _directory(file: Any, path: Path, name: str, place: str) -> Path:
-    found = (path.parent / Path(place).expanduser()).resolve()
-    if not found.is_dir():
-        raise file.error(
-            (name,), f"{name} must lie in a directory, or be tiny:llama, tiny:bert or tiny:t5; got {place}"
-        )
+    data = read_yaml(path, "--perf-models")
+    if not isinstance(data, Mapping):
+        raise UsageError(f"--perf-models {path} must map model names to directories, got {type(data).__name__}")
+    found = {}
+    for name, place in data.items():
+        if not isinstance(name, str) or not isinstance(place, str) or not place:
+            raise UsageError(f"--perf-models {path} must map model names to directories, got {name!r}: {place!r}")
+        if not place.startswith("tiny:"):
+            place = str(path.resolve().parent / Path(place).expanduser())
+        found[name] = place
     return found
 
 
-def check_models(cases: Sequence[Case], models: Mapping[str, str], where: str) -> None:
-    """Raise UsageError for the first case whose model has no place, with the names that are nearly it."""
+def hold_models(cases: Iterable[Case], models: Mapping[str, str]) -> None:
+    """Check that each label's model is known and there.
+
+    Raises:
+        UsageError: it is not; lists near matches.
+    """
     for case in cases:
-        if isinstance(case.label, ServerCase) or case.label.runtime == "disagg_server":
+        if isinstance(case.label, ServerCase):
             continue
         name = case.label.model
         if name not in models:
-            near = near_matches(name, sorted(models))
-            raise UsageError(f"no model {name}, of {case.name}: {where}{near}")
+            close = difflib.get_close_matches(name, models, n=3, cutoff=0.5)
+            hint = f"near: {', '.join(close)}" if close else f"it knows {', '.join(sorted(models)) or 'none'}"
+            raise UsageError(f"expected a model that --perf-models maps to a checkpoint, got {name}; {hint}")
+        if not models[name].startswith("tiny:") and not Path(models[name]).exists():
+            raise UsageError(f"--perf-models maps {name} to {models[name]}, which does not exist; correct the file")

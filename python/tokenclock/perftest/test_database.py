@@ -1,53 +1,67 @@
-"""The database form of test lists: named lists of YAML blocks, each with a condition and its tests."""
+"""The YAML database form of test lists: blocks of tests, each with a condition on the machine."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenclock.perftest.conditions import holds, machine_facts
-from tokenclock.perftest.entries import Entry, read_entry
-from tokenclock.sweep.yaml_file import YamlFile, read_yaml
+from tokenclock.errors import UsageError
+from tokenclock.perftest.conditions import Condition, parse_condition
+from tokenclock.perftest.test_list import Entry, parse_entry
+from tokenclock.perftest.text_file import read_yaml
 
-__all__ = ["entries_of_database"]
+__all__ = ["read_database"]
 
 
-def entries_of_database(path: Path, notes: list[str]) -> list[Entry]:
-    """The entries of every block whose condition holds on this machine; one that several blocks have is given once.
+def read_database(path: Path, facts: Mapping[str, Any] | None = None) -> list[Entry]:
+    """The tests of all blocks whose conditions hold, in order, each test once.
 
     Args:
-        path: of the YAML file.
-        notes: a line is added for each list of which no block holds.
+        path: of the file.
+        facts: of the machine; None: they are asked for, if any block has a condition.
 
     Raises:
-        UsageError: no YAML, or not of this form; says where.
+        UsageError: the file cannot be read or has another form; says where.
     """
-    file = read_yaml(path)
-    entries: dict[str, Entry] = {}
-    for name, blocks in file.data.items():
-        if name == "version":
-            continue
-        if not isinstance(blocks, list):
-            raise file.error((name,), f"{name} must be a list of blocks with condition and tests, got {blocks!r}")
-        n_held = 0
-        for i, block in enumerate(blocks):
-            found = _block(file, (name, i), block)
-            n_held += found is not None
-            for entry in found or []:
-                entries.setdefault(entry.name, entry)
-        if blocks and not n_held:
-            notes.append(f"{path}: no condition of {name} holds on this machine")
-    return list(entries.values())
+    data = read_yaml(path, "--test-list")
+    if not isinstance(data, Mapping):
+        raise UsageError(f"--test-list {path} must map list names to blocks of tests, got {type(data).__name__}")
+    blocks = [
+        _block(block, f"{path}: {name}[{index}]")
+        for name, listed in data.items()
+        if name != "version"
+        for index, block in enumerate(_sequence(listed, f"{path}: {name}"))
+    ]
+    if facts is None and any(not condition.is_empty for condition, _ in blocks):
+        from tokenclock.perftest.machine_facts import machine_facts
+
+        facts = machine_facts()
+    found: dict[str, Entry] = {}
+    for condition, entries in blocks:
+        if condition.holds(facts or {}):
+            for entry in entries:
+                found.setdefault(entry.text, entry)
+    return list(found.values())
 
 
-def _block(file: YamlFile, at: tuple[Any, ...], block: Any) -> list[Entry] | None:
-    """The entries of a block; None where its condition does not hold. All are read either way."""
-    if not isinstance(block, dict) or not set(block) <= {"condition", "tests"}:
-        got = f"got {', '.join(map(str, block))}" if isinstance(block, dict) else f"got {block!r}"
-        raise file.error(at, f"a block has condition and tests, {got}")
-    tests = block.get("tests")
-    if not isinstance(tests, list) or not all(isinstance(test, str) for test in tests):
-        raise file.error((*at, "tests"), f"tests must be a list of node ids, got {tests!r}")
-    entries = [read_entry(test.strip(), file.at((*at, "tests", i))) for i, test in enumerate(tests)]
-    where = file.at((*at, "condition")) if "condition" in block else file.at(at)
-    return entries if holds(block.get("condition"), machine_facts(), where) else None
+def _block(block: Any, place: str) -> tuple[Condition, list[Entry]]:
+    if not isinstance(block, Mapping) or "tests" not in block or set(block) - {"condition", "tests"}:
+        raise UsageError(f"{place} must be a block with condition and tests, got {str(block)[:80]}")
+    condition = parse_condition(block.get("condition"), f"{place}.condition")
+    entries = []
+    for index, line in enumerate(_sequence(block["tests"], f"{place}.tests")):
+        if not isinstance(line, str):
+            raise UsageError(f"{place}.tests[{index}] must be the name of a test, got {str(line)[:80]}")
+        entry = parse_entry(line, f"{place}.tests[{index}]")
+        if entry is not None:
+            entries.append(entry)
+    return condition, entries
+
+
+def _sequence(value: Any, place: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise UsageError(f"{place} must be a list, got {type(value).__name__}")
+    return value

@@ -1,84 +1,67 @@
-"""Test lists: text with an entry a line, or YAML blocks with conditions on the machine."""
+"""Test lists: a text file with one test a line, or the YAML database form."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from tokenclock.errors import UsageError
-from tokenclock.perftest.case import Case
-from tokenclock.perftest.entries import Entry, case_of, near_matches, read_entry
+from tokenclock.perftest.text_file import read_text
 
-__all__ = ["Listed", "read_test_list"]
+__all__ = ["Entry", "parse_entry", "read_test_list"]
 
-_COMMENT = re.compile(r"(?:^|\s)#.*")
+_TIMEOUT = re.compile(r"(.*\S)\s+TIMEOUT\s*\((.*)\)")
 
 
-class Listed:
-    """What a list holds for this session.
+@dataclass(frozen=True)
+class Entry:
+    """One line of a list.
 
     Args:
-        cases: in order, each once.
-        notes: what was left out, and why; a line each.
+        text: node id or label, without anything behind it.
+        timeout_s: seconds; None: no limit.
+        place: file and line, for messages.
     """
 
-    def __init__(self, cases: list[Case], notes: list[str]) -> None:
-        self.cases, self.notes = cases, notes
+    text: str
+    timeout_s: float | None
+    place: str
 
 
-def read_test_list(path: Path, prefix: str, *, corrects: bool = False) -> Listed:
-    """Read a test list.
-
-    Args:
-        path: a text file, or YAML of the database form (.yml, .yaml).
-        prefix: of the session; entries of another prefix are left out.
-        corrects: name what an entry that does not parse was probably meant to be.
+def parse_entry(line: str, place: str) -> Entry | None:
+    """An entry of a list; None for a blank line and a comment (``#`` first, or behind a blank).
 
     Raises:
-        UsageError: it cannot be read, is empty, an entry does not parse, or a condition is of the wrong kind.
+        UsageError: the time-out is no number of minutes above 0.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--test-list: cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    notes: list[str] = []
+    text = re.sub(r"(^|\s)#.*", "", line).strip()
+    if not text:
+        return None
+    found = _TIMEOUT.fullmatch(text)
+    if found is None:
+        if re.search(r"\sTIMEOUT\b", text):
+            raise UsageError(f"{place}: expected TIMEOUT (<minutes>) behind a test, got {text!r}")
+        return Entry(text, None, place)
+    minutes = found[2].strip()
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", minutes) or float(minutes) <= 0:
+        raise UsageError(f"{place}: expected TIMEOUT (<minutes>) with a number above 0, got {minutes!r}")
+    return Entry(found[1], float(minutes) * 60, place)
+
+
+def read_test_list(path: Path) -> list[Entry]:
+    """The entries of a list, in order; those of a `.yml` or `.yaml` file whose conditions hold on this machine.
+
+    Raises:
+        UsageError: the file cannot be read, holds no test at all, or a condition of the wrong kind.
+    """
     if path.suffix in (".yml", ".yaml"):
-        from tokenclock.perftest.test_database import entries_of_database
+        from tokenclock.perftest.test_database import read_database
 
-        entries = entries_of_database(path, notes)
-    else:
-        entries = _entries_of_text(text, path)
-        if not entries:
-            raise UsageError(f"--test-list: {path} has no entry: expected perf/test_perf.py::test_perf[LABEL] a line")
-    return Listed(_cases(entries, prefix, notes, corrects), notes)
-
-
-def _entries_of_text(text: str, path: Path) -> list[Entry]:
-    lines = enumerate(text.splitlines(), start=1)
-    stripped = [(number, _COMMENT.sub("", line).strip()) for number, line in lines]
-    return [read_entry(line, f"{path}:{number}") for number, line in stripped if line]
-
-
-def _cases(entries: list[Entry], prefix: str, notes: list[str], corrects: bool) -> list[Case]:
-    cases: dict[str, Case] = {}
-    n_elsewhere = 0
-    for entry in entries:
-        if entry.prefix and prefix and entry.prefix != prefix:
-            n_elsewhere += 1
-            continue
-        try:
-            case = case_of(entry)
-        except UsageError as error:
-            near = near_matches(entry.label, [other.label for other in entries if other is not entry])
-            raise UsageError(f"{error}{_correction(near) if corrects else near}") from None
-        if case.canonical in cases:
-            notes.append(f"{entry.where} asks again for {case.canonical}: it is run once")
-        else:
-            cases[case.canonical] = case
-    if n_elsewhere:
-        notes.append(f"{n_elsewhere} entries are of another prefix than {prefix}")
-    return list(cases.values())
-
-
-def _correction(near: str) -> str:
-    return near.replace("; near:", "\n    instead, perhaps:") if near else ""
+        return read_database(path)
+    lines = read_text(path, "--test-list").splitlines()
+    found = [parse_entry(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+    entries = [entry for entry in found if entry is not None]
+    if not entries:
+        raise UsageError(f"--test-list must name one test a line, got {path}, which names none")
+    return entries

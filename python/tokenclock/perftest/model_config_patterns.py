@@ -1,0 +1,42 @@
+"""Which labels get which PyTorch options. Later entries win; a pattern is made of whole tokens of a label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["PATTERNS"]
+
+PATTERNS: tuple[tuple[tuple[str, ...], Mapping[str, Any]], ...] = (
+    (
+        ("deepseek_r1...-bench-pytorch",),
+        {"enable_attention_dp": True},
+    ),
+    (
+        (
+            "deepseek_r1...-bench-pytorch-maxbs:1",
+            "deepseek_r1...-bench-pytorch-con:1",
+        ),
+        {
+            "enable_attention_dp": False,
+            "speculative_config": {"decoding_type": "MTP", "num_nextn_predict_layers": 3},
+        },
+    ),
+    (
+        ("deepseek_r1_nvfp4...-bench-pytorch",),
+        {"moe_config": {"backend": "TRTLLM"}},
+    ),
+    (
+        ("bench-pytorch-streaming-con:1024", "bench-pytorch-streaming-con:2048", "bench-pytorch-streaming-con:4096"),
+        {"stream_interval": 10, "num_postprocess_workers": 4},
+    ),
+    (
+        ("bench-pytorch-maxbs:1",),
+        {"cuda_graph_config": {"enable_padding": True, "batch_sizes": [1]}},
+    ),
+    (
+        ("bench-pytorch-maxnt:1024", "bench-pytorch-maxnt:512"),
+        {"enable_chunked_prefill": True},
+    ),
+)
+"""Patterns, of which any must match, and what they add."""

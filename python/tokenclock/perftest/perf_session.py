@@ -1,0 +1,173 @@
+"""A session of performance tests: the cases of the list become items, whose results go to the session's files."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tokenclock.errors import UsageError
+from tokenclock.perftest.case import Case, ServerCase
+from tokenclock.perftest.case_list import corrections, is_chosen, read_cases
+from tokenclock.perftest.models import hold_models
+from tokenclock.perftest.options import DESTINATIONS
+from tokenclock.perftest.perf_item import PerfItem, folder_name
+from tokenclock.perftest.session_settings import settings_of
+from tokenclock.perftest.test_list import read_test_list
+from tokenclock.perftest.waives import Waiver, read_waivers, waived
+from tokenclock.standard_error import say_on_stderr
+
+if TYPE_CHECKING:
+    from tokenclock.perftest.session_files import SessionFiles
+
+__all__ = ["PerfSession"]
+
+
+class PerfSession:
+    """A plugin that is registered where performance tests are asked for.
+
+    Args:
+        config: of pytest.
+
+    Raises:
+        UsageError: anything that was given cannot be used; nothing has been written then.
+    """
+
+    files: SessionFiles
+    folder: Path
+
+    def __init__(self, config: pytest.Config) -> None:
+        given = {name: config.getoption(name, None) for name in DESTINATIONS}
+        if not given["tokenclock_test_list"]:
+            raise UsageError("--perf makes its tests of a list: give --test-list FILE")
+        self.settings = settings_of(given)
+        self.list_path = Path(given["tokenclock_test_list"]).absolute()
+        self._regexp, self._suites = given["tokenclock_regexp"], given["tokenclock_test_model_suites"]
+        self._temporary: Path | None = None
+        self._report: Path | None = None
+        self._started = False
+        entries = read_test_list(Path(given["tokenclock_test_list"]))
+        prefix = self.settings.test_prefix
+        if given["tokenclock_apply_test_list_correction"]:
+            for line in corrections(entries, prefix):
+                say_on_stderr(line)
+        found = read_cases(entries, prefix)
+        self._others = found.others
+        self._cases = [case for case in found.cases if given["tokenclock_perf"] or isinstance(case.label, ServerCase)]
+        waives = given["tokenclock_waives_file"]
+        waivers = [] if waives is None else read_waivers(Path(waives))
+        today = datetime.datetime.now(datetime.timezone.utc).date()
+        self._waived, over = waived(found.cases, waivers, today, prefix)
+        for waiver in over:
+            say_on_stderr(f"{waiver.place}: the waiver of {waiver.name} ended on {waiver.until}; the test is run")
+        chosen = [case for case in self._cases if self._is_chosen(case)]
+        if self.settings.replay_dir is None:
+            hold_models((case for case in chosen if case not in self._waived), self.settings.models)
+        if self._cases and not self._others:
+            config.args[:] = []  # nothing that pytest could collect is in the list
+
+    def _node(self, case: Case, label: str) -> str:
+        prefix = f"{self.settings.test_prefix}/" if self.settings.test_prefix else ""
+        return f"{prefix}{case.name.partition('[')[0]}[{label}]"
+
+    def _is_chosen(self, case: Case) -> bool:
+        nodes = self._node(case, case.written), self._node(case, case.canonical)
+        return is_chosen(*nodes, self._regexp, self._suites)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """The items of the list, those that pytest collected and the list names among them."""
+        kept, left = self._collected(items)
+        made: list[pytest.Item] = []
+        for case in self._cases:
+            item = PerfItem.from_parent(
+                session,
+                name=self._node(case, case.written).rpartition("::")[2],
+                nodeid=self._node(case, case.written),
+                case=case,
+                perf_session=self,
+                waiver=self._waiver(case),
+            )
+            (made if self._is_chosen(case) else left).append(item)
+        items[:] = [*made, *kept]
+        if left:
+            config.hook.pytest_deselected(items=left)
+
+    def _waiver(self, case: Case) -> Waiver | None:
+        return self._waived.get(case)
+
+    def _collected(self, items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+        """What pytest collected: named by the list and chosen, and the rest."""
+        by_name: dict[str, list[pytest.Item]] = {}
+        for item in items:
+            for name in (item.nodeid, item.nodeid.partition("[")[0]):
+                by_name.setdefault(name, []).append(item)
+        named: dict[int, pytest.Item] = {}
+        for entry in self._others:
+            found = by_name.get(entry.text, [])
+            if not found:
+                close = difflib.get_close_matches(entry.text, by_name, n=2, cutoff=0.6)
+                hint = f"; near: {', '.join(close)}" if close else ""
+                raise pytest.UsageError(f"{entry.place}: no test is called {entry.text}{hint}")
+            named.update((id(item), item) for item in found)
+        kept = [item for item in named.values() if is_chosen(item.nodeid, item.nodeid, self._regexp, self._suites)]
+        chosen = {id(item) for item in kept}
+        return kept, [item for item in items if id(item) not in chosen]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Check the output's place before the first case; with `--dry-run` print the commands instead."""
+        if session.config.option.collectonly or session.testsfailed:
+            return None
+        try:
+            if self.settings.dry_run:
+                self._print_commands(session)
+                return True
+            from tokenclock.perftest.session_files import SessionFiles
+
+            self.files = SessionFiles(self.settings)
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
+        self._started = True
+        self.folder = self.settings.output_dir or self._made_folder()
+        return None
+
+    def _made_folder(self) -> Path:
+        self._temporary = Path(tempfile.mkdtemp(prefix="tokenclock-perf-"))
+        return self._temporary
+
+    def _print_commands(self, session: pytest.Session) -> None:
+        from tokenclock.perftest.commands import commands_of, written_command
+
+        output = self.settings.output_dir or Path("output")
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        write = print if reporter is None else reporter.write_line
+        for item in session.items:
+            if isinstance(item, PerfItem):
+                lines = [f"# {item.nodeid}"]
+                if (waiver := self._waiver(item.case)) is not None:
+                    lines.append(f"# waived: {waiver.reason}")
+                else:
+                    commands = commands_of(item.case, self.settings, output / folder_name(item.case))
+                    lines += [written_command(command) for command in commands]
+                for line in lines:
+                    write(line)
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the session's reports."""
+        if self._started:
+            self._report = self.files.finish()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say where the report is."""
+        if self._report is not None:
+            terminalreporter.write_line(f"report: {self._report}")
