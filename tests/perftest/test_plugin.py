@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 LABEL = "tiny_llama-bench-pytorch-float32-maxbs:4-maxnt:512-input_output_len:8,4-reqs:4"
-_WITHOUT = [
-    word for name in ("cacheprovider", "benchmark", "hypothesispytest", "anyio") for word in ("-p", f"no:{name}")
-]
+_OTHERS = ("cacheprovider", "benchmark", "hypothesispytest", "anyio")
+_WITHOUT = [word for name in _OTHERS for word in ("-p", f"no:{name}")]
+LISTS = Path(__file__).parents[2] / "perf_lists"
 ENTRY = f"perf/test_perf.py::test_perf[{LABEL}]"
 
 
@@ -128,3 +128,13 @@ def test_importing_the_plugin_imports_next_to_nothing() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "['tokenclock', 'tokenclock.perftest', 'tokenclock.perftest.plugin']"
+
+
+def test_the_local_list_runs_here(tmp_path: Path) -> None:
+    ended = run(
+        tmp_path, "--perf", f"--test-list={LISTS / 'local.txt'}", f"--perf-models={LISTS / 'models.yml'}",
+        f"--perf-config-folder={LISTS / 'servers'}", "--output-dir=output", "--perf-history=history.db",
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "4 passed" in ended.stdout
+    assert (tmp_path / "history.db").exists()
