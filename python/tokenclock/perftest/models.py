@@ -10,7 +10,20 @@ from tokenclock.errors import UsageError
 from tokenclock.perftest.case import Case, ServerCase
 from tokenclock.perftest.text_file import read_yaml
 
-__all__ = ["hold_models", "read_models"]
+__all__ = ["TINY_MODELS", "AnyModel", "hold_models", "read_models"]
+
+TINY_MODELS = {"tiny_llama": "tiny:llama", "tiny_bert": "tiny:bert", "tiny_t5": "tiny:t5"}
+"""Known without a file; one may give these names other places."""
+
+
+class AnyModel(dict[str, str]):
+    """Models of a dry run: one whose place is not known is written as ``MODELS/<name>``."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> str:
+        return f"MODELS/{name}"
 
 
 def read_models(path: Path) -> dict[str, str]:
@@ -45,6 +58,8 @@ def hold_models(cases: Iterable[Case], models: Mapping[str, str]) -> None:
         if name not in models:
             close = difflib.get_close_matches(name, models, n=3, cutoff=0.5)
             hint = f"near: {', '.join(close)}" if close else f"it knows {', '.join(sorted(models)) or 'none'}"
-            raise UsageError(f"expected a model that --perf-models maps to a checkpoint, got {name}; {hint}")
+            raise UsageError(
+                f"no model {name}, of {case.name}: give --perf-models FILE with a line NAME: DIRECTORY; {hint}"
+            )
         if not models[name].startswith("tiny:") and not Path(models[name]).exists():
             raise UsageError(f"--perf-models maps {name} to {models[name]}, which does not exist; correct the file")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,19 +67,35 @@ class PerfSession:
         self._waived, over = waived(found.cases, waivers, today, prefix)
         for waiver in over:
             say_on_stderr(f"{waiver.place}: the waiver of {waiver.name} ended on {waiver.until}; the test is run")
+        if self._regexp and any(self._regexp in node for case in self._cases for node in self._nodes(case)):
+            self._regexp = re.escape(self._regexp)  # it is a part of a name: its dots and plus signs mean themselves
         chosen = [case for case in self._cases if self._is_chosen(case)]
-        if self.settings.replay_dir is None:
+        self._check_choice(chosen, found.cases)
+        if self.settings.replay_dir is None and not self.settings.dry_run:
             hold_models((case for case in chosen if case not in self._waived), self.settings.models)
         if self._cases and not self._others:
             config.args[:] = []  # nothing that pytest could collect is in the list
+
+    def _check_choice(self, chosen: Sequence[Case], listed: Sequence[Case]) -> None:
+        """Raise UsageError where nothing is left to run, for a reason that nobody means."""
+        if chosen or self._others or not listed:
+            return
+        if not self._cases:
+            raise UsageError(f"the tests of {self.list_path.name} are performance tests: give --perf to run them")
+        flag, text = ("-R", self._regexp) if self._regexp else ("--test-model-suites", self._suites)
+        close = difflib.get_close_matches(text, [case.written for case in self._cases], n=3, cutoff=0.6)
+        hint = f"; near: {', '.join(close)}" if close else ""
+        raise UsageError(f"{flag} {text}: no test of the list has it in its name{hint}")
 
     def _node(self, case: Case, label: str) -> str:
         prefix = f"{self.settings.test_prefix}/" if self.settings.test_prefix else ""
         return f"{prefix}{case.name.partition('[')[0]}[{label}]"
 
     def _is_chosen(self, case: Case) -> bool:
-        nodes = self._node(case, case.written), self._node(case, case.canonical)
-        return is_chosen(*nodes, self._regexp, self._suites)
+        return is_chosen(*self._nodes(case), self._regexp, self._suites)
+
+    def _nodes(self, case: Case) -> tuple[str, str]:
+        return self._node(case, case.written), self._node(case, case.canonical)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(
@@ -97,6 +115,8 @@ class PerfSession:
             )
             (made if self._is_chosen(case) else left).append(item)
         items[:] = [*made, *kept]
+        report = pytest.CollectReport(nodeid="", outcome="passed", longrepr=None, result=[*made, *left])
+        config.hook.pytest_collectreport(report=report)  # so that they are counted as collected
         if left:
             config.hook.pytest_deselected(items=left)
 

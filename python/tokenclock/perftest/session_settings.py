@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenclock.errors import UsageError
-from tokenclock.perftest.models import read_models
+from tokenclock.perftest.models import TINY_MODELS, AnyModel, read_models
 from tokenclock.perftest.options import DESTINATIONS
 from tokenclock.perftest.settings import Settings
 
@@ -35,12 +35,13 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
     output = _path(given, "tokenclock_output_dir")
     if formats and output is None:
         raise UsageError("--perf-log-formats needs a place for the files: give --output-dir")
-    models = given["tokenclock_perf_models"]
+    path = given["tokenclock_perf_models"]
+    models = {**TINY_MODELS, **({} if path is None else read_models(Path(path)))}
     return Settings(
         output_dir=None if output is None else output.absolute(),
         log_formats=formats,
         test_prefix=(given["tokenclock_test_prefix"] or "").strip("/"),
-        models={} if models is None else read_models(Path(models)),
+        models=AnyModel(models) if given["tokenclock_dry_run"] else models,
         dry_run=bool(given["tokenclock_dry_run"]),
         replay_dir=_folder(given, "tokenclock_replay"),
         history=given["tokenclock_perf_history"],
