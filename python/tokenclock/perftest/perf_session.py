@@ -68,7 +68,9 @@ class PerfSession:
         chosen = [case for case in self._cases if self._is_chosen(case)]
         if self.settings.replay_dir is None:
             hold_models((case for case in chosen if case not in self._waived), self.settings.models)
-        if self._cases and not self._others:
+        if not entries:
+            say_on_stderr(f"{self.list_path}: no block has a condition that holds on this machine")
+        if not self._others:
             config.args[:] = []  # nothing that pytest could collect is in the list
 
     def _node(self, case: Case, label: str) -> str:
@@ -96,6 +98,9 @@ class PerfSession:
                 waiver=self._waiver(case),
             )
             (made if self._is_chosen(case) else left).append(item)
+        ours: list[pytest.Item | pytest.Collector] = [item for item in (*made, *left) if isinstance(item, PerfItem)]
+        report = pytest.CollectReport(nodeid="", outcome="passed", longrepr=None, result=ours)
+        config.hook.pytest_collectreport(report=report)  # they are counted as collected
         items[:] = [*made, *kept]
         if left:
             config.hook.pytest_deselected(items=left)
