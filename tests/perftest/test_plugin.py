@@ -42,6 +42,7 @@ def test_the_flow_s_command_works_in_an_empty_folder(tmp_path: Path) -> None:
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "1 passed, 1 deselected" in ended.stdout
+    assert "collected 2 items / 1 deselected / 1 selected" in ended.stdout
     assert f"H100_80GB_HBM3/{ENTRY}" in ended.stdout
     names = {path.name for path in (tmp_path / "output").iterdir()}
     assert {"perf_script_test_results.csv", "report.html", "report.md", "session_properties.csv"} <= names
@@ -64,6 +65,13 @@ def test_a_dry_run_prints_commands_and_runs_nothing(tmp_path: Path) -> None:
     assert " throughput --dataset=" in ended.stdout
     assert "passed" not in ended.stdout
     assert not (tmp_path / "output").exists()
+
+
+def test_a_database_that_has_nothing_for_this_machine_says_so(tmp_path: Path) -> None:
+    (tmp_path / "list.yml").write_text(f"l: [{{condition: {{terms: {{os: none}}}}, tests: ['{ENTRY}']}}]\n")
+    ended = run(tmp_path, "--perf", "--test-list=list.yml")
+    assert ended.returncode == 5, ended.stdout + ended.stderr
+    assert "no block has a condition that holds on this machine" in ended.stderr
 
 
 def test_waived_cases_are_skipped_with_their_reason(tmp_path: Path) -> None:

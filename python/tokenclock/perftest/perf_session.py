@@ -73,7 +73,9 @@ class PerfSession:
         self._check_choice(chosen, found.cases)
         if self.settings.replay_dir is None and not self.settings.dry_run:
             hold_models((case for case in chosen if case not in self._waived), self.settings.models)
-        if self._cases and not self._others:
+        if not entries:
+            say_on_stderr(f"{self.list_path}: no block has a condition that holds on this machine")
+        if not self._others:
             config.args[:] = []  # nothing that pytest could collect is in the list
 
     def _check_choice(self, chosen: Sequence[Case], listed: Sequence[Case]) -> None:
@@ -114,6 +116,9 @@ class PerfSession:
                 waiver=self._waiver(case),
             )
             (made if self._is_chosen(case) else left).append(item)
+        ours: list[pytest.Item | pytest.Collector] = [item for item in (*made, *left) if isinstance(item, PerfItem)]
+        report = pytest.CollectReport(nodeid="", outcome="passed", longrepr=None, result=ours)
+        config.hook.pytest_collectreport(report=report)  # they are counted as collected
         items[:] = [*made, *kept]
         report = pytest.CollectReport(nodeid="", outcome="passed", longrepr=None, result=[*made, *left])
         config.hook.pytest_collectreport(report=report)  # so that they are counted as collected
