@@ -94,6 +94,8 @@ def test_waived_cases_are_skipped_with_their_reason(tmp_path: Path) -> None:
         ([ENTRY], ("--waives-file=waives.txt",), "a waiver of a listed test"),
         ([ENTRY], ("--output-dir=list.txt",), "--output-dir"),
         ([], (), "one test a line"),
+        ([ENTRY], ("-R=reqs:44",), "no test of the list has it in its name"),
+        ([ENTRY], ("--test-model-suites=zzz",), "no test of the list has it in its name"),
     ],
 )
 def test_bad_input_is_a_usage_error(tmp_path: Path, lines: list[str], words: tuple[str, ...], said: str) -> None:
