@@ -164,6 +164,8 @@ class _ListReader:
                 if self._ended or len(self._window) - self._at > _LONGEST:
                     line = self._line_here() + self._window.count("\n", self._at, error.pos)
                     raise fault(self._path, line, f"not JSON: {error.msg}") from error
+            except ValueError as error:  # a number of more digits than Python reads
+                raise self._fault(f"not JSON that can be read: {error}") from error
             except RecursionError as error:
                 raise self._fault(_TOO_DEEP) from error
             self._fill(size)
