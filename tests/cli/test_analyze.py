@@ -86,5 +86,5 @@ def test_a_sweep_is_measured_once_and_goes_on_where_it_was_stopped(tmp_path: Pat
 
 def test_a_checkpoint_of_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.json").write_text('{"points": 3}')
-    with pytest.raises(UsageError, match="is no checkpoint of tokenclock"):
+    with pytest.raises(UsageError, match=r"checkpoint.json:1: expected a checkpoint of tokenclock, with an object"):
         main([*FLAGS, "--sweep-list", "1", "--checkpoint-dir", str(tmp_path)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tokenclock.__main__ import main
+from tokenclock.workload.datasets import reading
 
 NOBODY = "http://127.0.0.1:9"  # a file is read before any server is asked
 THROUGHPUT = ["--model", "m", "throughput", "--base-url", NOBODY, "--dataset"]
@@ -76,7 +78,7 @@ FORMS = {
         [*SERVING, "--backend", "openai-chat", "--dataset-name", "trace", "--dataset-path"],
         lambda n: {"messages": [{"role": "user", "content": f"say {n}"}], "output_length": 4},
         ("messages", "output_length"),
-        {"messages": [5, [], [5], [{"role": "user"}], [{"role": "boss", "content": "a"}], [{"role": [], "content": "a"}]]},
+        {"messages": [5, [], [5], [{"role": "user"}], [{"role": "boss", "content": "a"}], [{"role": []}]]},
     ),
     "mooncake": Form(
         [*SERVING, "--dataset-name", "trace", "--trace-format", "mooncake", "--dataset-path"],
@@ -167,9 +169,8 @@ def written(directory: Path, form: Form, second: bytes) -> Path:
     """Three rows, the middle one `second`, on line 2."""
     good = [json.dumps(form.row(n)).encode() for n in (0, 2)]
     path = directory / f"data{form.suffix}"
-    path.write_bytes(
-        b"[%s,\n%s,\n%s]" % (good[0], second, good[1]) if form.is_list else b"\n".join([good[0], second, good[1], b""])
-    )
+    pattern = b"[%s,\n%s,\n%s]" if form.is_list else b"%s\n%s\n%s\n"
+    path.write_bytes(pattern % (good[0], second, good[1]))
     return path
 
 
@@ -206,3 +207,119 @@ def test_a_bad_row_is_one_line_that_names_it(
     err = refused(form, path, tmp_path, capsys)
     assert f"{path}:2: " in err
     assert re.search(r"\b(expected|must|unknown key|not UTF-8|not JSON|is empty|nested|half a)\b", err), err
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_the_first_row_is_named_too_and_a_whole_file_is_none_of_these(
+    form: Form, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text, said in (
+        ("", " is empty"),
+        (" \n\n", " is empty"),
+        ("[]", " holds no rows"),
+        ('{"a": 1', ":1: "),
+        ("[5]", ":1: "),
+        ("5", ":1: "),
+        ("\x00" * 100, ":1: "),
+    ):
+        path = tmp_path / f"whole{form.suffix}"
+        path.write_text(text)
+        assert f"{path}{said}" in refused(form, path, tmp_path, capsys)
+    refused(form, tmp_path / "nowhere.jsonl", tmp_path, capsys)
+    refused(form, tmp_path, tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b'{"a": "', b'[{"a": "', b" " * (2 << 20)], ids=["NULs", "lines", "list", "blanks"]
+)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_line_without_end_is_refused_when_it_is_too_long(
+    form: Form, head: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_LONGEST", 1 << 16)
+    path = tmp_path / f"endless{form.suffix}"
+    with open(path, "wb") as file:
+        file.write(head)
+        file.truncate(2 << 30)  # takes no room on the disk
+    began = time.monotonic()
+    err = refused(form, path, tmp_path, capsys)
+    assert f"{path}:1: " in err
+    assert time.monotonic() - began < 5  # the 2 GB were not read
+
+
+CSV: dict[str, tuple[list[str], str, str, dict[str, list[str]]]] = {
+    "burstgpt trace": (
+        [*SERVING, "--dataset-name", "trace", "--dataset-path"],
+        "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type",
+        "5,GPT-4,472,18,490,API log",
+        {"Timestamp": ["-1", "x", "", "nan", "inf"], "Request tokens": ["-1", "1.5", "x", "", "1e99", "nan"],
+         "Response tokens": ["-1", "x"]},
+    ),
+    "burstgpt": (
+        [*SERVING, "--dataset-name", "burstgpt", "--self-timed", "--dataset-path"],
+        "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type",
+        "5,GPT-4,472,18,490,API log",
+        {"Timestamp": ["-1", "x", "", "nan", "inf", "4"], "Request tokens": ["-1", "1.5", "x", ""],
+         "Response tokens": ["-1", "x"]},
+    ),
+    "azure": (
+        [*SERVING, "--dataset-name", "trace", "--dataset-path"],
+        "TIMESTAMP,ContextTokens,GeneratedTokens",
+        "2023-11-16 18:17:03.9799600,4808,10",
+        {"TIMESTAMP": ["-1", "5", "", "2023-13-16 18:17:03", "2023-11-16 18:17:03+99:00"],
+         "ContextTokens": ["-1", "1.5", "x", ""], "GeneratedTokens": ["-1", "x"]},
+    ),
+    "lengths of a CSV": (
+        [*PREPARE, "--vocab-size", "500", "token-hist-dist", "--num-requests", "5", "--trace"],
+        "TIMESTAMP,ContextTokens,GeneratedTokens",
+        "2023-11-16 18:17:03.9799600,4808,10",
+        {"TIMESTAMP": ["x"], "ContextTokens": ["x"]},
+    ),
+    "payload of CSV": (
+        [*PROFILE, "--fixed-schedule", "--input-file"],
+        "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type",
+        "5,GPT-4,472,18,490,API log",
+        {"Timestamp": ["-1"], "Request tokens": ["x"]},
+    ),
+}  # fmt: skip
+
+
+def csv_cases() -> list[Any]:
+    found = []
+    for name, (command, header, row, wrong) in CSV.items():
+        values = dict(zip(header.split(","), row.split(","), strict=True))
+        lines = {"too few values": row.rpartition(",")[0], "too many values": row + ",1", "an open quote": '"' + row}
+        lines |= {"bad UTF-8": row + "\xff", "a NUL": "\0" + row}
+        for column, bad in wrong.items():
+            lines |= {f"{column} {value!r}": ",".join((values | {column: value}).values()) for value in bad}
+        found += [pytest.param(command, [header, row, line], 3, id=f"{name}: {what}") for what, line in lines.items()]
+        for column in wrong:
+            short = header.replace(column, "Other")
+            found.append(pytest.param(command, [short, row], 1, id=f"{name}: without {column}"))
+    return found
+
+
+@pytest.mark.parametrize(("command", "lines", "line"), csv_cases())
+def test_a_bad_line_of_csv_is_named(
+    command: list[str], lines: list[str], line: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_bytes("\n".join([*lines, ""]).encode("latin-1"))
+    form = Form(command, lambda n: {}, (), {})
+    err = refused(form, path, tmp_path, capsys)
+    assert f"{path}:{line}: " in err
+    assert re.search(r"\b(expected|must|not UTF-8|not CSV)\b", err), err
+
+
+def test_a_line_of_csv_without_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_LONGEST", 1 << 16)
+    for command, header, row, _ in CSV.values():
+        for head in (f"{header}\n{row}\n", f'{header}\n{row}\n"'):
+            path = tmp_path / "trace.csv"
+            path.write_text(head)
+            with open(path, "r+b") as file:
+                file.truncate(2 << 30)
+            err = refused(Form(command, lambda n: {}, (), {}), path, tmp_path, capsys)
+            assert f"{path}:3: expected a line of at most" in err

@@ -149,7 +149,7 @@ class _Columns:
         return value
 
     def _milliseconds(self, line: int, row: Mapping[str, Any], key: str, *, needed: bool = False) -> float:
-        value = row.get(key)
+        value: Any = row.get(key)
         if value is None and not needed:
             return math.nan
         ok = isinstance(value, (int, float)) and not isinstance(value, bool)
