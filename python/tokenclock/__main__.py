@@ -42,6 +42,12 @@ NOT_BUILT = (
     "baseline", "history",
 )  # fmt: skip
 
+_OF_OTHERS = {  # commands of the tools whose words are spoken here -> why they are not
+    "config": "genai-perf's YAML files are not read; give its flags to tokenclock profile",
+    "create-template": "genai-perf's YAML files are not read; tokenclock profile --help shows the flags",
+    "visual_gen": "pictures and videos are not generated here",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: sys.argv) and return its exit code; errors are one line on stderr."""
@@ -108,6 +114,8 @@ def _run(arguments: list[str]) -> int:
         return build(arguments[1:], group)
     if command in NOT_BUILT:
         raise UsageError(f"{command} is not built yet; `tokenclock` alone lists the commands there are")
+    if command in _OF_OTHERS:
+        raise UsageError(f"{command} is refused: {_OF_OTHERS[command]}")
     from tokenclock.cli.arguments import did_you_mean
 
     nearest = did_you_mean(command, [*COMMANDS, "--help", "--version"])
