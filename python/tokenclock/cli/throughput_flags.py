@@ -189,14 +189,17 @@ def _add_tuning(parser: CommandParser, is_latency: bool) -> None:
     add("--target_output_len", type=words.whole_number, metavar="N", help="hint for tuning; said to be idle")
     if is_latency:
         return
-    add(
+    chunked = parser.add_mutually_exclusive_group().add_argument
+    chunked(
         "--enable_chunked_context",
         action="store_true",
         default=None,
         dest="chunked_context",
         help="cut long prompts into several iterations, with trtllm-llm (default: on there)",
     )
-    add("--disable_chunked_context", action="store_false", default=None, dest="chunked_context", help="never cut them")
+    chunked(
+        "--disable_chunked_context", action="store_false", default=None, dest="chunked_context", help="never cut them"
+    )
     add(
         "--scheduler_policy",
         metavar="NAME",

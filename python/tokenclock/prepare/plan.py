@@ -89,6 +89,7 @@ class HistLengths:
         require(bool(self.trace), "--trace", "a file", self.trace)
 
 
+_DISTRIBUTIONS: dict[type, str] = {MixLengths: "token-mix-dist", HistLengths: "token-hist-dist"}
 Lengths = NormLengths | UnifLengths | MixLengths | HistLengths
 
 
@@ -263,7 +264,12 @@ class PreparePlan:
         known = isinstance(source, (UnifLengths, RealData)) or (
             isinstance(source, NormLengths) and not source.lognormal
         )
-        require(known, "--compat", "given with the original's distributions", type(source).__name__)
+        require(
+            known,
+            "--compat",
+            "given with the original's distributions",
+            _DISTRIBUTIONS.get(type(source), "token-lognorm-dist"),
+        )
         for flag, given in (
             ("--num-prefixes", self.prefixes.count > 0),
             ("--session-turns-mean", self.sessions.asked),
