@@ -120,7 +120,7 @@ def _refuse_early_flags(parser: CommandParser, before: Sequence[str]) -> None:
     """Raise UsageError for a flag that a distribution alone has, in front of its name."""
     own: dict[str, list[str]] = {}
     for name, below in parser._subparsers._group_actions[0].choices.items():  # type: ignore[union-attr]
-        for flag in below.flags():  # type: ignore[attr-defined]
+        for flag in below.flags():
             own.setdefault(flag, []).append(name)
     for word in before:
         flag = word.partition("=")[0]
