@@ -65,6 +65,7 @@ class BenchServer:
     headers: tuple[tuple[str, str], ...] = ()
     api_key: str | None = None
     request_timeout_s: float = 21600.0
+    no_progress_timeout_s: float = 0.0  # longest silence within a request; 0: none
     transport: TransportPlan = field(default_factory=TransportPlan)
 
     def __post_init__(self) -> None:

@@ -206,6 +206,7 @@ def _server(args: argparse.Namespace, environment: Mapping[str, str]) -> BenchSe
         headers=tuple(args.header),
         api_key=environment.get("OPENAI_API_KEY") or None,
         request_timeout_s=args.request_timeout,
+        no_progress_timeout_s=args.no_progress_timeout,
         transport=TransportPlan(
             unix_socket=args.unix_socket, insecure=args.insecure, cacert=args.cacert, cert=args.cert, key=args.key
         ),

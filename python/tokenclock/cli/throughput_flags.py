@@ -130,6 +130,13 @@ def _add_server(parser: CommandParser) -> None:
         metavar="S",
         help="longest a request may take; 0: no limit (default: 21600)",
     )
+    add(
+        "--no-progress-timeout",
+        default=0.0,
+        type=words.number,
+        metavar="S",
+        help="seconds of silence within a request before it counts as stalled; 0: no limit (default: 0)",
+    )
 
 
 def _add_requests(parser: CommandParser, is_latency: bool) -> None:

@@ -81,8 +81,9 @@ def idle_flags(args: argparse.Namespace, plan: ThroughputPlan) -> list[str]:
         for name in ("served_model_name", "header", "unix_socket", "insecure", "cacert", "cert", "key"):
             if getattr(args, name):
                 lines.append(f"--{name.replace('_', '-')} without --base-url changes nothing")
-        if args.request_timeout != 21600.0:
-            lines.append("--request-timeout without --base-url changes nothing")
+        for name, default in (("request_timeout", 21600.0), ("no_progress_timeout", 0.0)):
+            if getattr(args, name) != default:
+                lines.append(f"--{name.replace('_', '-')} without --base-url changes nothing")
         if args.strict_options and args.extra_llm_api_options is None:
             lines.append("--strict-options without --extra_llm_api_options changes nothing")
         if args.runtime is not None and args.backend is not None:
