@@ -108,6 +108,7 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
             no_progress_timeout_s=args.no_progress_timeout,
             workers=args.workers,
             windows=windows,
+            cache_bust=args.cache_bust,
         ),
         generation=plan.GenerationPlan(extra_body=fields, length_field="max_tokens"),
         dataset=dataset,

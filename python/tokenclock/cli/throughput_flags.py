@@ -124,6 +124,14 @@ def _add_server(parser: CommandParser) -> None:
     add("--served-model-name", metavar="NAME", help="model name to send, where the server knows it by another")
     add("--header", action="append", default=[], type=words.header, metavar="KEY=VALUE", help="repeatable")
     add(
+        "--cache-bust",
+        nargs="?",
+        const="auto",
+        metavar="NONCE",
+        help="prompts that no other run has, so that none is met in a warm cache; the nonce is said and kept: given "
+        "here it sends the same ones again (default: rows are sent as they are)",
+    )
+    add(
         "--request-timeout",
         default=21600.0,
         type=words.number,

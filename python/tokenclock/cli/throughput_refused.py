@@ -78,7 +78,7 @@ def idle_flags(args: argparse.Namespace, plan: ThroughputPlan) -> list[str]:
                 flag = flag.replace("strict_", "strict-")
                 lines.append(f"--{flag} changes nothing with --base-url: the server was started with its own")
     else:
-        for name in ("served_model_name", "header", "unix_socket", "insecure", "cacert", "cert", "key"):
+        for name in ("served_model_name", "header", "cache_bust", "unix_socket", "insecure", "cacert", "cert", "key"):
             if getattr(args, name):
                 lines.append(f"--{name.replace('_', '-')} without --base-url changes nothing")
         for name, default in (("request_timeout", 21600.0), ("no_progress_timeout", 0.0)):
