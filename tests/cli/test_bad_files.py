@@ -247,6 +247,18 @@ def test_a_line_without_end_is_refused_when_it_is_too_long(
     assert time.monotonic() - began < 5  # the 2 GB were not read
 
 
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_workload_file_is_told_from_rows(form: Form, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / f"workload{form.suffix}"
+    norm = "token-norm-dist --num-requests 2 --input-mean 5 --input-stdev 0 --output-mean 3 --output-stdev 0"
+    assert main(f"prepare-dataset --vocab-size 50 --manifest none --output {path} {norm}".split()) == 0
+    for text in (path.read_text(), json.dumps(json.loads(path.read_text()))):
+        path.write_text(text)
+        err = refused(form, path, tmp_path, capsys)
+        assert f"{path}:1: expected " in err
+        assert "got the workload file of the C++ manager benchmark; `tokenclock prepare-dataset --stdout`" in err
+
+
 CSV: dict[str, tuple[list[str], str, str, dict[str, list[str]]]] = {
     "burstgpt trace": (
         [*SERVING, "--dataset-name", "trace", "--dataset-path"],

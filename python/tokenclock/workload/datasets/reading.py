@@ -20,6 +20,10 @@ __all__ = ["bounded_lines", "fault", "open_dataset", "read_objects"]
 _CHUNK = 1 << 20  # characters read at a time
 _LONGEST = 64 << 20  # characters of one line, or of one element of a JSON list
 _MOST_BLANKS = 1 << 20  # characters in front of the first row
+_WORKLOAD_FILE = (
+    "the workload file of the C++ manager benchmark; `tokenclock prepare-dataset --stdout` or `--export-format "
+    "tllm-bench` writes rows"
+)
 _TOO_DEEP = "the JSON is nested too deeply to be read; expected rows of a few levels"
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -118,7 +122,8 @@ def _read_lines(path: str, file: TextIO, start: str, first: int) -> Iterator[Row
         try:
             value = json.loads(text)
         except ValueError as error:
-            raise fault(path, number, f"expected one JSON object on the line, got {_short(error)}") from error
+            got = _WORKLOAD_FILE if text.startswith('{"metadata":') else _short(error)
+            raise fault(path, number, f"expected one JSON object on the line, got {got}") from error
         except RecursionError as error:
             raise fault(path, number, _TOO_DEEP) from error
         yield number, _as_object(path, number, value)
@@ -131,6 +136,8 @@ def _short(error: ValueError) -> str:
 def _as_object(path: str, line: int, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise fault(path, line, f"expected a JSON object, got {type(value).__name__}")
+    if {"metadata", "samples"} <= value.keys():
+        raise fault(path, line, f"expected a row of the data, got {_WORKLOAD_FILE}")
     return value
 
 
