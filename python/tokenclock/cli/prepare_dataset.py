@@ -169,7 +169,7 @@ def _component(text: str) -> tuple[float, NormLengths]:
     from tokenclock.prepare.plan import NormLengths
 
     try:
-        weight, *lengths = map(float, text.split(":"))
+        weight, *lengths = (float(part) + 0.0 for part in text.split(":"))  # -0.0 is 0
         input_mean, input_stdev, output_mean, output_stdev = lengths
     except ValueError as error:
         expected = "W:IM:IS:OM:OS, such as 0.8:200:50:100:20"
@@ -179,7 +179,7 @@ def _component(text: str) -> tuple[float, NormLengths]:
 
 def _pair(text: str) -> tuple[float, float]:
     try:
-        mean, stdev = map(float, text.split(","))
+        mean, stdev = (float(part) + 0.0 for part in text.split(","))
     except ValueError as error:
         raise UsageError(f"--output-len-dist must be MEAN,STDEV, such as 128,20, got {shown(text)}") from error
     return mean, stdev

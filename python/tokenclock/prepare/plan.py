@@ -189,6 +189,8 @@ class SessionPlan:
     def __post_init__(self) -> None:
         require_number("--session-turns-mean", self.turns_mean, 1, "rows")
         require_number("--session-turns-stddev", self.turns_stdev, 0, "rows")
+        for flag, turns in (("--session-turns-mean", self.turns_mean), ("--session-turns-stddev", self.turns_stdev)):
+            require(turns <= MOST_REQUESTS, flag, f"at most {MOST_REQUESTS} rows", turns)
         require_number("--session-turn-delay-mean", self.delay_mean_ms, 0, "ms")
         require_number("--session-turn-delay-stddev", self.delay_stdev_ms, 0, "ms")
         alone = self.turns_mean == 1 and self.turns_stdev == 0
