@@ -41,6 +41,15 @@ def test_every_page_is_linked_from_the_readme() -> None:
     assert unlinked == []
 
 
+def test_the_tests_that_the_workloads_page_names_are_there() -> None:
+    table = (ROOT / "docs/workloads.md").read_text().partition("## What people complain about elsewhere")[2]
+    named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", table)
+    assert len(named) > 40
+    for path, test in named:
+        text = (ROOT / "tests" / path).read_text()
+        assert not test or f"def {test}(" in text, f"{path}::{test}"
+
+
 @pytest.mark.parametrize("script", sorted(ROOT.glob("examples/*.sh")), ids=lambda script: script.name)
 def test_example_scripts_are_well_formed(script: Path) -> None:
     subprocess.run(["bash", "-n", str(script)], check=True)

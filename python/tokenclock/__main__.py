@@ -41,6 +41,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
 
+_OF_OTHERS = {  # commands of the tools whose words are spoken here -> why they are not
+    "config": "genai-perf's YAML files are not read; give its flags to tokenclock profile",
+    "create-template": "genai-perf's YAML files are not read; tokenclock profile --help shows the flags",
+    "visual_gen": "pictures and videos are not generated here",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: sys.argv) and return its exit code; errors are one line on stderr."""
@@ -105,6 +111,8 @@ def _run(arguments: list[str]) -> int:
         from tokenclock.cli.build import main as build
 
         return build(arguments[1:], group)
+    if command in _OF_OTHERS:
+        raise UsageError(f"{command} is refused: {_OF_OTHERS[command]}")
     from tokenclock.cli.arguments import did_you_mean
 
     nearest = did_you_mean(command, [*COMMANDS, "--help", "--version"])

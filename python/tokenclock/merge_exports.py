@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -68,7 +68,22 @@ def _read(path: Path) -> Export:
     records = columns_file.read(columns)
     if "epoch_realtime_ns" not in records.client or not window_ns(records):
         raise UsageError(f"{columns} holds no request with a time of day; leave its run out")
-    return Export(path, result, records)
+    export = Export(path, result, records)
+    try:
+        _facts([export])
+        asked, sha256 = result.plan["asked"], result.workload["sha256"]
+        epoch_ns, wall_ns = (int(records.client[key]) for key in ("epoch_realtime_ns", "wall_ns"))
+        datetime.fromisoformat(result.created)
+        whole = isinstance(asked, Mapping) and isinstance(sha256, str) and 0 < epoch_ns < 1 << 62 and wall_ns >= 0
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{path}:1: expected a whole result of tokenclock profile, got one with a key missing or wrong: {error}"
+        ) from error
+    if not whole:
+        raise UsageError(
+            f"{path}:1: expected a whole result of tokenclock profile, got wrong values there or beside it"
+        )
+    return export
 
 
 def merge_exports(exports: Sequence[Export]) -> tuple[Result, Records, Overlap]:

@@ -65,6 +65,8 @@ class BenchServer:
     headers: tuple[tuple[str, str], ...] = ()
     api_key: str | None = None
     request_timeout_s: float = 21600.0
+    no_progress_timeout_s: float = 0.0  # longest silence within a request; 0: none
+    cache_bust: str | None = None  # nonce of the prompts; auto: each run its own; None: rows as they are
     transport: TransportPlan = field(default_factory=TransportPlan)
 
     def __post_init__(self) -> None:

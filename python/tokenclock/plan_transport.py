@@ -26,7 +26,9 @@ class TransportPlan:
         for flag, path in {"--unix-socket": self.unix_socket, **self.files}.items():
             require(path is None or bool(path), flag, "the path of a file", path)
         if self.unix_socket is not None:
-            size = len(os.path.abspath(self.unix_socket).encode())
+            path = os.path.abspath(self.unix_socket)
+            size = len(os.fsencode(path))
+            require(path.isprintable(), "--unix-socket", "a path of printable characters", path)
             require(
                 size <= _LONGEST_PATH_BYTES,
                 "--unix-socket",

@@ -10,9 +10,13 @@ from typing import Any
 
 from tokenclock.atomic_file import atomic_write
 from tokenclock.errors import UsageError
+from tokenclock.plan_checks import shown
 from tokenclock.result import Result
+from tokenclock.whole_file import read_json
 
 __all__ = ["Checkpoint"]
+
+_MOST_BYTES = 64 << 20
 
 
 class Checkpoint:
@@ -23,17 +27,11 @@ class Checkpoint:
         self.path = directory / "checkpoint.json"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            text = self.path.read_text(encoding="utf-8") if self.path.exists() else "{}"
-            found = json.loads(text)
-            self._points: dict[str, Any] = dict(found.get("points", {}))
-            if not all(isinstance(point, dict) and "result" in point for point in self._points.values()):
-                raise ValueError("points without result")
         except OSError as error:
             raise UsageError(
                 f"--checkpoint-dir must be a directory that can be written to, got {directory}: {error.strerror}"
             ) from error
-        except (ValueError, AttributeError, TypeError) as error:
-            raise UsageError(f"{self.path} is no checkpoint of tokenclock ({error}); give another directory") from error
+        self._points: dict[str, Any] = _points_of(self.path) if self.path.exists() else {}
 
     def has(self, plan: Mapping[str, Any], result: Path) -> bool:
         """Whether this very plan was measured, and its result still lies where it was written."""
@@ -58,3 +56,21 @@ class Checkpoint:
 
 def _key(plan: Mapping[str, Any]) -> str:
     return sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+
+
+def _points_of(path: Path) -> dict[str, Any]:
+    """The points of a checkpoint. Raises UsageError with the line where the file is none of ours."""
+
+    def wrong(expected: str, got: Any) -> UsageError:
+        return UsageError(
+            f"{path}:1: expected a checkpoint of tokenclock, with {expected}, got {shown(got)}; give another "
+            "--checkpoint-dir"
+        )
+
+    found = read_json(path, what="a checkpoint", most_bytes=_MOST_BYTES)
+    if not isinstance(found, dict) or not isinstance(found.get("points"), dict):
+        raise wrong("an object of points", found)
+    for key, point in found["points"].items():
+        if not isinstance(point, dict) or not isinstance(point.get("result"), str):
+            raise wrong(f"the result of point {key[:8]}", point)
+    return dict(found["points"])

@@ -8,7 +8,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -21,11 +20,15 @@ from tokenclock.metrics.serving_face import serving_face
 from tokenclock.metrics.summary import RunSummary
 from tokenclock.quality import Quality
 from tokenclock.result_sections import latency_section
+from tokenclock.whole_file import read_text
 
 __all__ = ["SCHEMA_VERSION", "Result", "build_result"]
 
 SCHEMA_VERSION = "1.2"
 """Raised in the first number when a reader of old files would be misled, in the second when keys are added."""
+
+_MOST_BYTES = 1 << 30
+_FORMS = {"str": str, "bool": bool, "Mapping[str, Any]": Mapping, "Sequence[Mapping[str, Any]]": Sequence}
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,15 @@ class Result:
                 f"expected a result of schema {SCHEMA_VERSION}, got {version or 'none'}: "
                 "read it with the tokenclock that wrote it"
             )
-        known = {entry.name for entry in fields(cls)}
+        known = {entry.name: str(entry.type) for entry in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         try:
+            for key, value in values.items():
+                form, _, none = known[key].partition(" | ")
+                if form in _FORMS and not isinstance(value, _FORMS[form]) and not (none and value is None):
+                    raise TypeError(f"{key} is {type(value).__name__}")
             return cls(**{**values, "quality": Quality.from_dict(data["quality"])})
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise UsageError(
                 f"expected a whole tokenclock result, got one with a key missing or wrong: {error}"
             ) from error
@@ -137,23 +144,22 @@ class Result:
         Raises:
             UsageError: the file cannot be read, is not JSON, or holds no result.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
-        except ValueError as error:
-            raise UsageError(f"{path} is not JSON: {error}") from error
+        text = read_text(path, what="the result", most_bytes=_MOST_BYTES)
         try:
             return [cls._of(json.loads(text), path)]
         except json.JSONDecodeError as error:
             if error.msg != "Extra data":
-                raise UsageError(f"{path} is not JSON: {error}") from error
+                raise _no_json(path, error.lineno, error) from error
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise _no_json(path, 1, error) from error
         found = []
         for number, line in enumerate(text.splitlines(), start=1):
             try:
                 found += [cls._of(json.loads(line), path)] if line.strip() else []
             except json.JSONDecodeError as error:
-                raise UsageError(f"{path}:{number} is not JSON: {error}") from error
+                raise _no_json(path, number, error) from error
         return found
 
     @classmethod
@@ -162,7 +168,15 @@ class Result:
             data = data["tokenclock"]
         if not isinstance(data, dict) or "schema_version" not in data:
             raise UsageError(f"{path} holds no tokenclock result: expected schema_version, or the key tokenclock")
-        return cls.from_dict(data)
+        try:
+            return cls.from_dict(data)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from error
+
+
+def _no_json(path: str | os.PathLike[str], line: int, error: Exception) -> UsageError:
+    said = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+    return UsageError(f"{path}:{line} is not JSON: expected a result, got {said}")
 
 
 def build_result(

@@ -28,6 +28,7 @@ from tokenclock.serving.preflight import send_test_request, send_warmups, wait_u
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.ranks import RankPart, Ranks
 from tokenclock.serving.server import ServerModels, ask_models
+from tokenclock.serving.silence import SilenceWatch
 from tokenclock.serving.transport import reach
 from tokenclock.standard_error import say_on_stderr
 from tokenclock.workload.build import build_workload, needs_vocabulary
@@ -92,7 +93,7 @@ def run_serving(
     # for the whole load, so that no smaller number is asked for first
     most = most_connections(len(own_workload), own_plan.load.max_concurrency)
     allow_connections(most, certain=not own_workload.t_due_ns.any())
-    has_usage = ranks.same(ranks.is_first and _prepare_server(plan, workload, addresses, deadline_s))
+    has_usage = ranks.same(ranks.is_first and _prepare_server(plan, workload, addresses, deadline_s, say))
     payloads = None if path is None or plan.command != "profile" else _write_inputs(plan, workload, path, say)
     for note in workload.notes:  # only now: a server that is not there deserves one line
         say(f"tokenclock serving: {note}")
@@ -107,7 +108,8 @@ def run_serving(
         log = None if place is None else _open_log(plan, own_workload, place, ranks)
         probes = Probes(own_plan, addresses) if own_plan.load.probe_request_rate > 0 else None
         windows = None if plan.load.windows is None else _windows(plan.load.windows)
-        observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload), windows)
+        silence = SilenceWatch(own_plan.load, say)
+        observer = _Watcher(on_progress, log, probes, stop_requested, len(own_workload), silence, windows)
         whole = True
 
         def finish(
@@ -207,15 +209,21 @@ def _realise(plan: ServingPlan) -> Workload:
     return replace(workload, notes=(*workload.notes, note)) if note else workload
 
 
-def _prepare_server(plan: ServingPlan, workload: Workload, addresses: list[tuple[str, int]], deadline_s: float) -> bool:
+def _prepare_server(
+    plan: ServingPlan,
+    workload: Workload,
+    addresses: list[tuple[str, int]],
+    deadline_s: float,
+    say: Callable[[str], None],
+) -> bool:
     """Test request and warm-ups. True when the server reports usage, so that no text must be kept to count tokens."""
     spares = _spares(plan, workload)
     has_usage = False
     if plan.load.test_input:
-        records = send_test_request(plan, spares.pop(0), addresses, deadline_s)
+        records = send_test_request(plan, spares.pop(0), addresses, deadline_s, say)
         has_usage = bool(records.columns["osl_source"][0] == 1)
     if spares and plan.load.ramp_up_s == 0:
-        send_warmups(plan, spares, addresses)
+        send_warmups(plan, spares, addresses, say)
     return has_usage
 
 
@@ -338,6 +346,7 @@ class _Watcher(Observer):
         probes: Probes | None,
         stop_requested: Callable[[], bool],
         n_requests: int,
+        silence: SilenceWatch,
         windows: MeasuredWindows | None = None,
     ) -> None:
         self._on_progress = on_progress
@@ -345,12 +354,14 @@ class _Watcher(Observer):
         self._log = log
         self.probes = probes
         self._stop_requested = stop_requested
+        self._silence = silence
         self._windows = windows
 
     def stop_requested(self) -> bool:
         return self._stop_requested() or (self._windows is not None and self._windows.ended)
 
     def on_progress(self, progress: Mapping[str, int]) -> None:
+        self._silence.on_progress(progress)
         if self._windows is not None:
             self._windows.begin()
         if self.probes is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.servers.scripted import Request, ScriptedServer, json_reply
 
 from tokenclock import PacedServer
 from tokenclock.cli.analyze import main
@@ -43,7 +45,7 @@ def test_each_point_sets_its_flag_and_has_a_directory_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--sweep-type", "batch_size"], "--sweep-type batch_size is refused"),
+        (["--sweep-type", "batch_size", "-b", "2"], "-b and --sweep-type batch_size exclude each other"),
         (["--sweep-type", "x"], "--sweep-type must be one of concurrency"),
         (["--sweep-list", "1", "--sweep-range", "1:2"], "exclude each other"),
         (["--sweep-range", "4:2"], "--sweep-range must rise, got 4:2"),
@@ -84,7 +86,27 @@ def test_a_sweep_is_measured_once_and_goes_on_where_it_was_stopped(tmp_path: Pat
     assert rows[1][4] == f"{json.loads(statistics.read_text())['time_to_first_token']['p99']:.2f}"
 
 
+def test_a_sweep_of_batch_sizes(tmp_path: Path) -> None:
+    def answer(request: Request, _connection: socket.socket) -> bytes:
+        if request.method == "GET":
+            return json_reply({}, "404 Not Found")
+        texts = request.json["input"]
+        sent.add(1 if isinstance(texts[0], int) else len(texts))  # one text goes as its token ids
+        return json_reply({"data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": 5}})
+
+    sent: set[int] = set()
+    words = ["--endpoint-type", "embeddings", "-m", "m", "--isl", "4", "--request-count", "4", "--num-prompts", "4"]
+    with ScriptedServer(answer) as server:
+        words += ["-u", server.url, "--artifact-dir", str(tmp_path), "--checkpoint-dir", str(tmp_path)]
+        assert main([*words, "--sweep-type", "batch_size", "--sweep-list", "1,3"]) == 0
+    assert sent == {1, 3}
+    with open(tmp_path / "analyze_export_genai_perf.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header[4] == "Batch Size"
+    assert [row[4] for row in rows] == ["1", "3"]
+
+
 def test_a_checkpoint_of_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.json").write_text('{"points": 3}')
-    with pytest.raises(UsageError, match="is no checkpoint of tokenclock"):
+    with pytest.raises(UsageError, match=r"checkpoint.json:1: expected a checkpoint of tokenclock, with an object"):
         main([*FLAGS, "--sweep-list", "1", "--checkpoint-dir", str(tmp_path)])

@@ -145,9 +145,9 @@ def test_secrets_reach_no_file() -> None:
         (f"{CHAT} --session-concurrency 2", "--session-concurrency needs --num-sessions N"),
         (
             f"{CHAT} --session-concurrency 2 --num-sessions 3 --request-count 5",
-            "--request-count must be left out with sessions",
+            "--request-count and --num-sessions exclude each other",
         ),
-        (f"{CHAT} --num-sessions 3 -p 100", "--measurement-interval must be left out with sessions"),
+        (f"{CHAT} --num-sessions 3 -p 100", "--num-sessions and --measurement-interval exclude each other"),
         (f"{CHAT} --num-sessions 3 --session-turns-mean 0", "--session-turns-mean must be turns from 1 to 1000"),
         (
             f"{CHAT} --num-sessions 3 --concurrency 2 --session-concurrency 2",
@@ -160,7 +160,7 @@ def test_secrets_reach_no_file() -> None:
         ),
         (
             "-m a --endpoint-type rankings --osl 3",
-            "--output-tokens-mean must be left out with --endpoint-type rankings",
+            "--output-tokens-mean and --endpoint-type rankings exclude each other",
         ),
         (f"{CHAT} -b 2", "--batch-size must be 1 with --endpoint-type chat, got 2"),
         (f"{CHAT} --extra-inputs ignore_eos", "must be name:value or a JSON object, got ignore_eos; for a switch say"),

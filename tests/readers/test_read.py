@@ -88,7 +88,9 @@ def test_of_an_export_in_two_forms_the_json_is_taken(tmp_path: Path) -> None:
     [
         ("a.json", b'{"completed": 3,\n "dura', r"a\.json:2 is no whole JSON"),
         ("a.json", b'{"a": 1}\n{"b": ', r"a\.json:2 is no whole JSON"),
-        ("a.json", b"\xff\xfe", r"a\.json is no JSON: not UTF-8 at byte 0"),
+        ("a.json", b"\xff\xfe", r"a\.json:1 is no JSON: not UTF-8 at byte 0"),
+        ("a.json", b"[" * 99999, r"a\.json:1 is no JSON that can be read: maximum recursion depth"),
+        ("a.json", b"9" * 5000, r"a\.json:1 is no JSON that can be read: Exceeds the limit"),
         ("a.json", b"[1, 2]", r"a\.json holds no result: expected a result of tokenclock"),
         ("a.log", b"nothing", r"a\.log holds no result"),
         ("a.bin", b"\x00\x01", r"a\.bin holds no result"),
@@ -100,6 +102,15 @@ def test_bad_files_are_named(tmp_path: Path, name: str, content: bytes, message:
     path.write_bytes(content)
     with pytest.raises(UsageError, match=message):
         read_file(path)
+
+
+def test_a_file_of_2_gb_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with open(path, "wb") as file:
+        file.truncate(2 << 30)  # takes no room on the disk
+    with pytest.raises(UsageError, match=r"a\.json holds no result: expected a result of tokenclock"):
+        read_file(path)
+    assert read_directory(tmp_path) == []
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

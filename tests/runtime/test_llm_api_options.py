@@ -142,7 +142,10 @@ def test_reading_a_file(tmp_path: Path) -> None:
         ("a: [1\nb: 2\n", "options.yaml:2"),
         ("- a\n- b\n", "must hold option names"),
         ("1: 2\n", "must hold option names"),
-        ("!!python/object/apply:os.system [ls]\n", "must be a YAML file"),
+        (
+            "!!python/object/apply:os.system [ls]\n",
+            "of YAML, got: could not determine a constructor",
+        ),
     ],
 )
 def test_a_file_that_is_no_mapping_of_names_is_refused(tmp_path: Path, content: str, expected: str) -> None:

@@ -252,6 +252,14 @@ def test_final_events_and_headers() -> None:
     assert server.requests[0].headers["authorization"] == "Bearer sk-1"
 
 
+@pytest.mark.parametrize("slots", [1, 2])
+def test_no_worker_is_without_a_slot(slots: int) -> None:
+    with ScriptedServer(three_tokens) as server:
+        records = run_load(make_plan(server, max_concurrency=4, workers=3), make_requests(4), max_concurrency=slots)
+    assert records.ok.all()
+    assert len(records.client["workers"]) == slots
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_share_the_requests(workers: int) -> None:
     with ScriptedServer(three_tokens) as server:

@@ -19,6 +19,7 @@ _KINDS: dict[str, tuple[tuple[str, ...], tuple[int, int]]] = {  # kind -> flags 
     "request_rate": (("--request-rate",), (16, 8192)),
     "num_dataset_entries": (("--num-dataset-entries", "--num-prompts"), (100, 1000)),
     "input_sequence_length": (("--synthetic-input-tokens-mean", "--isl"), (100, 1000)),
+    "batch_size": (("--batch-size", "--batch-size-text", "-b"), (1, 128)),  # of embeddings and rankings
 }
 _MOST_POINTS = 1000
 
@@ -63,8 +64,6 @@ def points_of(argv: Sequence[str]) -> Sweep:
     parser.add_argument("--enable-checkpointing", action="store_true")
     known, rest = parser.parse_known_args(list(argv))
     kind = known.sweep_type
-    if kind == "batch_size":
-        raise UsageError("--sweep-type batch_size is refused: a request carries one prompt here")
     if kind not in _KINDS:
         raise UsageError(f"--sweep-type must be one of {', '.join(_KINDS)}, got {kind}")
     if known.sweep_range is not None and known.sweep_list is not None:

@@ -135,7 +135,7 @@ def _finite_or_inf(text: str) -> float:
     value = float(text)
     if math.isnan(value):
         raise ValueError(text)
-    return value
+    return value + 0.0  # -0.0 is 0: NumPy takes it for a negative spread
 
 
 def _split_once(text: str, separators: str) -> tuple[str, str]:

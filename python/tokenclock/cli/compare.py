@@ -17,6 +17,11 @@ __all__ = ["build_parser", "main"]
 
 ENVIRONMENT_PREFIX = "TOKENCLOCK_COMPARE_"
 
+_REFUSED = {  # of genai-perf compare
+    "--files": "name the files by themselves, statistics (*_genai_perf.json) and not raw profiles",
+    "--config": "plots are not configured by YAML: --html FILE makes a page of them",
+}
+
 
 def build_parser() -> CommandParser:
     """The command's flags."""
@@ -86,6 +91,10 @@ def _percentage(text: str) -> float:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; 0, or 3 where a condition was met."""
+    for argument in argv:
+        flag = argument.partition("=")[0]
+        if flag in _REFUSED:
+            raise UsageError(f"{flag} is refused: {_REFUSED[flag]}")
     parser = build_parser()
     preset = from_environment(parser, os.environ, ENVIRONMENT_PREFIX) if not {"-h", "--help"} & set(argv) else []
     arguments = parser.read([*preset, *argv])

@@ -58,6 +58,8 @@ def split_group_options(argv: Sequence[str]) -> tuple[GroupOptions, list[str]]:
     rest = list(argv)
     while rest:
         flag, value = _split(rest[0])
+        if flag in ("--telemetry", "--no-telemetry"):
+            raise UsageError(f"{flag} is refused: tokenclock sends nothing anywhere: leave it out")
         if flag not in GROUP_FLAGS:
             break
         del rest[0]

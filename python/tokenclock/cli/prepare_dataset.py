@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tokenclock.cli.arguments import did_you_mean, from_environment
+from tokenclock.cli.arguments import CommandParser, did_you_mean, from_environment
 from tokenclock.cli.group_options import GroupOptions
 from tokenclock.cli.prepare_flags import DISTRIBUTIONS, build_parser
 from tokenclock.errors import UsageError
@@ -32,7 +32,7 @@ def main(argv: Sequence[str], group: GroupOptions | None = None) -> int:
     plan, to = read_command(argv, os.environ, group)
     from tokenclock.prepare.run import prepare
 
-    for line in _idle(group):
+    for line in _idle(group, plan):
         say_on_stderr(f"tokenclock prepare-dataset: {line}")
     prepare(plan, to, _say)
     sys.stdout.flush()
@@ -60,6 +60,8 @@ def read_command(
     real = isinstance(source, RealData)
     if real:
         _refuse_made_up(args)
+    elif args.media_dir is not None:
+        raise UsageError(f"--media-dir and {args.distribution} exclude each other: made-up rows have no pictures")
     made = plan.PreparePlan(
         source=source,
         num_requests=args.num_requests if real else _needed(args, "--num-requests"),
@@ -93,6 +95,7 @@ def _parsed(argv: Sequence[str], environment: Mapping[str, str]) -> argparse.Nam
     parser = build_parser()
     at = next((index for index, word in enumerate(argv) if word in DISTRIBUTIONS), None)
     asks_help = bool({"-h", "--help"} & set(argv))
+    _refuse_early_flags(parser, [] if at is None else argv[:at])
     if at is None and not asks_help:
         loose = next((word for word in argv if not word.startswith("-") and word.startswith("token-")), None)
         said = f"got {loose}{did_you_mean(loose, list(DISTRIBUTIONS))}" if loose else "none was given"
@@ -111,6 +114,18 @@ def _parsed(argv: Sequence[str], environment: Mapping[str, str]) -> argparse.Nam
         nearest = did_you_mean(first, below.flags())
         raise UsageError(f"unknown flag {first}{nearest}; {below.prog} --help shows all flags")
     return values
+
+
+def _refuse_early_flags(parser: CommandParser, before: Sequence[str]) -> None:
+    """Raise UsageError for a flag that a distribution alone has, in front of its name."""
+    own: dict[str, list[str]] = {}
+    for name, below in parser._subparsers._group_actions[0].choices.items():  # type: ignore[union-attr]
+        for flag in below.flags():
+            own.setdefault(flag, []).append(name)
+    for word in before:
+        flag = word.partition("=")[0]
+        if flag in own and flag not in parser.flags():
+            raise UsageError(f"{flag} must follow its distribution, one of {', '.join(own[flag])}")
 
 
 def _needed(args: argparse.Namespace, flag: str) -> Any:
@@ -154,7 +169,7 @@ def _component(text: str) -> tuple[float, NormLengths]:
     from tokenclock.prepare.plan import NormLengths
 
     try:
-        weight, *lengths = map(float, text.split(":"))
+        weight, *lengths = (float(part) + 0.0 for part in text.split(":"))  # -0.0 is 0
         input_mean, input_stdev, output_mean, output_stdev = lengths
     except ValueError as error:
         expected = "W:IM:IS:OM:OS, such as 0.8:200:50:100:20"
@@ -164,7 +179,7 @@ def _component(text: str) -> tuple[float, NormLengths]:
 
 def _pair(text: str) -> tuple[float, float]:
     try:
-        mean, stdev = map(float, text.split(","))
+        mean, stdev = (float(part) + 0.0 for part in text.split(","))
     except ValueError as error:
         raise UsageError(f"--output-len-dist must be MEAN,STDEV, such as 128,20, got {shown(text)}") from error
     return mean, stdev
@@ -172,15 +187,21 @@ def _pair(text: str) -> tuple[float, float]:
 
 def _refuse_made_up(args: argparse.Namespace) -> None:
     """Recorded data has beginnings, sessions and times of its own, or none."""
-    given = {
-        "--num-prefixes": args.num_prefixes,
-        "--prefix-len": args.prefix_len,
-        "--session-turns-mean": args.session_turns_mean != 1,
-        "--request-rate": args.request_rate != float("inf"),
-    }
-    for flag, value in given.items():
-        if value:
-            raise UsageError(f"{flag} must be left out with {args.distribution}: it is for made-up rows")
+    for flag, default in {
+        "--num-prefixes": 0,
+        "--prefix-len": 0,
+        "--prefix-zipf": 0,
+        "--session-turns-mean": 1,
+        "--session-turns-stddev": 0,
+        "--session-turn-delay-mean": 0,
+        "--session-turn-delay-stddev": 0,
+        "--request-rate": float("inf"),
+        "--burstiness": 1,
+        "--vocab-size": None,
+        "--eos-id": None,
+    }.items():
+        if (getattr(args, flag[2:].replace("-", "_")) or default) != default:
+            raise UsageError(f"{flag} and {args.distribution} exclude each other: it is for made-up rows")
 
 
 def _tokenizer(args: argparse.Namespace, group: GroupOptions, *, needed: bool) -> str | None:
@@ -220,9 +241,15 @@ def _destination(args: argparse.Namespace, group: GroupOptions, plan: PreparePla
     return Destination(path, form, where)
 
 
-def _idle(group: GroupOptions) -> list[str]:
-    return [
+def _idle(group: GroupOptions, plan: PreparePlan) -> list[str]:
+    lines = [
         f"--{name} is of no use here: nothing is built or downloaded"
         for name in ("workspace", "revision")
         if getattr(group, name) is not None
     ]
+    if plan.tokenizer is None:
+        given = {"--trust-remote-code": plan.trust_remote_code, "--tokenizer-mode": plan.tokenizer_mode != "auto"}
+        lines += [f"{flag} changes nothing without --tokenizer" for flag, is_given in given.items() if is_given]
+        beyond = [eos for eos in plan.eos_ids if plan.vocab_size is not None and eos >= plan.vocab_size]
+        lines += [f"--eos-id {eos} changes nothing: it is beyond --vocab-size {plan.vocab_size}" for eos in beyond]
+    return lines

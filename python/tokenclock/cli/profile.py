@@ -68,6 +68,10 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
     _check_kind(args)
     (backend, _), url = _BACKENDS[args.endpoint_type], base_url(args.url)
     fields = extra_body(args.extra_inputs, chat=args.endpoint_type == "chat")
+    if args.output_tokens_mean is not None and "max_tokens" in fields:
+        raise UsageError("--output-tokens-mean and --extra-inputs max_tokens exclude each other: give one")
+    if passed.request_distribution == "poisson" and args.request_rate is None:
+        raise UsageError("--request-distribution poisson after -- needs --request-rate R, whose requests it spaces")
     is_tei = args.endpoint_type == "rankings" and fields.pop("rankings", "nim") == "tei"
     Endpoint.parse(url)
     stimulus, windows, dataset = stimulus_of(args), windows_of(args), dataset_of(args)
@@ -104,6 +108,7 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
             no_progress_timeout_s=args.no_progress_timeout,
             workers=args.workers,
             windows=windows,
+            cache_bust=args.cache_bust,
         ),
         generation=plan.GenerationPlan(extra_body=fields, length_field="max_tokens"),
         dataset=dataset,
@@ -137,8 +142,20 @@ def _check_kind(args: argparse.Namespace) -> None:
         raise UsageError(
             f"--streaming and --endpoint-type {args.endpoint_type} exclude each other: nothing is generated"
         )
-    if without_output and args.output_tokens_mean is not None:
-        raise UsageError(f"--output-tokens-mean must be left out with --endpoint-type {args.endpoint_type}")
+    needs_output = {
+        "--output-tokens-mean": args.output_tokens_mean is not None,
+        "--num-sessions": args.num_sessions,
+        "--session-concurrency": args.session_concurrency is not None,
+        "--goodput": any(name != "request_latency" for name, _ in args.goodput),
+    }
+    for flag, is_given in needs_output.items():
+        if is_given and without_output:
+            raise UsageError(
+                f"{flag} and --endpoint-type {args.endpoint_type} exclude each other: nothing is generated"
+                + ("; limit request_latency" if flag == "--goodput" else "")
+            )
+        if is_given and args.endpoint_type == "generate" and "session" in flag:
+            raise UsageError(f"{flag} and --endpoint-type generate exclude each other: give chat or completions")
 
 
 def _path(args: argparse.Namespace, *, is_tei: bool) -> str:

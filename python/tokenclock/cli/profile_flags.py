@@ -142,6 +142,14 @@ def _add_input(parser: CommandParser) -> None:
         help='JSON lines of {"text": PROMPT} in place of synthetic prompts, in order, and again until the end; or\n'
         "payload:FILE: rows of timestamp, input_length, output_length, text_input, hash_ids, session_id, delay",
     )
+    add(
+        "--cache-bust",
+        nargs="?",
+        const="auto",
+        metavar="NONCE",
+        help="prompts that no other run has, so that none is met in a warm cache; the nonce is said and kept: given "
+        "here it sends the same ones again (default: same seed and load, same prompts)",
+    )
     add("--random-seed", type=words.whole_number, default=0, metavar="N", help="seed of all that is drawn (default: 0)")
     add(
         "--extra-inputs",

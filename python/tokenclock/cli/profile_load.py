@@ -45,6 +45,10 @@ def stimulus_of(args: argparse.Namespace) -> Stimulus:
     named = [flag for flag, is_given in given.items() if is_given]
     if len(named) > 1:
         raise UsageError(f"{named[0]} and {named[1]} exclude each other: give one")
+    if args.num_sessions and args.concurrency is not None:
+        raise UsageError(
+            "--concurrency and --num-sessions exclude each other: say --session-concurrency N with sessions"
+        )
     if args.fixed_schedule:
         if not (args.input_file or "").startswith("payload:"):
             raise UsageError("--fixed-schedule needs --input-file payload:FILE, whose rows have time stamps")
@@ -75,10 +79,13 @@ def windows_of(args: argparse.Namespace) -> WindowPlan | None:
         return None
     if args.request_count is not None:
         raise UsageError("--request-count and --measurement-interval exclude each other: end by a number or by time")
-    if has_sessions(args) or (args.input_file or "").startswith("payload:"):
-        raise UsageError(
-            "--measurement-interval must be left out with sessions and payload: files, which end by themselves"
-        )
+    for flag, given in (
+        ("--num-sessions", args.num_sessions),
+        ("--session-concurrency", args.session_concurrency is not None),
+        ("--input-file payload:", (args.input_file or "").startswith("payload:")),
+    ):
+        if given:
+            raise UsageError(f"{flag} and --measurement-interval exclude each other: such a run ends by itself")
     return WindowPlan(args.measurement_interval / 1000, args.stability_percentage)
 
 
@@ -86,7 +93,8 @@ def request_count(args: argparse.Namespace, stimulus: Stimulus, windows: WindowP
     """Requests of the run; where it ends by time or with its file, the most that can be sent until then."""
     if args.request_count is not None:
         if has_sessions(args):
-            raise UsageError("--request-count must be left out with sessions: --num-sessions and their turns decide")
+            flag = "--num-sessions" if args.num_sessions else "--session-concurrency"
+            raise UsageError(f"--request-count and {flag} exclude each other: sessions and their turns decide")
         return int(args.request_count)
     if (args.input_file or "").startswith("payload:"):
         return MOST_REQUESTS

@@ -18,6 +18,15 @@ _LIMITS = {
     "inter_token_latency": "tpot",
     "request_latency": "e2el",
 }
+_OF_FLAGS = {  # fields of a body that flags or the prompts set
+    "stream": "give --streaming, or leave it out",
+    "stream_options": "the server's count of tokens is always asked for",
+    "model": "give --model",
+    "messages": "give --input-file FILE",
+    "prompt": "give --input-file FILE",
+    "input": "give --input-file FILE",
+    "text_input": "give --input-file FILE",
+}
 _PER_USER = "output_token_throughput_per_user"
 
 
@@ -60,8 +69,8 @@ def extra_body(inputs: Sequence[dict[str, Any]], *, chat: bool) -> dict[str, Any
         for name, value in fields.items():
             if name in named:
                 raise UsageError(f"--extra-inputs must name {name} once, got it twice; leave one out")
-            if name == "stream":
-                raise UsageError("--extra-inputs must not name stream: give --streaming, or leave it out")
+            if name in _OF_FLAGS:
+                raise UsageError(f"--extra-inputs must not name {name}: {_OF_FLAGS[name]}")
             if name == "n" and value not in (1, None):
                 raise UsageError(f"--extra-inputs n must be 1, got {value}; one answer per request is timed")
             named.add(name)

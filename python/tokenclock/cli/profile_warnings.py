@@ -84,6 +84,19 @@ def _of_idle_flags(args: argparse.Namespace, passed: argparse.Namespace, plan: S
     lines = [f"--{name.replace('_', '-')} changes nothing {_INSTEAD[plan.dataset.name]}" for name in unused]
     if args.stability_percentage != 999.0 and plan.load.windows is None:
         lines.append("--stability-percentage changes nothing without --measurement-interval: a number is one window")
+    if args.prefix_prompt_length != 100 and not args.num_prefix_prompts and plan.dataset.name != "trace":
+        lines.append("--prefix-prompt-length changes nothing without --num-prefix-prompts N")
+    if args.model_selection_strategy != "round_robin" and len(args.model) == 1:
+        lines.append("--model-selection-strategy changes nothing with one --model")
+    if args.tokenizer is None:
+        for name, default in (("tokenizer_revision", "main"), ("tokenizer_trust_remote_code", False)):
+            if getattr(args, name) != default:
+                lines.append(f"--{name.replace('_', '-')} changes nothing without --tokenizer")
+    if args.vocab_size is not None and (args.endpoint_type in ("chat", "generate") or args.tokenizer is not None):
+        what = "with --tokenizer" if args.tokenizer is not None else f"with --endpoint-type {args.endpoint_type}"
+        lines.append(f"--vocab-size changes nothing {what}: prompts are text")
+    if args.workers != 1 and plan.dataset.name == "synthetic_sessions":
+        lines.append("--workers changes nothing with --num-sessions: each conversation has a thread")
     if args.backend is not None:
         lines.append(f"--backend {args.backend} changes nothing: it tells forms of KServe apart")
     if args.generate_plots:

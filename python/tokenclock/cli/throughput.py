@@ -12,7 +12,7 @@ from tokenclock.cli.group_options import GroupOptions
 from tokenclock.cli.standard_streams import show
 from tokenclock.cli.throughput_flags import build_parser as parser_of
 from tokenclock.cli.throughput_refused import idle_flags, refuse_flags
-from tokenclock.errors import UsageError
+from tokenclock.errors import TokenclockError, UsageError
 from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
@@ -50,8 +50,11 @@ def run(command: str, argv: Sequence[str], group: GroupOptions) -> int:
     from tokenclock.report.console_live import progress_bar
     from tokenclock.throughput.run import run_throughput
 
-    with progress_bar(enabled=plan.output.progress and is_first) as on_progress:
-        result = run_throughput(plan, on_progress=on_progress, ends_process=True)
+    try:
+        with progress_bar(enabled=plan.output.progress and is_first) as on_progress:
+            result = run_throughput(plan, on_progress=on_progress, ends_process=True)
+    except TokenclockError as error:  # the client names the flags of `serving`
+        raise type(error)(str(error).replace("--base-url, --host, --port", "--base-url")) from error
     if not is_first:
         return 0
     face = result.faces["trtllm_bench"]
@@ -203,6 +206,8 @@ def _server(args: argparse.Namespace, environment: Mapping[str, str]) -> BenchSe
         headers=tuple(args.header),
         api_key=environment.get("OPENAI_API_KEY") or None,
         request_timeout_s=args.request_timeout,
+        no_progress_timeout_s=args.no_progress_timeout,
+        cache_bust=args.cache_bust,
         transport=TransportPlan(
             unix_socket=args.unix_socket, insecure=args.insecure, cacert=args.cacert, cert=args.cert, key=args.key
         ),

@@ -124,11 +124,26 @@ def _add_server(parser: CommandParser) -> None:
     add("--served-model-name", metavar="NAME", help="model name to send, where the server knows it by another")
     add("--header", action="append", default=[], type=words.header, metavar="KEY=VALUE", help="repeatable")
     add(
+        "--cache-bust",
+        nargs="?",
+        const="auto",
+        metavar="NONCE",
+        help="prompts that no other run has, so that none is met in a warm cache; the nonce is said and kept: given "
+        "here it sends the same ones again (default: rows are sent as they are)",
+    )
+    add(
         "--request-timeout",
         default=21600.0,
         type=words.number,
         metavar="S",
         help="longest a request may take; 0: no limit (default: 21600)",
+    )
+    add(
+        "--no-progress-timeout",
+        default=0.0,
+        type=words.number,
+        metavar="S",
+        help="seconds of silence within a request before it counts as stalled; 0: no limit (default: 0)",
     )
 
 
@@ -189,14 +204,17 @@ def _add_tuning(parser: CommandParser, is_latency: bool) -> None:
     add("--target_output_len", type=words.whole_number, metavar="N", help="hint for tuning; said to be idle")
     if is_latency:
         return
-    add(
+    chunked = parser.add_mutually_exclusive_group().add_argument
+    chunked(
         "--enable_chunked_context",
         action="store_true",
         default=None,
         dest="chunked_context",
         help="cut long prompts into several iterations, with trtllm-llm (default: on there)",
     )
-    add("--disable_chunked_context", action="store_false", default=None, dest="chunked_context", help="never cut them")
+    chunked(
+        "--disable_chunked_context", action="store_false", default=None, dest="chunked_context", help="never cut them"
+    )
     add(
         "--scheduler_policy",
         metavar="NAME",

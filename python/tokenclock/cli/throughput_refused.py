@@ -25,6 +25,7 @@ _REFUSED: dict[str, str] = {
     "--telemetry": "tokenclock sends nothing anywhere: leave it out",
     "--no-telemetry": "tokenclock sends nothing anywhere: leave it out",
 }
+_DEFAULTS = {"device": "auto", "strict_options": False}  # of the others None
 _LATENCY_HAS_NOT: dict[str, str] = {
     "--streaming": "latency always streams: leave it out",
     "--eos_id": "no token ends an answer: leave it out, or use throughput",
@@ -66,17 +67,25 @@ def idle_flags(args: argparse.Namespace, plan: ThroughputPlan) -> list[str]:
             "ep",
             "dtype",
             "threads",
+            "device",
+            "strict_options",
             "chunked_context",
             "scheduler_policy",
         )
         for name in own:
-            if getattr(args, name, None) is not None:
+            if getattr(args, name, None) not in (None, _DEFAULTS.get(name)):
                 flag = ("en" if args.chunked_context else "dis") + "able_" + name if name == "chunked_context" else name
+                flag = flag.replace("strict_", "strict-")
                 lines.append(f"--{flag} changes nothing with --base-url: the server was started with its own")
     else:
-        for name in ("served_model_name", "header", "unix_socket", "insecure", "cacert", "cert", "key"):
+        for name in ("served_model_name", "header", "cache_bust", "unix_socket", "insecure", "cacert", "cert", "key"):
             if getattr(args, name):
                 lines.append(f"--{name.replace('_', '-')} without --base-url changes nothing")
+        for name, default in (("request_timeout", 21600.0), ("no_progress_timeout", 0.0)):
+            if getattr(args, name) != default:
+                lines.append(f"--{name.replace('_', '-')} without --base-url changes nothing")
+        if args.strict_options and args.extra_llm_api_options is None:
+            lines.append("--strict-options without --extra_llm_api_options changes nothing")
         if args.runtime is not None and args.backend is not None:
             lines.append(f"--backend {args.backend} changes nothing: --runtime {args.runtime} is named")
         if args.engine_dir is not None and args.model_path is not None:

@@ -120,8 +120,6 @@ class PerfSession:
         report = pytest.CollectReport(nodeid="", outcome="passed", longrepr=None, result=ours)
         config.hook.pytest_collectreport(report=report)  # they are counted as collected
         items[:] = [*made, *kept]
-        report = pytest.CollectReport(nodeid="", outcome="passed", longrepr=None, result=[*made, *left])
-        config.hook.pytest_collectreport(report=report)  # so that they are counted as collected
         if left:
             config.hook.pytest_deselected(items=left)
 

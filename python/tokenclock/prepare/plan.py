@@ -89,6 +89,7 @@ class HistLengths:
         require(bool(self.trace), "--trace", "a file", self.trace)
 
 
+_DISTRIBUTIONS: dict[type, str] = {MixLengths: "token-mix-dist", HistLengths: "token-hist-dist"}
 Lengths = NormLengths | UnifLengths | MixLengths | HistLengths
 
 
@@ -188,6 +189,8 @@ class SessionPlan:
     def __post_init__(self) -> None:
         require_number("--session-turns-mean", self.turns_mean, 1, "rows")
         require_number("--session-turns-stddev", self.turns_stdev, 0, "rows")
+        for flag, turns in (("--session-turns-mean", self.turns_mean), ("--session-turns-stddev", self.turns_stdev)):
+            require(turns <= MOST_REQUESTS, flag, f"at most {MOST_REQUESTS} rows", turns)
         require_number("--session-turn-delay-mean", self.delay_mean_ms, 0, "ms")
         require_number("--session-turn-delay-stddev", self.delay_stdev_ms, 0, "ms")
         alone = self.turns_mean == 1 and self.turns_stdev == 0
@@ -263,7 +266,12 @@ class PreparePlan:
         known = isinstance(source, (UnifLengths, RealData)) or (
             isinstance(source, NormLengths) and not source.lognormal
         )
-        require(known, "--compat", "given with the original's distributions", type(source).__name__)
+        require(
+            known,
+            "--compat",
+            "given with the original's distributions",
+            _DISTRIBUTIONS.get(type(source), "token-lognorm-dist"),
+        )
         for flag, given in (
             ("--num-prefixes", self.prefixes.count > 0),
             ("--session-turns-mean", self.sessions.asked),

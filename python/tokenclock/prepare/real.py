@@ -135,6 +135,10 @@ def _text(where: str, row: Mapping[str, Any], key: str) -> str:
     value = row[key]
     if not isinstance(value, str):
         raise UsageError(f"{where}: {key} must be text, got {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{where}: {key} holds half a surrogate pair, which is no text") from error
     return value
 
 

@@ -30,6 +30,7 @@ FORMATS = (
 )
 _SUFFIXES = (".json", ".jsonl", ".csv", ".log", ".txt")
 _LARGEST_LOG_BYTES = 64 << 20
+_LARGEST_JSON_BYTES = 1 << 30
 
 
 def read_file(path: str | os.PathLike[str]) -> list[AnyResult]:
@@ -125,16 +126,21 @@ def _of_json(path: Path) -> list[AnyResult]:
 def _json_values(path: Path) -> list[Any]:
     """The one value of a JSON file, or of each of its lines."""
     try:
+        if path.stat().st_size > _LARGEST_JSON_BYTES:
+            return []
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is no JSON: not UTF-8 at byte {error.start}") from error
+        bad_line = error.object.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path}:{bad_line} is no JSON: not UTF-8 at byte {error.start}") from error
     try:
         return [json.loads(text)]
     except json.JSONDecodeError as error:
         if error.msg != "Extra data":
             raise UsageError(f"{path}:{error.lineno} is no whole JSON ({error.msg}): was its writer killed?") from error
+    except (ValueError, RecursionError) as error:  # too many digits, or nested too deeply
+        raise UsageError(f"{path}:1 is no JSON that can be read: {error}") from error
     values = []
     for line_number, line in enumerate(text.splitlines(), start=1):
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +42,30 @@ def read(path: str | os.PathLike[str]) -> Records:
     """Read a columns file; rows without events when the token columns were left out.
 
     Raises:
-        UsageError: not a columns file.
+        UsageError: not a columns file, or one whose columns do not fit together.
     """
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("no archive of arrays")
         with np.load(path, allow_pickle=False) as arrays:
-            return from_arrays(dict(arrays))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            records = from_arrays(dict(arrays))
+            _check(records)
+            return records
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"{path} is no columns file: expected the .columns.npz beside a result ({error})") from error
+
+
+def _check(records: Records) -> None:
+    """Raise ValueError where columns are of different lengths, or events of no request."""
+    n = records.n_requests
+    for name, column in records.columns.items():
+        if column.shape != (n,) or column.dtype.kind not in "iuf":
+            raise ValueError(f"column {name}: {n} numbers expected, got {column.dtype} of shape {column.shape}")
+    offsets, n_events = records.token_offsets, len(records.t_token_ns)
+    ends = offsets.shape == (n + 1,) and offsets.dtype.kind in "iu" and offsets[0] == 0 and offsets[-1] == n_events
+    if not ends or (np.diff(offsets) < 0).any():
+        raise ValueError(f"token_offsets: {n + 1} numbers rising from 0 to {n_events} expected")
+    for name in ("n_tokens", "t_read_ns", "t_token_ns"):
+        column = getattr(records, name)
+        if column.shape != (n_events,) or column.dtype.kind not in "iu":
+            raise ValueError(f"{name}: {n_events} whole numbers expected, got {column.dtype} of shape {column.shape}")

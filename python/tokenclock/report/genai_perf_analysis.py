@@ -38,13 +38,16 @@ def rows(points: Points) -> list[list[str]]:
     """Header and one row per point, in the order of the sweep."""
     by_rate = any(result.plan["asked"].get("request_rate") is not None for _, result in points)
     stimulus = "Request Rate" if by_rate else "Concurrency"
-    table = [["Config Name", stimulus, "ISL", "Num Dataset Entries", *(title for title, _, _ in _COLUMNS)]]
+    batches = [result.plan["asked"].get("batch_size") for _, result in points]
+    titles = ["Batch Size"] if len(set(batches)) > 1 else []  # the original's rows do not tell
+    table = [["Config Name", stimulus, "ISL", "Num Dataset Entries", *titles, *(title for title, _, _ in _COLUMNS)]]
     for number, (_, result) in enumerate(points):
         asked, metrics = result.plan["asked"], result.faces["profile"]["metrics"]
         load = asked.get("request_rate") if by_rate else asked.get("concurrency")
         isl, entries = asked.get("synthetic_input_tokens_mean"), asked.get("num_dataset_entries")
         values = [fixed(_statistic(metrics, tag, name)) for _, tag, name in _COLUMNS]
-        table.append([_name(result, number), *(_plain(value) for value in (load, isl, entries)), *values])
+        told = (load, isl, entries, *(batches[number : number + 1] if titles else ()))
+        table.append([_name(result, number), *map(_plain, told), *values])
     return table
 
 

@@ -14,10 +14,12 @@ from typing import Any
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.plan_checks import shown
 from tokenclock.runtime.llm_api_keys import KnownOptions
+from tokenclock.whole_file import read_yaml
 
 __all__ = ["CheckedOptions", "check_options", "merge_options", "read_options"]
 
 _FLAG = "--extra_llm_api_options"
+_MOST_BYTES = 16 << 20
 
 # old name -> where its value belongs now; a name that the release itself still knows is left alone
 _MOVED: dict[str, tuple[str, ...]] = {
@@ -44,30 +46,15 @@ def read_options(path: str | Path) -> dict[str, Any]:
     """The mapping that a YAML (or JSON) file holds; an empty file is an empty mapping.
 
     Raises:
-        UsageError: no such file, not YAML, or not a mapping of names.
+        UsageError: no such file, not YAML, or not a mapping of names; with the line.
         MeasurementError: PyYAML is not installed.
     """
     try:
-        import yaml
+        return read_yaml(path, what=_FLAG, most_bytes=_MOST_BYTES)[0]
     except ImportError:
         raise MeasurementError(
             f"{_FLAG} needs PyYAML: pip install 'tokenclock[trtllm]' or pip install pyyaml"
         ) from None
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UsageError(f"{_FLAG} must be a readable YAML file, got {path} ({reason})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark is not None else str(path)
-        problem = getattr(error, "problem", None) or "cannot be read"
-        raise UsageError(f"{_FLAG} must be a YAML file, got {place}: {problem}") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-        raise UsageError(f"{_FLAG} must hold option names with values, got {path} with {shown(content)}")
-    return content
 
 
 def check_options(options: Mapping[str, Any], known: KnownOptions, *, strict: bool = False) -> CheckedOptions:

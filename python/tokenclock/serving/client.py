@@ -237,25 +237,26 @@ def run_load(
     slots = plan.load.max_concurrency if max_concurrency is None else max_concurrency
     scheduled = bool(np.any(requests.t_due_ns))
     closed_loop = slots is not None and not scheduled
+    n_workers = min(plan.load.workers, slots or plan.load.workers)  # the core has none without a slot
     allow_connections(most_connections(n, slots), certain=not scheduled)
     client = LoadClient(
         addresses=list(addresses or addresses_of(plan)),
         n_rows=n,
         max_concurrency=slots or 0,
         closed_loop=closed_loop,
-        n_workers=plan.load.workers,
+        n_workers=n_workers,
         kernel_stamps=kernel_stamps,
         **client_settings(plan),
         keep_text=keep_text or keep_all_text,
         text_limit_bytes=_NO_LIMIT if keep_all_text else _AHEAD_BYTES,
         keep_final_event=keep_final_event,
-        cpus=list(cpus or cores_of_workers(plan.load.workers)),
+        cpus=list(cpus or cores_of_workers(n_workers)),
         ramp_up_ns=int(plan.load.ramp_up_s * NS_PER_S) if closed_loop else 0,
     )
     cpu_before_ns, host_before = _process_cpu_ns(), host_load()
     final = MeasuredPart(client, len(warm_ups)) if warm_ups else client
     feeder = _Feeder(client, body_builder(plan), requests)
-    waits = CoreWaits(plan.load.workers)
+    waits = CoreWaits(n_workers)
     epoch_ns, interrupted = _drive(client, feeder, observer or Observer(), final, start_at or (lambda: 0), waits)
     wall_ns = time.perf_counter_ns() - epoch_ns
     epoch_realtime_ns = time.time_ns() - (time.perf_counter_ns() - epoch_ns)

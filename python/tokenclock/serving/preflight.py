@@ -14,6 +14,8 @@ from tokenclock.records import STATUS_NAMES, Records
 from tokenclock.serving.client import LoadRequests, run_load
 from tokenclock.serving.endpoint import Endpoint, Prompt
 from tokenclock.serving.server import ask_models
+from tokenclock.serving.silence import SilenceWatch
+from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["explain_failure", "send_test_request", "send_warmups", "wait_until_up"]
 
@@ -38,7 +40,11 @@ def wait_until_up(plan: ServingPlan, deadline_s: float, say: Callable[[str], Non
 
 
 def send_test_request(
-    plan: ServingPlan, spare: tuple[Prompt, int], addresses: Sequence[tuple[str, int]], deadline_s: float = 0.0
+    plan: ServingPlan,
+    spare: tuple[Prompt, int],
+    addresses: Sequence[tuple[str, int]],
+    deadline_s: float = 0.0,
+    say: Callable[[str], None] = say_on_stderr,
 ) -> Records:
     """Send one request; while it fails, again every half second until the deadline (`time.monotonic`; past: one try).
 
@@ -48,7 +54,7 @@ def send_test_request(
     """
     while True:
         left_s = deadline_s - time.monotonic()
-        records = _send(_hurried(plan, left_s), [spare], addresses)
+        records = _send(_hurried(plan, left_s), [spare], addresses, say)
         if records.ok[0]:
             return records
         if left_s <= 0 or _is_distrust(records.errors.get(0, "")):
@@ -65,10 +71,13 @@ def _hurried(plan: ServingPlan, left_s: float) -> ServingPlan:
 
 
 def send_warmups(
-    plan: ServingPlan, spares: Sequence[tuple[Prompt, int]], addresses: Sequence[tuple[str, int]]
+    plan: ServingPlan,
+    spares: Sequence[tuple[Prompt, int]],
+    addresses: Sequence[tuple[str, int]],
+    say: Callable[[str], None] = say_on_stderr,
 ) -> Records:
     """Send the warm-up requests at the run's concurrency. Raises MeasurementError when none succeeded."""
-    records = _send(plan, spares, addresses, max_concurrency=plan.load.max_concurrency)
+    records = _send(plan, spares, addresses, say, max_concurrency=plan.load.max_concurrency)
     if not records.ok.any():
         raise MeasurementError(f"all {len(spares)} warm-up requests failed: {explain_failure(plan, records, 0)}")
     return records
@@ -78,6 +87,7 @@ def _send(
     plan: ServingPlan,
     spares: Sequence[tuple[Prompt, int]],
     addresses: Sequence[tuple[str, int]],
+    say: Callable[[str], None],
     max_concurrency: int | None = 1,
 ) -> Records:
     n = len(spares)
@@ -87,7 +97,8 @@ def _send(
         osl_requested=np.array([osl for _, osl in spares], np.int32),
         t_due_ns=np.zeros(n, np.int64),
     )
-    records = run_load(plan, requests, addresses=addresses, max_concurrency=max_concurrency)
+    silence = SilenceWatch(plan.load, say)
+    records = run_load(plan, requests, addresses=addresses, max_concurrency=max_concurrency, observer=silence)
     if records.client["interrupted"]:
         raise KeyboardInterrupt
     return records
@@ -116,7 +127,8 @@ def explain_failure(plan: ServingPlan, records: Records, row: int) -> str:
         excerpt = f" ({said[:200]})" if said else ""
         return f"{url} answered HTTP {http_status}{excerpt}; {_http_remedy(plan, http_status, said)}"
     if status in ("timeout", "stalled"):
-        return f"{url} did not answer in time ({said}); look at the server's log, or raise --request-timeout"
+        limit = "--no-progress-timeout" if "no-progress" in said else "--request-timeout"
+        return f"{url} did not answer in time ({said}); look at the server's log, or raise {limit}"
     if status == "stream_error":
         return f"{url} sent an error inside its answer ({said[:200]}); look at the server's log"
     if status == "protocol_error":

@@ -59,6 +59,8 @@ def serving_plan(plan: ThroughputPlan, rows: BenchRows) -> serving.ServingPlan:
             num_warmups=plan.warmup,
             streaming=plan.streaming,
             request_timeout_s=server.request_timeout_s,
+            no_progress_timeout_s=server.no_progress_timeout_s,
+            cache_bust=server.cache_bust,
         ),
         generation=serving.GenerationPlan(
             ignore_eos=True,  # of the model's own: what ends an answer is --eos_id, if anything

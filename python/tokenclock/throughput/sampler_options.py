@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from tokenclock.errors import UsageError
+from tokenclock.plan_checks import shown
 
 __all__ = ["read_sampler_options"]
 
@@ -18,28 +21,42 @@ _OURS = {
 }
 
 
+_MOST_BYTES = 1 << 20
+_ANY = ("a finite number", lambda value: True)
+_VALUES: dict[str, tuple[str, Callable[[float], bool]]] = {  # what a value must be
+    "temperature": ("a number >= 0", lambda value: value >= 0),
+    "top_p": ("a number in (0, 1]", lambda value: 0 < value <= 1),
+    "top_k": ("a whole number >= -1", lambda value: value >= -1 and isinstance(value, int)),
+    "min_p": ("a number in [0, 1]", lambda value: 0 <= value <= 1),
+    "repetition_penalty": ("a number > 0", lambda value: value > 0),
+    "no_repeat_ngram_size": ("a whole number >= 0", lambda value: value >= 0 and isinstance(value, int)),
+    "frequency_penalty": _ANY,
+    "presence_penalty": _ANY,
+    "length_penalty": _ANY,
+}
+
+
 def read_sampler_options(path: str) -> dict[str, Any]:
-    """The options of a file.
+    """The options of a file; null leaves an option at its default.
 
     Raises:
-        UsageError: it cannot be read, is no mapping, or sets what a flag or the data set sets.
+        UsageError: it cannot be read, is no mapping, sets what a flag or the data set sets, or a value that no option
+            of its name can have; with the line.
     """
+    from tokenclock.whole_file import read_yaml
+
     try:
-        import yaml
+        values, lines = read_yaml(path, what="--sampler_options", most_bytes=_MOST_BYTES)
     except ImportError as error:
         raise UsageError("--sampler_options needs PyYAML: pip install 'tokenclock[perftest]'") from error
-    try:
-        with open(path, encoding="utf-8") as file:
-            values = yaml.safe_load(file)
-    except OSError as error:
-        raise UsageError(f"--sampler_options {path} cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"--sampler_options {path} is no YAML: {' '.join(str(error).split())}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise UsageError(f"--sampler_options {path} must be a mapping such as 'temperature: 0.8', got something else")
-    for name, why in _OURS.items():
-        if name in values:
-            raise UsageError(f"--sampler_options {path} must not set {name}: {why}")
-    return values
+    for name, value in values.items():
+        place = f"{path}:{lines[name]}"
+        if name in _OURS:
+            raise UsageError(f"{place}: --sampler_options must not set {name}: {_OURS[name]}")
+        expected, fits = _VALUES.get(name, (None, None))
+        if expected is None or fits is None or value is None:
+            continue
+        ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not (ok and fits(value)):
+            raise UsageError(f"{place}: {name} must be {expected}, got {shown(value)}")
+    return {name: value for name, value in values.items() if value is not None}

@@ -150,7 +150,7 @@ def test_sessions_may_leave_time_stamps_to_their_first_row(tmp_path: Path) -> No
     trace = read_trace(written(tmp_path, {**GOOD, "task_id": 2, "timestamp": 1, "session_id": 1},
                                {**GOOD, "session_id": 1, "delay": 0}))  # fmt: skip
     assert np.isnan(trace.t_ms).tolist() == [False, True]
-    with pytest.raises(UsageError, match="row 2 has no timestamp, while others have; give all or none one"):
+    with pytest.raises(UsageError, match=":2: expected the key timestamp, as line 1 has it, got none; give all"):
         read_trace(written(tmp_path, {**GOOD, "task_id": 2, "timestamp": 1}, GOOD))
 
 

@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,6 +19,11 @@ __all__ = ["bounded_lines", "fault", "open_dataset", "read_objects"]
 
 _CHUNK = 1 << 20  # characters read at a time
 _LONGEST = 64 << 20  # characters of one line, or of one element of a JSON list
+_MOST_BLANKS = 1 << 20  # characters in front of the first row
+_WORKLOAD_FILE = (
+    "the workload file of the C++ manager benchmark; `tokenclock prepare-dataset --stdout` or `--export-format "
+    "tllm-bench` writes rows"
+)
 _TOO_DEEP = "the JSON is nested too deeply to be read; expected rows of a few levels"
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -85,13 +91,8 @@ def read_objects(path: str, name: str) -> Iterator[Row]:
     Raises UsageError for an empty file, for text that is not JSON, and for elements that are no objects.
     """
     with open_dataset(path, name) as file:
-        start = ""
-        while not start.strip():
-            piece = file.read(1)
-            if not piece:
-                raise UsageError(f"{path} is empty; expected a JSON list or JSON lines")
-            start += piece
-        rows = _ListReader(path, file, start).rows() if start.endswith("[") else _read_lines(path, file, start)
+        start, line = _first_character(path, file)
+        rows = _ListReader(path, file, line).rows() if start == "[" else _read_lines(path, file, start, line)
         n_rows = 0
         for n_rows, row in enumerate(rows, 1):  # noqa: B007
             yield row
@@ -99,16 +100,30 @@ def read_objects(path: str, name: str) -> Iterator[Row]:
             raise UsageError(f"{path} holds no rows")
 
 
-def _read_lines(path: str, file: TextIO, start: str) -> Iterator[Row]:
-    first = start.count("\n") + 1
-    for number, line in enumerate(bounded_lines(path, file, first), first):
-        text = start.lstrip() + line if number == first else line
+def _first_character(path: str, file: TextIO) -> tuple[str, int]:
+    """The first character that is not blank, and its line."""
+    line = 1
+    for _ in range(_MOST_BLANKS):
+        start = file.read(1)
+        if not start:
+            raise UsageError(f"{path} is empty; expected a JSON list or JSON lines")
+        if not start.isspace():
+            return start, line
+        line += start == "\n"
+    raise fault(path, line, f"expected a JSON list or JSON lines, got {_MOST_BLANKS >> 20} Mi blank characters")
+
+
+def _read_lines(path: str, file: TextIO, start: str, first: int) -> Iterator[Row]:
+    lines = bounded_lines(path, file, first)
+    for number, line in enumerate(chain([next(lines, "")], lines), first):  # of one character nothing is left to read
+        text = start + line if number == first else line
         if not text.strip():
             continue
         try:
             value = json.loads(text)
         except ValueError as error:
-            raise fault(path, number, f"expected one JSON object on the line, got {_short(error)}") from error
+            got = _WORKLOAD_FILE if text.startswith('{"metadata":') else _short(error)
+            raise fault(path, number, f"expected one JSON object on the line, got {got}") from error
         except RecursionError as error:
             raise fault(path, number, _TOO_DEEP) from error
         yield number, _as_object(path, number, value)
@@ -121,16 +136,18 @@ def _short(error: ValueError) -> str:
 def _as_object(path: str, line: int, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise fault(path, line, f"expected a JSON object, got {type(value).__name__}")
+    if {"metadata", "samples"} <= value.keys():
+        raise fault(path, line, f"expected a row of the data, got {_WORKLOAD_FILE}")
     return value
 
 
 class _ListReader:
     """Walks the elements of one JSON list through a window that slides over the file."""
 
-    def __init__(self, path: str, file: TextIO, start: str) -> None:
-        """start: what has been read already, up to and with the opening bracket."""
+    def __init__(self, path: str, file: TextIO, line: int) -> None:
+        """line: where the opening bracket, which has been read, is."""
         self._path, self._file = path, file
-        self._line = start.count("\n") + 1  # where the window's character `_counted` is
+        self._line = line  # where the window's character `_counted` is
         self._window, self._at, self._counted = "", 0, 0
         self._ended = False
 
@@ -164,6 +181,8 @@ class _ListReader:
                 if self._ended or len(self._window) - self._at > _LONGEST:
                     line = self._line_here() + self._window.count("\n", self._at, error.pos)
                     raise fault(self._path, line, f"not JSON: {error.msg}") from error
+            except ValueError as error:  # a number of more digits than Python reads
+                raise self._fault(f"not JSON that can be read: {error}") from error
             except RecursionError as error:
                 raise self._fault(_TOO_DEEP) from error
             self._fill(size)

@@ -66,7 +66,10 @@ def first_exchange(path: str, line: int, turns: Any) -> tuple[str, str] | None:
     for number, turn in enumerate(turns):
         if not isinstance(turn, dict):
             raise fault(path, line, f"conversations[{number}] must be an object, got {type(turn).__name__}")
-        if not texts and turn.get("from", "human") not in _ASKING:
+        speaker = turn.get("from", "human")
+        if not isinstance(speaker, str):
+            raise fault(path, line, f"conversations[{number}].from must be text, got {type(speaker).__name__}")
+        if not texts and speaker not in _ASKING:
             continue
         if "value" not in turn:
             raise fault(path, line, f"conversations[{number}] must have the key value, got {', '.join(turn)}")

@@ -54,6 +54,7 @@ class _Columns:
         self._lora: list[str | None] = []
         self._sessions: dict[str, int] = {}
         self._lines_of_ids: dict[int, int] = {}
+        self._timed_line = self._untimed_line = 0  # the first with a time; the first that needs one and has none
 
     def read(self, rows: Iterable[tuple[int, dict[str, Any]]]) -> Trace:
         for line, row in rows:
@@ -61,6 +62,12 @@ class _Columns:
                 continue
             self._keys.check(line, row)
             self._add(line, row)
+        if self._timed_line and self._untimed_line:
+            raise fault(
+                self._path,
+                self._untimed_line,
+                f"expected the key timestamp, as line {self._timed_line} has it, got none; give all rows one, or none",
+            )
         has_hashes = any(self._hash_ids)
         return Trace(
             path=self._path,
@@ -82,10 +89,16 @@ class _Columns:
         self._prompts.append(prompt)
         self._isl.append(isl)
         self._osl.append(self._either(line, row, "output_tokens", "output_length"))
-        self._t_ms.append(self._milliseconds(line, row, "timestamp"))
+        self._t_ms.append(self._milliseconds(line, row, "timestamp", needed=self._form == "mooncake"))
         self._delay_ms.append(self._milliseconds(line, row, "delay"))
         self._hash_ids.append(self._hashes(line, row, isl))
+        n_sessions = len(self._sessions)
         self._session.append(self._session_of(line, row))
+        begins = self._session[-1] < 0 or len(self._sessions) > n_sessions
+        if not math.isnan(self._t_ms[-1]):
+            self._timed_line = self._timed_line or line
+        elif begins:
+            self._untimed_line = self._untimed_line or line
         self._lora.append(self._adapter(line, row))
 
     def _check_id(self, line: int, row: Mapping[str, Any]) -> None:
@@ -135,9 +148,9 @@ class _Columns:
             raise self._wrong(line, key, f"a whole number from 1 to {_LONGEST}", value)
         return value
 
-    def _milliseconds(self, line: int, row: Mapping[str, Any], key: str) -> float:
-        value = row.get(key)
-        if value is None:
+    def _milliseconds(self, line: int, row: Mapping[str, Any], key: str, *, needed: bool = False) -> float:
+        value: Any = row.get(key)
+        if value is None and not needed:
             return math.nan
         ok = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not ok or not 0 <= value < 1e12:

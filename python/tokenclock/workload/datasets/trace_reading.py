@@ -6,7 +6,6 @@ import os
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from tokenclock.errors import UsageError
 from tokenclock.plan_checks import shown
@@ -70,23 +69,8 @@ def _in_order(trace: Trace) -> Trace:
     if not trace.has_times:
         return trace
     times = trace.t_ms
-    missing = np.isnan(times) & _first_rows(trace)
-    if missing.any():
-        row = int(missing.argmax())
-        raise UsageError(f"{trace.path}: row {row + 1} has no timestamp, while others have; give all or none one")
     if trace.session is not None or np.all(np.diff(times) >= 0):  # later turns follow their first one wherever it goes
         return trace
     note = f"{trace.path}: rows are not in the order of their time stamps: they are sent in that order"
     ordered = trace.take(np.argsort(times, kind="stable"))
     return replace(ordered, notes=(*ordered.notes, note))
-
-
-def _first_rows(trace: Trace) -> npt.NDArray[np.bool_]:
-    """Rows that stand alone or begin a session: those whose time stamps count."""
-    first = np.ones(len(trace), dtype=np.bool_)
-    if trace.session is not None:
-        seen: set[int] = set()
-        for row, number in enumerate(trace.session.tolist()):
-            first[row] = number < 0 or number not in seen
-            seen.add(number)
-    return first

@@ -57,6 +57,7 @@ def build_trtllm_bench(plan: ServingPlan, dataset: TrtllmBenchDataset) -> Worklo
         draw_spares=_spares(rows, plan.load.seed, chat=plan.endpoint.is_chat),
         tokenizer=tokenizer,
         notes=found.notes,
+        recorded=True,
         lora_index=np.array([-1 if row.lora is None else names.index(row.lora.name) for row in rows], np.int16)
         if names
         else None,
