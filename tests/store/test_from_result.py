@@ -119,6 +119,9 @@ def test_an_offline_result_has_a_record_for_each_case(tmp_path: Path, make_resul
 
 def test_hash_of() -> None:
     assert hash_of({"a": 1, "b": {"c": [1.5, "ü"]}}) == hash_of({"b": {"c": [1.5, "ü"]}, "a": 1, "new": None, "e": []})
+    assert (
+        hash_of({"a": [{"b": 1, "new": {"c": None}}]}) == hash_of({"a": [{"b": 1}]}) != hash_of({"a": [{"b": 1}, {}]})
+    )
     assert hash_of({"a": 0}) != hash_of({}) == hash_of({"a": {}})
     with pytest.raises(TypeError):
         hash_of({"a": object()})

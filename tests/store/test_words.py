@@ -24,8 +24,10 @@ def test_sparkline_has_a_character_a_value_up_to_its_width(values: list[float], 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
-        (20e6, "ns", "20.000"), (123_456_789.0, "ns", "123.46"), (22_895.3, "ns", "0.022895"), (33151.2, "1/s", "33151"),
-        (0.0, "share", "0.00"), (None, "ns", "n/a"), (1e12, "1/s", "1e+12"), (1e-9, "s", "1e-09"), (-20.5, "s", "-20.500"),
+        (20e6, "ns", "20.000"), (123_456_789.0, "ns", "123.46"), (22_895.3, "ns", "0.022895"),
+        (33151.2, "1/s", "33151"),
+        (0.0, "share", "0.00"),
+        (None, "ns", "n/a"), (1e12, "1/s", "1e+12"), (1e-9, "s", "1e-09"), (-20.5, "s", "-20.500"),
     ],
 )  # fmt: skip
 def test_shown_number(value: float | None, unit: str, text: str) -> None:

@@ -44,8 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the runs; 0, also where there are none."""
     if arguments.limit < 0:
         raise UsageError(f"--limit must be 0 or more, got {arguments.limit}")
+    where = filter_of(arguments)
     with open_history(arguments.history) as database:
-        runs = database.runs(filter_of(arguments), limit=arguments.limit or None)
+        runs = database.runs(where, limit=arguments.limit or None)
         numbers = database.metrics_of([row.id for row in runs])
     if not runs:
         say_on_stderr("tokenclock history: no run is as asked for")

@@ -1,46 +1,49 @@
-"""One performance test: an entry of a test list that has been read."""
+"""One item of a performance-test session."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from tokenclock.perftest.label import Label, LabelError, parse_label
+from tokenclock.perftest.label import Label
 
-__all__ = ["CASE_PREFIX", "Case", "ServerCase", "case_of", "parse_server_case"]
-
-CASE_PREFIX = "perf/test_perf.py::test_perf"
-_SERVER_PREFIX = "perf/test_perf_sanity.py::test_e2e"
-_NODE = re.compile(r"(?:.*/)?(perf/test_perf\.py::test_perf|perf/test_perf_sanity\.py::test_e2e)\[(.*)\]", re.DOTALL)
-_SERVER_FORMS = ("perf_sanity-", "aggr_upload-", "disagg_upload-")
-_DISAGGREGATED = ("ctx_only-", "gen_only-", "e2e-")
+__all__ = ["Case", "ServerCase"]
 
 
 @dataclass(frozen=True)
 class ServerCase:
-    """A server and its clients, described in a YAML file.
+    """Servers of a YAML file with their clients.
 
     Args:
-        yaml: stem of the file.
-        server: name within the file; None: all.
-        clients: names of the server's clients; empty: all.
+        yaml: name of the file in the folder of configurations, without suffix.
+        server: name of one of its servers; None: all.
+        clients: names of that server's clients; empty: all.
+        form: ``aggregated``, or what makes it a case that is not run: ``ctx_only``, ``gen_only``, ``e2e``.
     """
 
     yaml: str
     server: str | None = None
     clients: tuple[str, ...] = ()
+    form: str = "aggregated"
+
+    def canonical(self) -> str:
+        """The label of the case, in the form of the performance tests of servers."""
+        if self.form != "aggregated":
+            upload = "aggr" if self.form == "ctx_only" else "disagg"
+            return f"{upload}_upload-{self.form}-{self.yaml}"
+        clients = f":{'+'.join(self.clients)}" if self.clients else ""
+        return f"perf_sanity-{self.yaml}" + (f"-{self.server}{clients}" if self.server is not None else "")
 
 
 @dataclass(frozen=True)
 class Case:
-    """One item.
+    """What one entry of a test list asks for.
 
     Args:
-        name: node id as listed, without test prefix.
+        name: node id as listed, without the prefix of the session: ``perf/test_perf.py::test_perf[...]``.
         written: text between the brackets.
         label: what it says.
-        timeout_s: seconds until it is given up; None: no limit.
-        canonical: the one spelling of this configuration.
+        timeout_s: after which the case ends; None: none.
+        canonical: the label's canonical form, which names the case in results.
     """
 
     name: str
@@ -48,66 +51,3 @@ class Case:
     label: Label | ServerCase
     timeout_s: float | None
     canonical: str
-
-
-def case_of(entry: str, timeout_s: float | None = None) -> Case | None:
-    """The case that an entry names; None where the entry is a test of another kind.
-
-    Args:
-        entry: a node id with or without test prefix, or a plain label.
-        timeout_s: of the entry.
-
-    Raises:
-        LabelError: it is a case, and its label cannot be read.
-    """
-    found = _NODE.fullmatch(entry)
-    if found is None and ("::" in entry or entry.endswith(".py")):
-        return None
-    node, written = (None, entry) if found is None else (found[1], found[2])
-    if written.startswith(_SERVER_FORMS):
-        label: Label | ServerCase = parse_server_case(written)
-        canonical = written
-        default = CASE_PREFIX if written.startswith("perf_sanity-") else _SERVER_PREFIX
-    elif node == _SERVER_PREFIX:
-        expected = "aggr_upload-<yaml>-<server>"
-        raise LabelError(f"expected {expected} in test_e2e, got {written!r}", written, 0, len(written))
-    else:
-        label = parse_label(written)
-        canonical, default = label.canonical(), CASE_PREFIX
-    return Case(f"{node or default}[{written}]", written, label, timeout_s, canonical)
-
-
-def parse_server_case(text: str) -> ServerCase:
-    """Read ``perf_sanity-<yaml>[-<server>[:<client>],...]``, ``aggr_upload-<yaml>-<server>`` or a disaggregated form.
-
-    Raises:
-        LabelError: no YAML is named, or more than one server.
-    """
-    form, _, rest = text.partition("-")
-    position = len(form) + 1
-    for kind in _DISAGGREGATED:
-        if form != "perf_sanity" and rest.startswith(kind):
-            rest, position = rest[len(kind) :], position + len(kind)
-            if rest:
-                return ServerCase(rest)
-    yaml, hyphen, named = rest.partition("-")
-    if not yaml or (hyphen and not named):
-        raise LabelError(f"expected {form}-<yaml>-<server>, and a part is empty", text, position, len(rest))
-    if not named:
-        return ServerCase(yaml)
-    if form != "perf_sanity":
-        return ServerCase(yaml, named)
-    position += len(yaml) + 1
-    server, clients = named.partition(",")[0].partition(":")[0], []
-    for part in named.split(","):
-        of, colon, client = part.partition(":")
-        if not of or (colon and not client):
-            raise LabelError(f"expected <server>:<client>, got {part!r}", text, position, len(part))
-        if of != server:
-            raise LabelError(
-                f"expected clients of one server, {server}, got {of}; write a case for each", text, position, len(part)
-            )
-        if client:
-            clients.append(client)
-        position += len(part) + 1
-    return ServerCase(yaml, server, tuple(clients))

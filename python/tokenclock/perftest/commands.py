@@ -249,6 +249,8 @@ def _benchmark(label: Label, model: str, settings: Settings, results: Path) -> C
         f"--json={result}",
     ]
     types = metrics.metric_types(metrics.BENCHMARK, streaming=label.streaming)
+    if not has_output:
+        types = tuple(name for name in types if name != "TOKEN_THROUGHPUT")
     cells = [_cell(label, types, size, pair) for pair in label.lengths for size in batch_sizes]
     return Command(tuple(words), None, metrics.BENCHMARK, result, tuple(cells))
 

@@ -1,62 +1,46 @@
-"""The label of a `test_perf[...]` case: its whole configuration in one name."""
+"""The label of a performance-test case: everything about it in one name, and its canonical form."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 
-from tokenclock.errors import UsageError
+__all__ = ["BACKENDS", "DTYPES", "MODES", "RUNTIMES", "Label"]
 
-__all__ = ["Label", "LabelError", "parse_label"]
-
-
-class LabelError(UsageError):
-    """A label that cannot be read.
-
-    Args:
-        problem: one line: what was expected, what came, what is near.
-        label: the whole text.
-        position: of the offending token, from 0.
-        length: of the offending token, 1 or more.
-        correction: the label with the nearest match in the token's place; None: nothing is near.
-    """
-
-    def __init__(self, problem: str, label: str, position: int, length: int, correction: str | None = None) -> None:
-        caret = " " * position + "^" * max(1, length)
-        super().__init__(f"{problem} (at character {position + 1} of the label)\n  {label}\n  {caret}")
-        self.problem, self.label, self.position, self.length = problem, label, position, max(1, length)
-        self.correction = correction
+RUNTIMES = ("bench", "cpp", "cppmanager", "python", "disagg_server")
+BACKENDS = ("pytorch", "_autodeploy")
+MODES = ("plugin", "ootb", "ootb_except_mha", "plugin_ifb")
+DTYPES = ("float32", "float16", "bfloat16", "float8", "float4")
 
 
 @dataclass(frozen=True)
 class Label:
-    """Configuration of one case; a value left out of the label has the default given here.
+    """What one case asks for.
 
     Args:
-        model: name in the file of models; holds no hyphen.
-        runtime: ``bench``, ``cpp``, ``cppmanager``, ``python`` or ``disagg_server``.
-        subtype: device subtype.
-        executor_api: ``exe``, of cppmanager.
-        backend: empty (tensorrt), ``pytorch`` or ``_autodeploy``.
-        streaming: measure TTFT and TPOT too.
-        static_batching: of cppmanager.
-        mode: of runtimes other than bench.
-        dtype: such as ``float16``; None: not said.
-        gpu_weights_percent: fraction of the weights on the GPU, in [0, 1]; None: off.
-        multiple_profiles: ``mp``.
-        max_batch_size: requests.
-        max_num_tokens: tokens of a step.
-        kv_frac: fraction of free GPU memory for the KV cache, in (0, 1].
-        build_only: build an engine and measure nothing.
-        batch_sizes: static batches, requests each; empty: none said.
-        lengths: (ISL, OSL) in tokens; OSL is None for an encoder.
-        beams, loras: counts.
-        quant: quantization, empty: none.
+        model: name in the file of models.
+        runtime: ``bench`` runs `throughput`; ``cpp``, ``cppmanager`` and ``python`` run `benchmark`; ``disagg_server``.
+        subtype: device subtype of AutoDeploy cases.
+        executor_api: word ``exe``, of ``cppmanager``.
+        backend: empty for TensorRT engines, ``pytorch`` or ``_autodeploy``.
+        streaming: tokens are asked for one by one.
+        static_batching: of ``cppmanager``.
+        mode: of runtimes other than ``bench``.
+        dtype: of the weights; None where the label names none (disaggregated cases).
+        gpu_weights_percent: share of the weights on the GPU, [0, 1]; None: all, and not said.
+        multiple_profiles: engine with several optimisation profiles.
+        max_batch_size, max_num_tokens: of the scheduler.
+        kv_frac: share of the free GPU memory for the KV cache, (0, 1].
+        build_only: only the engine is built; then there are no lengths.
+        batch_sizes: static ones; empty: none.
+        lengths: pairs of input and output tokens; the second is None where a model has no output.
+        beams: width of beam search.
+        loras: number of adapters.
+        quant: of the weights, empty for none.
         kv_cache_dtype: ``auto`` or ``fp8``.
-        num_requests: of the data set.
-        concurrency: requests in flight; None: no limit.
-        ep, tp, pp, gpus: ranks; gpus is tp x pp.
-        ctx_parallel, gen_parallel: of disaggregated cases, such as ``ctx_tp:2``.
+        num_requests: of the data set; 0: all of it.
+        concurrency: requests under way at most; None: no limit.
+        ep, tp, pp, gpus: expert, tensor and pipeline parallelism, and GPUs in all: tp x pp.
+        ctx_parallel, gen_parallel: of disaggregated servers, as ``tp:4``; None elsewhere.
     """
 
     model: str
@@ -89,65 +73,45 @@ class Label:
     ctx_parallel: str | None = None
     gen_parallel: str | None = None
 
-    def canonical(self) -> str:
-        """The one spelling of this configuration: fixed order, `maxbs` and `maxnt` always, other defaults never."""
-        return "-".join(self.tokens())
+    @property
+    def is_bert_like(self) -> bool:
+        """Whether the model's name says that it is an encoder without output."""
+        return "bert" in self.model.lower()
 
-    def tokens(self) -> tuple[str, ...]:
-        """The tokens of the canonical label, in order."""
-        found = [
-            self.model,
-            self.subtype and f"subtype:{self.subtype}",
-            self.runtime,
-            self.ctx_parallel,
-            self.gen_parallel,
-            self.executor_api and "exe",
-            self.backend,
-            self.streaming and "streaming",
-            self.static_batching and "static_batching",
-            self.mode != "plugin" and self.mode,
-            self.dtype,
-            self.gpu_weights_percent is not None and f"gwp:{_number(self.gpu_weights_percent)}",
-            self.multiple_profiles and "mp",
-            f"maxbs:{self.max_batch_size}",
-            f"maxnt:{self.max_num_tokens}",
-            self.kv_frac != 0.9 and f"kv_frac:{_number(self.kv_frac)}",
-            self.build_only and "build_only",
-            self.batch_sizes and f"bs:{'+'.join(map(str, self.batch_sizes))}",
-            self._lengths(),
-            self.beams != 1 and f"beams:{self.beams}",
-            self.loras != 0 and f"loras:{self.loras}",
-            self.quant and f"quant:{self.quant}",
-            self.kv_cache_dtype != "auto" and f"kv_cache_dtype:{self.kv_cache_dtype}",
-            self.num_requests != 512 and f"reqs:{self.num_requests}",
-            self.concurrency is not None and f"con:{self.concurrency}",
-            self.ep is not None and f"ep:{self.ep}",
-            self.tp > 1 and self.tp != self.gpus and f"tp:{self.tp}",
-            self.pp > 1 and f"pp:{self.pp}",
-            self.gpus > 1 and f"gpus:{self.gpus}",
-        ]
-        return tuple(token for token in found if isinstance(token, str) and token)
+    def canonical(self) -> str:
+        """The label in the flow's order, with both limits and without other defaults; parsing it gives it again."""
+        parts = [self.model]
+        if self.subtype is not None:
+            parts.append(f"subtype:{self.subtype}")
+        parts.append(self.runtime)
+        parts += [f"ctx_{self.ctx_parallel}"] if self.ctx_parallel else []
+        parts += [f"gen_{self.gen_parallel}"] if self.gen_parallel else []
+        parts += ["exe"] if self.executor_api else []
+        parts += [self.backend] if self.backend else []
+        parts += ["streaming"] if self.streaming else []
+        parts += ["static_batching"] if self.static_batching else []
+        parts += [self.mode] if self.mode != "plugin" else []
+        parts += [self.dtype] if self.dtype else []
+        parts += [] if self.gpu_weights_percent is None else [f"gwp:{self.gpu_weights_percent:g}"]
+        parts += ["mp"] if self.multiple_profiles else []
+        parts += [f"maxbs:{self.max_batch_size}", f"maxnt:{self.max_num_tokens}"]
+        parts += [f"kv_frac:{self.kv_frac:g}"] if self.kv_frac != 0.9 else []
+        parts += ["build_only"] if self.build_only else []
+        parts += ["bs:" + "+".join(map(str, self.batch_sizes))] if self.batch_sizes else []
+        parts += [self._lengths()] if self.lengths else []
+        parts += [f"beams:{self.beams}"] if self.beams > 1 else []
+        parts += [f"loras:{self.loras}"] if self.loras > 0 else []
+        parts += [f"quant:{self.quant}"] if self.quant else []
+        parts += [f"kv_cache_dtype:{self.kv_cache_dtype}"] if self.kv_cache_dtype != "auto" else []
+        parts += [f"reqs:{self.num_requests}"] if self.num_requests != 512 else []
+        parts += [] if self.concurrency is None else [f"con:{self.concurrency}"]
+        parts += [] if self.ep is None else [f"ep:{self.ep}"]
+        parts += [f"tp:{self.tp}"] if self.tp > 1 and self.tp != self.gpus else []
+        parts += [f"pp:{self.pp}"] if self.pp > 1 else []
+        parts += [f"gpus:{self.gpus}"] if self.gpus > 1 else []
+        return "-".join(parts)
 
     def _lengths(self) -> str:
-        if not self.lengths:
-            return ""
-        if all(output is None for _, output in self.lengths):
-            return "input_len:" + "+".join(str(length) for length, _ in self.lengths)
-        return "input_output_len:" + "+".join(f"{length},{output}" for length, output in self.lengths)
-
-
-def _number(value: float) -> str:
-    """Without exponent, whose minus sign would be a hyphen of the label."""
-    text = format(Decimal(repr(value)), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def parse_label(text: str) -> Label:
-    """Read a label, its tokens in any order behind the model's name.
-
-    Raises:
-        LabelError: says where, what was expected, and what is near.
-    """
-    from tokenclock.perftest.label_grammar import read_label
-
-    return read_label(text)
+        if self.lengths[0][1] is None:
+            return "input_len:" + "+".join(str(isl) for isl, _ in self.lengths)
+        return "input_output_len:" + "+".join(f"{isl},{osl}" for isl, osl in self.lengths)

@@ -1,193 +1,192 @@
-"""The grammar of labels: which tokens there are, what each takes, and what is said of one that fits nowhere."""
+"""Reads labels: tokens between hyphens, in any order after the model's name."""
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
-from tokenclock.perftest.label import Label, LabelError
-from tokenclock.perftest.label_rules import hold_rules
+from tokenclock.errors import UsageError
+from tokenclock.perftest.label import BACKENDS, DTYPES, MODES, RUNTIMES, Label
+from tokenclock.perftest.label_rules import problem_of, with_gpus
 
-__all__ = ["KEYS", "WORDS", "read_label"]
+__all__ = ["LabelError", "parse_label"]
 
-_RUNTIMES = ("bench", "cpp", "cppmanager", "python", "disagg_server")
-_QUANTIZATIONS = ("nvfp4", "fp8", "int8", "int4_awq", "w4a8_awq", "w4a16_awq", "int4_wo", "full_prec")
-
-WORDS: Mapping[str, tuple[str, Any]] = {
-    **{name: ("runtime", name) for name in _RUNTIMES},
-    "exe": ("executor_api", True),
-    "pytorch": ("backend", "pytorch"),
-    "_autodeploy": ("backend", "_autodeploy"),
-    "streaming": ("streaming", True),
-    "static_batching": ("static_batching", True),
-    **{name: ("mode", name) for name in ("plugin", "ootb", "ootb_except_mha", "plugin_ifb")},
-    **{name: ("dtype", name) for name in ("float32", "float16", "bfloat16", "float8", "float4")},
-    "mp": ("multiple_profiles", True),
-    "build_only": ("build_only", True),
-}
-"""Tokens without a value -> field of the label and what it becomes."""
+_QUANTS = ("nvfp4", "fp8", "int8", "int4_awq", "w4a8_awq", "w4a16_awq", "int4_wo", "full_prec")
+_MOST = 10**9
 
 
-class _Wrong(Exception):
-    """A value that does not fit; the text says what was expected."""
+class LabelError(UsageError):
+    """A label that does not parse.
+
+    Args:
+        label: as written.
+        position: of the offending token, in characters from 0.
+        length: of it.
+        problem: what was expected and what came, one line.
+    """
+
+    def __init__(self, label: str, position: int, length: int, problem: str) -> None:
+        self.label, self.position, self.length, self.problem = label, position, length, problem
+        super().__init__(f"{problem}\n    {label}\n    {' ' * position}{'^' * max(1, length)}")
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < least:
-            raise _Wrong(f"a whole number from {least} to 999999999")
-        return int(text)
+def parse_label(text: str) -> Label:
+    """The case that a label names.
 
-    return read
+    Raises:
+        LabelError: an unknown token, a value out of range, a token twice, or parts that do not go together.
+    """
+    tokens = _tokens(text)
+    model, position = tokens[0]
+    if not model or ":" in model:
+        raise LabelError(text, position, len(model), f"a label begins with a model's name, got {model or 'nothing'!r}")
+    if model in RUNTIMES or model in DTYPES:
+        raise LabelError(text, position, len(model), f"a label begins with a model's name, got the word {model}")
+    found: dict[str, Any] = {"model": model}
+    places: dict[str, tuple[str, int]] = {"model": (model, position)}
+    for token, start in tokens[1:]:
+        try:
+            field, value = _read(token)
+        except ValueError as error:
+            raise LabelError(text, start, len(token), str(error)) from None
+        if field in places:
+            message = f"{token} says again what {places[field][0]} says: expected one of them"
+            raise LabelError(text, start, len(token), message)
+        found[field], places[field] = value, (token, start)
+    for field, what in (("runtime", f"a runtime ({', '.join(RUNTIMES)})"), ("dtype", f"a type ({', '.join(DTYPES)})")):
+        if field not in found and not (field == "dtype" and found.get("runtime") == "disagg_server"):
+            raise LabelError(text, len(text), 1, f"expected {what} somewhere after the model's name")
+    label = with_gpus(Label(**found))
+    problem = problem_of(label, frozenset(found))
+    if problem is not None:
+        field, message = problem
+        token, start = places.get(field, ("", len(text)))
+        raise LabelError(text, start, len(token), message)
+    return label
 
 
-def _fraction(allows_zero: bool) -> Callable[[str], float]:
+def _tokens(text: str) -> list[tuple[str, int]]:
+    """Each part between hyphens with its position; the hyphen of ``con:-1`` divides nothing."""
+    tokens: list[tuple[str, int]] = []
+    position = 0
+    for part in text.split("-"):
+        if tokens and tokens[-1][0].endswith(":"):
+            tokens[-1] = (f"{tokens[-1][0]}-{part}", tokens[-1][1])
+        else:
+            tokens.append((part, position))
+        position += len(part) + 1
+    return tokens
+
+
+def _read(token: str) -> tuple[str, Any]:
+    """Field of the Label and its value. Raises ValueError with one line."""
+    if not token:
+        raise ValueError("expected a token between two hyphens, got nothing")
+    if token in _WORDS:
+        return _WORDS[token]
+    key, colon, value = token.partition(":")
+    if colon and key in _KEYS:
+        field, expected, read = _KEYS[key]
+        try:
+            return field, read(value)
+        except ValueError:
+            raise ValueError(f"expected {key}:{expected}, got {token}") from None
+    known = [*_WORDS, *(f"{key}:" for key in _KEYS)]
+    near = get_close_matches(key + colon, known, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `tokens` in docs/perf-tests.md"
+    raise ValueError(f"no such token: {token}; {hint}")
+
+
+def _number(low: float, high: float, *, open_low: bool = False) -> Callable[[str], float]:
     def read(text: str) -> float:
-        value = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,17})?|\.[0-9]{1,17}", text) else -1.0
-        if not 0 <= value <= 1 or (value == 0 and not allows_zero):
-            raise _Wrong(f"a fraction {'from 0' if allows_zero else 'above 0 and up'} to 1, such as 0.85")
+        value = float(text)
+        if not (low < value if open_low else low <= value) or not value <= high:
+            raise ValueError
         return value
 
     return read
 
 
-def _one_of(*names: str) -> Callable[[str], str]:
+def _whole(low: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= _MOST:
+            raise ValueError
+        return int(text)
+
+    return read
+
+
+def _one_of(*values: str) -> Callable[[str], str]:
     def read(text: str) -> str:
-        if text not in names:
-            close = difflib.get_close_matches(text, names, n=2)
-            raise _Wrong(f"one of {', '.join(names)}" + (f"; near: {', '.join(close)}" if close else ""))
+        if text not in values:
+            raise ValueError
         return text
 
     return read
 
 
+def _unless(text: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The value that stands for none."""
+    return lambda given: None if given == text else read(given)
+
+
+def _list_of(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
+    return lambda text: tuple(read(part) for part in text.split("+"))
+
+
+def _pair(text: str) -> tuple[int, int]:
+    isl, comma, osl = text.partition(",")
+    if not comma:
+        raise ValueError
+    return _whole(1)(isl), _whole(1)(osl)
+
+
+def _input_only(text: str) -> tuple[int, None]:
+    return _whole(1)(text), None
+
+
 def _name(text: str) -> str:
-    if not re.fullmatch(r"[^\s:\[\]-]+", text):
-        raise _Wrong("a name without blanks, brackets, colons and hyphens")
+    if not text:
+        raise ValueError
     return text
 
 
-def _batch_sizes(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(_whole(1)(part) for part in text.split("+"))
-    except _Wrong:
-        raise _Wrong("batch sizes joined by +, such as 1+8+64") from None
+def _parallel(kind: str) -> Callable[[str], str]:
+    return lambda text: f"{kind}:{_whole(1)(text)}"
 
 
-def _pairs(text: str) -> tuple[tuple[int, int | None], ...]:
-    found: list[tuple[int, int | None]] = []
-    for part in text.split("+"):
-        pair = part.split(",")
-        try:
-            if len(pair) != 2:
-                raise _Wrong
-            found.append((_whole(1)(pair[0]), _whole(1)(pair[1])))
-        except _Wrong:
-            raise _Wrong("input and output length in tokens, pairs joined by +, such as 128,128+512,32") from None
-    return tuple(found)
-
-
-def _inputs(text: str) -> tuple[tuple[int, int | None], ...]:
-    try:
-        return tuple((_whole(1)(part), None) for part in text.split("+"))
-    except _Wrong:
-        raise _Wrong("input lengths in tokens, joined by +, such as 128+512") from None
-
-
-def _parallel(key: str) -> Callable[[str], str]:
-    return lambda text: f"{key}:{_whole(1)(text)}"
-
-
-KEYS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-    "subtype": ("subtype", _name),
-    **{f"ctx_{kind}": ("ctx_parallel", _parallel(f"ctx_{kind}")) for kind in ("tp", "dp", "pp")},
-    **{f"gen_{kind}": ("gen_parallel", _parallel(f"gen_{kind}")) for kind in ("tp", "dp", "pp")},
-    "gwp": ("gpu_weights_percent", _fraction(True)),
-    "maxbs": ("max_batch_size", _whole(1)),
-    "maxnt": ("max_num_tokens", _whole(1)),
-    "kv_frac": ("kv_frac", _fraction(False)),
-    "bs": ("batch_sizes", _batch_sizes),
-    "input_output_len": ("lengths", _pairs),
-    "input_len": ("lengths", _inputs),
-    "beams": ("beams", _whole(1)),
-    "loras": ("loras", _whole(0)),
-    "quant": ("quant", _one_of(*_QUANTIZATIONS)),
-    "kv_cache_dtype": ("kv_cache_dtype", _one_of("auto", "fp8")),
-    "reqs": ("num_requests", _whole(1)),
-    "con": ("concurrency", _whole(1)),
-    "ep": ("ep", _whole(1)),
-    "tp": ("tp", _whole(1)),
-    "pp": ("pp", _whole(1)),
-    "gpus": ("gpus", _whole(1)),
+_WORDS: dict[str, tuple[str, Any]] = {
+    **{name: ("runtime", name) for name in RUNTIMES},
+    **{name: ("backend", name) for name in BACKENDS},
+    **{name: ("mode", name) for name in MODES},
+    **{name: ("dtype", name) for name in DTYPES},
+    "exe": ("executor_api", True),
+    "streaming": ("streaming", True),
+    "static_batching": ("static_batching", True),
+    "mp": ("multiple_profiles", True),
+    "build_only": ("build_only", True),
 }
-"""Tokens with a value -> field of the label and how the value is read."""
-
-
-def read_label(text: str) -> Label:
-    """Read a label; `tokenclock.perftest.label.parse_label` says how.
-
-    Raises:
-        LabelError: at the first token that fits nowhere, or the first rule that is broken.
-    """
-    model, *tokens = text.split("-")
-    if not re.fullmatch(r"[^\s:\[\],+]+", model) or model in WORDS:
-        raise LabelError(f"expected a model name first, got {model!r}", text, 0, len(model))
-    values: dict[str, Any] = {}
-    places: dict[str, tuple[int, str]] = {}
-    position = len(model) + 1
-    for token in tokens:
-        field, value = _read(token, text, position)
-        if field in places:
-            earlier = places[field][1]
-            raise LabelError(f"expected one of {earlier} and {token}, got both", text, position, len(token))
-        values[field], places[field] = value, (position, token)
-        position += len(token) + 1
-    if "runtime" not in values:
-        expected = f"expected a runtime, one of {', '.join(_RUNTIMES)}, and the label names none"
-        raise LabelError(expected, text, len(text), 1)
-    return hold_rules(Label(model=model, **values), text, places)
-
-
-def _read(token: str, text: str, position: int) -> tuple[str, Any]:
-    """Field and value of a token."""
-    if token in WORDS:
-        return WORDS[token]
-    key, colon, written = token.partition(":")
-    if colon and key in KEYS:
-        field, read = KEYS[key]
-        try:
-            return field, read(written)
-        except _Wrong as wrong:
-            near = re.search(r"; near: ([^,]+)", str(wrong))
-            fixed = None if near is None else _put(text, position, token, f"{key}:{near[1]}")
-            raise LabelError(
-                f"expected {key}: with {wrong}, got {token!r}", text, position, len(token), fixed
-            ) from None
-    raise _unknown(token, key, colon, written, text, position)
-
-
-def _unknown(token: str, key: str, colon: str, written: str, text: str, position: int) -> LabelError:
-    known = [*WORDS, *(f"{name}:" for name in KEYS)]
-    close = difflib.get_close_matches(key + colon, known, n=3, cutoff=0.6)
-    if not colon and key in KEYS:
-        close = [f"{key}:"]
-    corrections = [name + (written if name.endswith(":") else "") for name in close]
-    problem = f"expected a token of a label, got {token!r}"
-    if not token:
-        problem = "expected a token between hyphens, got nothing"
-    if close:
-        problem += f"; near: {', '.join(close)}"
-    elif token and not any(part in WORDS for part in text[:position].split("-")):
-        name = text[: position + len(token)].replace("-", "_")
-        problem += f"; a model name holds no hyphen: write {name}"
-        return LabelError(problem, text, position, len(token), name + text[position + len(token) :])
-    usable = corrections and not corrections[0].endswith(":")
-    return LabelError(
-        problem, text, position, len(token), _put(text, position, token, corrections[0]) if usable else None
-    )
-
-
-def _put(text: str, position: int, token: str, other: str) -> str:
-    return text[:position] + other + text[position + len(token) :]
+# key -> field, what its value must be, how it is read
+_KEYS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
+    "subtype": ("subtype", "NAME", _name),
+    "gwp": ("gpu_weights_percent", "SHARE in [0, 1]", _unless("-1", _number(0, 1))),
+    "maxbs": ("max_batch_size", "N >= 1", _whole(1)),
+    "maxnt": ("max_num_tokens", "N >= 1", _whole(1)),
+    "kv_frac": ("kv_frac", "SHARE in (0, 1]", _number(0, 1, open_low=True)),
+    "bs": ("batch_sizes", "N or N+N.., each >= 1", _list_of(_whole(1))),
+    "input_output_len": ("lengths", "I,O or I,O+I,O.., each >= 1", _list_of(_pair)),
+    "input_len": ("lengths", "N or N+N.., each >= 1", _list_of(_input_only)),
+    "beams": ("beams", "N >= 1", _whole(1)),
+    "loras": ("loras", "N >= 0", _whole(0)),
+    "quant": ("quant", " or ".join(_QUANTS), _one_of(*_QUANTS)),
+    "kv_cache_dtype": ("kv_cache_dtype", "auto or fp8", _one_of("auto", "fp8")),
+    "reqs": ("num_requests", "N >= 0", _whole(0)),
+    "con": ("concurrency", "N >= 1, or -1 for no limit", _unless("-1", _whole(1))),
+    "ep": ("ep", "N >= 1", _whole(1)),
+    "tp": ("tp", "N >= 1", _whole(1)),
+    "pp": ("pp", "N >= 1", _whole(1)),
+    "gpus": ("gpus", "N >= 1", _whole(1)),
+    **{f"ctx_{kind}": ("ctx_parallel", "N >= 1", _parallel(kind)) for kind in ("tp", "dp", "pp")},
+    **{f"gen_{kind}": ("gen_parallel", "N >= 1", _parallel(kind)) for kind in ("tp", "dp", "pp")},
+}

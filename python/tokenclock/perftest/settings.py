@@ -1,4 +1,4 @@
-"""What a session of performance tests was asked to do."""
+"""What a session of performance tests was asked for."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ class Settings:
     """Options of a session.
 
     Args:
-        output_dir: where rows, reports and the cases' folders go; None: nothing is kept.
+        output_dir: where everything is written; None: a folder that is deleted at the end.
         log_formats: of the rows: ``csv``, ``yaml``, ``json``.
-        test_prefix: in front of every node id, such as a GPU's name; may be empty.
-        models: a label's model name -> checkpoint, engine directory or ``tiny:llama``.
-        dry_run: print the commands and run nothing.
+        test_prefix: before each node id, such as the GPU's name.
+        models: name in labels -> directory of a checkpoint or an engine, or ``tiny:llama``.
+        dry_run: say the commands, and run none.
         replay_dir: output directory of an earlier session, whose runs are evaluated again.
-        history: path or URL of the database where results are added and baselines come from; None: no gate.
-        repeats: of each case, 1 or more.
-        max_repeats: that the gate may reach by asking for more, 1 or more.
-        runtime: for `throughput --runtime`; None: its default.
-        external: run the ``trtllm-bench`` of the PATH.
-        lora_dir: holds one directory an adapter.
-        config_folder: of the servers' YAML files; None: ``AGG_CONFIG_FOLDER``.
-        options: whatever was given, for the session's files.
+        history: database that baselines come from and runs are added to; None: nothing is gated.
+        repeats: of each case.
+        max_repeats: up to which a gate may ask for more.
+        runtime: for `throughput` and `benchmark`, in place of the label's backend.
+        external: run trtllm-bench itself.
+        lora_dir: folder of adapters.
+        config_folder: of the YAML files of server cases.
+        options: what was given, for the session's files.
     """
 
     output_dir: Path | None = None

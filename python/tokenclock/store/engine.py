@@ -36,9 +36,11 @@ def shown_place(place: str) -> str:
     if not is_url(place):
         return place
     try:
-        return make_url(place).render_as_string(hide_password=True)
-    except ArgumentError:
+        url = make_url(place)
+    except (ArgumentError, ValueError):
         return f"{place.partition('://')[0]}://..."
+    hidden = {name: "***" for name in url.query if "password" in name.lower()}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
 def connect(place: str, *, create: bool, read_only: bool) -> Engine:
@@ -102,25 +104,24 @@ def _file(path: Path, create: bool, read_only: bool) -> Engine:
 
 def _sqlite(uri: str, path: Path) -> sqlite3.Connection:
     """A connection whose transactions are ours to begin; where nothing can be written, a file is read as it lies."""
-    connection = _opened(uri)
     try:
-        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        return _opened(uri)
     except sqlite3.OperationalError:
-        connection.close()
         log = path.with_name(f"{path.name}-wal")
         if not path.is_file() or os.access(path.parent, os.W_OK) or (log.exists() and log.stat().st_size):
             raise
         return _opened(f"{uri.partition('?')[0]}?mode=ro&immutable=1")
-    except sqlite3.DatabaseError:
-        connection.close()
-        raise
-    return connection
 
 
 def _opened(uri: str) -> sqlite3.Connection:
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA case_sensitive_like=ON")
-    connection.execute("PRAGMA cache_size=-65536")
+    try:
+        connection.execute("PRAGMA case_sensitive_like=ON")
+        connection.execute("PRAGMA cache_size=-65536")
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

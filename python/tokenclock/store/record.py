@@ -122,6 +122,12 @@ def hash_of(facts: Mapping[str, Any]) -> str:
 
     So a result keeps its hash when a later version knows more sections, which this one did not measure.
     """
-    told = {key: value for key, value in facts.items() if value is not None and value not in ((), [], {}, "")}
-    text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    text = json.dumps(_told(facts), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        found = {str(key): _told(inner) for key, inner in value.items()}
+        return {key: inner for key, inner in found.items() if inner is not None and inner not in ([], {}, "")}
+    return [_told(inner) for inner in value] if isinstance(value, (list, tuple)) else value
