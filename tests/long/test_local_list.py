@@ -49,7 +49,7 @@ class Sessions:
         place = self.folder / name
         shutil.copytree(LISTS / "servers", place)
         text = (place / "paced.yml").read_text()
-        changed = re.sub(r"--itl-ms (\S+)", lambda found: f"--itl-ms {float(found[1]) * (1 + share):g}", text)
+        changed = re.sub(r"--itl-ms ([0-9.]+)", lambda found: f"--itl-ms {float(found[1]) * (1 + share):g}", text)
         assert changed != text
         (place / "paced.yml").write_text(changed)
         return place

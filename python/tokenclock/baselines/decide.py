@@ -234,7 +234,7 @@ def _judged(
         seen = f"only a change of {smallest:.1%} would have been seen"
         if smallest > _TENFOLD or (test.better == "higher" and smallest > _TENFOLD / (1 + _TENFOLD)):
             seen = "not even a tenfold change would have been seen"
-        reason = f"{seen}, as runs differ by {test.noise.sigma:.2%}; "
+        reason = f"{_change(ratio)}, but {seen}, as runs differ by {test.noise.sigma:.2%}; "
         reason += _remedy(needed, max_repeats)
     elif change >= test.least:
         verdict, reason = NO_DIFFERENCE, f"{_change(ratio)}, as chance makes it: runs differ by {test.noise.sigma:.2%}"
