@@ -107,10 +107,10 @@ class Browser:
 
 
 class Page:
-    """One page in the browser, opened from a file; what it asked of the network and said on the console is kept."""
+    """One page in the browser, from a file or an address; its requests and what it said on the console are kept."""
 
     def __init__(
-        self, browser: Browser, path: Path, *, width: int = 1300, height: int = 900, dark: bool = False
+        self, browser: Browser, path: Path | str, *, width: int = 1300, height: int = 900, dark: bool = False
     ) -> None:
         self._browser = browser
         browser.events = [event for event in browser.events if event.get("method") != "Page.loadEventFired"]
@@ -122,7 +122,7 @@ class Page:
         self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         self.set_dark(dark)
         started_s = time.monotonic()
-        self._send("Page.navigate", url=path.resolve().as_uri())
+        self._send("Page.navigate", url=path if isinstance(path, str) else path.resolve().as_uri())
         browser.wait_for("Page.loadEventFired")
         self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
         self.opened_in_s = time.monotonic() - started_s

@@ -41,13 +41,6 @@ def test_thresholds_are_the_flow_s(name: str, relative: float, absolute: float) 
 def test_signs_and_directions_agree() -> None:
     for metric in METRICS.values():
         assert (metric.threshold < 0) == (metric.better == "higher")
-        assert 0 < metric.relative < 1
-        assert metric.absolute > 0
-
-
-def test_our_gate_can_trip_on_a_token_s_time() -> None:
-    """50 ms of a TPOT of 20 ms never can; what our gate asks must."""
-    assert METRICS["OUTPUT_TOKEN_TIME"].absolute <= 0.1
 
 
 def test_metric_types_of_each_kind() -> None:

@@ -36,9 +36,8 @@ class Metric:
         unit: of its values, the flow's.
         better: ``lower`` or ``higher``.
         threshold, absolute_threshold: of the flow's CSV columns; a negative relative one says that higher is better.
-            Total and user throughput have the sign that fits them; the flow marked them lower-is-better.
-        relative, absolute: what our gate asks a regression to exceed, both: a share of the baseline, and a change in
-            `unit` below which nobody would act.
+            Total and user throughput have the sign that fits them; the flow marked them lower-is-better. Our own gate
+            has thresholds of its own: `baselines.thresholds`.
         is_optional: not every target has such a value: its row is `skipped` where it is not there, not `failed`.
     """
 
@@ -47,47 +46,45 @@ class Metric:
     better: str
     threshold: float
     absolute_threshold: float
-    relative: float
-    absolute: float
     is_optional: bool = False
 
 
-def _latency(name: str, absolute_ms: float) -> Metric:
-    return Metric(name, "ms", "lower", 0.1, 50.0, 0.05, absolute_ms)
+def _latency(name: str) -> Metric:
+    return Metric(name, "ms", "lower", 0.1, 50.0)
 
 
-def _rate(name: str, unit: str, absolute: float) -> Metric:
-    return Metric(name, unit, "higher", -0.1, 10.0, 0.05, absolute)
+def _rate(name: str, unit: str) -> Metric:
+    return Metric(name, unit, "higher", -0.1, 10.0)
 
 
-def _memory(name: str, unit: str, threshold: float, absolute_threshold: float, absolute: float) -> Metric:
-    return Metric(name, unit, "lower", threshold, absolute_threshold, 0.05, absolute, is_optional=True)
+def _memory(name: str, unit: str, threshold: float, absolute_threshold: float) -> Metric:
+    return Metric(name, unit, "lower", threshold, absolute_threshold, is_optional=True)
 
 
 _PREFIXES = ("", "MEDIAN_", "P99_")
 _SERVING_LATENCIES = {
-    "FIRST_TOKEN_TIME": ("ttft", 0.5),
-    "OUTPUT_TOKEN_TIME": ("tpot", 0.1),
-    "INTER_TOKEN_TIME": ("itl", 0.1),
-    "INFERENCE_TIME": ("e2el", 1.0),
+    "FIRST_TOKEN_TIME": "ttft",
+    "OUTPUT_TOKEN_TIME": "tpot",
+    "INTER_TOKEN_TIME": "itl",
+    "INFERENCE_TIME": "e2el",
 }
 
 METRICS: Mapping[str, Metric] = {
     metric.metric_type: metric
     for metric in (
-        Metric("BUILD_TIME", "s", "lower", 0.1, 30.0, 0.1, 5.0, is_optional=True),
-        *(_latency(prefix + name, least) for name, (_, least) in _SERVING_LATENCIES.items() for prefix in _PREFIXES),
-        _latency("SEQ_LATENCY", 1.0),
-        _rate("TOKEN_THROUGHPUT", "tok/s", 0.1),
-        _rate("SEQ_THROUGHPUT", "req/s", 0.001),
-        _rate("TOTAL_TOKEN_THROUGHPUT", "tok/s", 0.1),
-        _rate("USER_THROUGHPUT", "tok/s", 0.1),
-        _memory("INFERENCE_PEAK_GPU_MEMORY", "GiB", 0.1, 0.1, 0.1),
-        _memory("CONTEXT_GPU_MEMORY", "MiB", 0.1, 50.0, 16.0),
-        _memory("ENGINE_SIZE", "MiB", 0.3, 100.0, 16.0),
-        _memory("BUILD_PEAK_CPU_MEMORY", "MiB", 0.1, 100.0, 100.0),
-        _memory("BUILD_PEAK_GPU_MEMORY", "MiB", 0.1, 100.0, 100.0),
-        Metric("KV_CACHE_SIZE", "GiB", "higher", -0.1, 50.0, 0.05, 0.1, is_optional=True),
+        Metric("BUILD_TIME", "s", "lower", 0.1, 30.0, is_optional=True),
+        *(_latency(prefix + name) for name in _SERVING_LATENCIES for prefix in _PREFIXES),
+        _latency("SEQ_LATENCY"),
+        _rate("TOKEN_THROUGHPUT", "tok/s"),
+        _rate("SEQ_THROUGHPUT", "req/s"),
+        _rate("TOTAL_TOKEN_THROUGHPUT", "tok/s"),
+        _rate("USER_THROUGHPUT", "tok/s"),
+        _memory("INFERENCE_PEAK_GPU_MEMORY", "GiB", 0.1, 0.1),
+        _memory("CONTEXT_GPU_MEMORY", "MiB", 0.1, 50.0),
+        _memory("ENGINE_SIZE", "MiB", 0.3, 100.0),
+        _memory("BUILD_PEAK_CPU_MEMORY", "MiB", 0.1, 100.0),
+        _memory("BUILD_PEAK_GPU_MEMORY", "MiB", 0.1, 100.0),
+        Metric("KV_CACHE_SIZE", "GiB", "higher", -0.1, 50.0, is_optional=True),
     )
 }
 """Metric type -> what there is to know of it."""
@@ -150,7 +147,7 @@ def value_in_result(
     if kind == SERVING:
         if metric_type in _SERVING_RATES:
             return _number(content, _SERVING_RATES[metric_type])
-        for name, (tag, _) in _SERVING_LATENCIES.items():
+        for name, tag in _SERVING_LATENCIES.items():
             if metric_type.endswith(name) and (prefix := metric_type.removesuffix(name)) in _STATISTIC:
                 return _number(content, f"{_STATISTIC[prefix]}_{tag}_ms")
     if kind == BENCHMARK:

@@ -46,7 +46,7 @@
     const traces = figure.traces.map(drawable).map(({ svg, mark, ...trace }) => shaded(trace));
     Plotly.newPlot(place, traces, themed(figure.layout),
       { responsive: true, displaylogo: false, displayModeBar: narrow.matches ? false : "hover",
-        modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] });
+        modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "sendChartToCloud"] });
   }
 
   function legend(figure) {

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tokenclock.atomic_file import atomic_write
 
-__all__ = ["Plot", "figure", "floats", "table", "term", "write"]
+__all__ = ["Plot", "document", "figure", "floats", "table", "term", "with_plots", "write"]
 
 # nothing may be fetched; plotly's WebGL part compiles its own functions
 _POLICY = (
@@ -102,21 +102,53 @@ def write(path: str | os.PathLike[str], title: str, body: str, plots: Sequence[P
         ImportError: no plotly.
         OSError: it cannot be written.
     """
+    parts = with_plots(title, body, plots)
+    with atomic_write(path) as file:
+        file.writelines(parts)
+
+
+def with_plots(title: str, body: str, plots: Sequence[Plot]) -> list[bytes]:
+    """The same page in pieces, in their order. Raises ImportError where there is no plotly."""
+    specs = [{"id": plot.id, "traces": list(plot.traces), "layout": dict(plot.layout)} for plot in plots]
+    return document(title, body, specs)
+
+
+def document(
+    title: str,
+    body: str,
+    data: Any,
+    *,
+    styles: Sequence[str] = ("page.css",),
+    scripts: Sequence[str] = ("page.js",),
+    asks_server: bool = False,
+) -> list[bytes]:
+    """The page in pieces, in their order.
+
+    Args:
+        title: of the window.
+        body: HTML.
+        data: JSON-ready; the scripts find it in the element ``figures``.
+        styles, scripts: files beside this one, put in as they stand, in their order, behind plotly.js.
+        asks_server: the page may ask the server it came from, and no other.
+
+    Raises:
+        ImportError: no plotly.
+        ValueError: the data holds what JSON cannot.
+    """
     import plotly  # its wheel brings plotly.js; the Python part is not used
 
-    script = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_bytes()
+    library = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_bytes()
     own = resources.files("tokenclock.report")
-    style, drawing = (own.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    specs = [{"id": plot.id, "traces": list(plot.traces), "layout": dict(plot.layout)} for plot in plots]
-    data = json.dumps(specs, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    style = "".join(own.joinpath(name).read_text(encoding="utf-8") for name in styles)
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    policy = _POLICY + ("; connect-src 'self'" if asks_server else "")
     head = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
         f"<style>\n{style}</style></head>\n<body>\n{body}\n"
-        f'<script type="application/json" id="figures">{data}</script>\n<script>'
+        f'<script type="application/json" id="figures">{text}</script>\n<script>'
     )
-    with atomic_write(path) as file:
-        file.write(head.encode())
-        file.write(script.replace(b"</script", b"<\\/script"))
-        file.write(f"</script>\n<script>\n{drawing}</script>\n</body></html>\n".encode())
+    drawing = [own.joinpath(name).read_text(encoding="utf-8") for name in scripts]
+    ends = [f"</script>\n<script>\n{part}".encode() for part in drawing]
+    return [head.encode(), library.replace(b"</script", b"<\\/script"), *ends, b"</script>\n</body></html>\n"]

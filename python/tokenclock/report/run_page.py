@@ -19,7 +19,7 @@ from tokenclock.report.run_figures import distribution_plots, time_plots
 from tokenclock.report.run_table import PERCENTILES, case_rows, facts, findings, latency_rows, rate_rows, title_of
 from tokenclock.result import Result
 
-__all__ = ["ShownRun", "write"]
+__all__ = ["ShownRun", "pieces", "write"]
 
 _CLASS = {WARN: " warn", INVALID: " invalid"}
 
@@ -41,6 +41,16 @@ def write(runs: Sequence[ShownRun], path: str | os.PathLike[str]) -> None:
         ImportError: no plotly.
         OSError: it cannot be written.
     """
+    page.write(path, *_content(runs))
+
+
+def pieces(runs: Sequence[ShownRun]) -> list[bytes]:
+    """The same page in pieces, in their order. Raises ImportError where there is no plotly."""
+    return page.with_plots(*_content(runs))
+
+
+def _content(runs: Sequence[ShownRun]) -> tuple[str, str, list[Plot]]:
+    """Title, body and plots."""
     title = "tokenclock report: " + ", ".join(run.name for run in runs)
     with_series = {run.name: run.series for run in runs if run.series is not None}
     shared = distribution_plots(with_series)
@@ -50,7 +60,7 @@ def write(runs: Sequence[ShownRun], path: str | os.PathLike[str]) -> None:
         parts.append(_run(run, plots, several=len(runs) > 1))
     if shared:
         parts += ["<h2>Distributions</h2>", _figures(shared)]
-    page.write(path, title, "\n".join(parts), [*shared, *(plot for plots in own for plot in plots)])
+    return title, "\n".join(parts), [*shared, *(plot for plots in own for plot in plots)]
 
 
 def _figures(plots: Sequence[Plot]) -> str:

@@ -1,0 +1,166 @@
+"""Where metrics of the history changed their level: change points of every series, with the direction that is worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tokenclock.store.change_points import ChangePoint, change_points
+from tokenclock.store.dashboard_words import MetricWords, in_reading_order, words_of
+from tokenclock.store.filter import Filter
+
+if TYPE_CHECKING:
+    from tokenclock.store.database import Database
+    from tokenclock.store.series import Point
+
+__all__ = ["COUNTED_STATES", "DEFAULT_BY", "LONGEST_SERIES", "Found", "changes_of_series", "regressions"]
+
+DEFAULT_BY: tuple[str, ...] = ("label", "gpu", "model", "test", "concurrency", "request_rate", "batch_size")
+"""What must be alike for runs to be one series: the load too, else a sweep looks like a row of changes."""
+
+COUNTED_STATES = frozenset({"valid", "warn", "unknown"})
+"""States of runs whose numbers count."""
+
+_NAMED = ("concurrency", "request_rate", "batch_size", "isl", "osl", "gpu_count")
+
+LONGEST_SERIES = 2000
+"""Newest values of a series that are looked at."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A change of one metric of one series.
+
+    Args:
+        metric: name in the history.
+        key: what the series' runs have in common, as asked by `by`; empty values left out.
+        run_id: of the first run after the change.
+        created: start of that run, UTC.
+        change: levels in the stored unit, and p-values.
+        verdict: ``regression`` or ``improvement``.
+        n_after: values since.
+        current: the newest level is still on that side of the level before, by the least change that counts.
+        unit: of the metric, as stored.
+    """
+
+    metric: str
+    key: Mapping[str, str]
+    run_id: int
+    created: datetime
+    change: ChangePoint
+    verdict: str
+    n_after: int
+    current: bool
+    unit: str = ""
+
+    @property
+    def words(self) -> MetricWords:
+        """How its values are shown."""
+        return words_of(self.metric, self.unit)
+
+    def series_name(self) -> str:
+        """The series in words."""
+        return ", ".join(
+            f"{name} {value}" if name in _NAMED else value
+            for name, value in self.key.items()
+            if (name, value) != ("request_rate", "inf")
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        ratio = self.change.ratio
+        return {
+            "metric": self.metric,
+            "unit": self.unit,
+            "key": dict(self.key),
+            "verdict": self.verdict,
+            "created": self.created.isoformat(),
+            "run_id": self.run_id,
+            "before": self.change.before,
+            "after": self.change.after,
+            "change": ratio - 1 if abs(ratio) < float("inf") else None,
+            "p": self.change.p,
+            "t_p": self.change.t_p,
+            "runs_after": self.n_after,
+            "current": self.current,
+        }
+
+
+def regressions(
+    database: Database,
+    where: Filter | None = None,
+    by: Sequence[str] = DEFAULT_BY,
+    metrics: Sequence[str] = (),
+    *,
+    since: datetime | None = None,
+    significance: float = 0.01,
+    minimum_change: float = 0.02,
+    looked_at: Callable[[int], object] = lambda n: None,
+) -> list[Found]:
+    """Changes of every series, the newest first.
+
+    Args:
+        database: the history.
+        where: which runs are looked at; None: all.
+        by: columns that divide runs into series.
+        metrics: names; all of the history when empty.
+        since: tell only changes at runs from then on; earlier runs are what they are compared with.
+        significance, minimum_change: of `change_points`.
+        looked_at: told the number of series of each metric.
+
+    Raises:
+        ValueError: an option out of range.
+    """
+    where = where or Filter()
+    found: list[Found] = []
+    for metric in metrics or in_reading_order(database.metric_names(where)):
+        unit = database.unit(metric) or ""
+        series = database.series(metric, by=tuple(by), where=where)
+        looked_at(len(series))
+        for values, points in series.items():
+            key = {name: value for name, value in zip(by, values, strict=True) if value not in ("", None)}
+            found += changes_of_series(
+                metric, key, points, unit=unit, significance=significance, minimum_change=minimum_change
+            )
+    if since is not None:
+        found = [change for change in found if change.created >= since]
+    return sorted(found, key=lambda change: (change.created, change.run_id), reverse=True)
+
+
+def changes_of_series(
+    metric: str,
+    key: Mapping[str, str],
+    points: Sequence[Point],
+    *,
+    unit: str = "",
+    significance: float = 0.01,
+    minimum_change: float = 0.02,
+) -> list[Found]:
+    """Changes of one series in order of time; runs whose state does not count are left out."""
+    counted = [point for point in points if point.state in COUNTED_STATES][-LONGEST_SERIES:]
+    values = [point.value for point in counted]
+    changes = change_points(values, significance=significance, minimum_change=minimum_change)
+    better = words_of(metric).better
+    ends = [*(change.index for change in changes[1:]), len(counted)][: len(changes)]
+    return [
+        Found(
+            metric=metric,
+            key=key,
+            run_id=counted[change.index].run_id,
+            created=counted[change.index].created,
+            change=change,
+            verdict="improvement" if (change.after < change.before) == (better == "lower") else "regression",
+            n_after=end - change.index,
+            current=_still(change, changes[-1].after, minimum_change),
+            unit=unit,
+        )
+        for change, end in zip(changes, ends, strict=True)
+    ]
+
+
+def _still(change: ChangePoint, newest: float, minimum_change: float) -> bool:
+    """Whether the newest level differs from that before the change as the change did."""
+    moved = newest - change.before
+    return moved * (change.after - change.before) > 0 and abs(moved) >= minimum_change * abs(change.before)
