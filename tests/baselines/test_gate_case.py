@@ -166,8 +166,8 @@ def test_without_a_history_nothing_is_judged(bench) -> None:
         (["acept"], "did you mean accept?"),
         (["accept", "--reason", "x"], "say which runs by --label"),
         (["accept", "--all", "--reason", " "], "--reason must say why"),
-        (["accept", "--all", "--reason", "x", "--last", "0"], "must be >= 1, got 0"),
-        (["accept", "--all", "--reason", "x", "--last", "2"], "a baseline needs 3 valid runs"),
+        (["accept", "--all", "--reason", "x", "--last", "2"], "--last must be from 3 to 20, got 2"),
+        (["accept", "--all", "--reason", "x", "--last", "many"], "must be a whole number, got many"),
         (["accept", "--all", "--reason", "x", "--metrics", "colour"], "colour must be a metric"),
         (["accept", "--all", "--reason", "x", "--by", "colour"], "runs cannot be told apart by colour"),
         (["show", "--json", "/none/x.json"], "there is no directory /none"),
@@ -179,6 +179,14 @@ def test_wrong_words_change_nothing(bench, capsys, words, said) -> None:
     history = ["--history", bench.place] if words and words[0] in ("accept", "show") else []
     assert main(["baseline", *words, *history]) == 2
     assert said in capsys.readouterr().err
+    assert bench.pins() == {}
+
+
+def test_two_runs_make_no_baseline(bench, capsys) -> None:
+    for value in QUIET[:2]:
+        bench.run(value)
+    assert main(["baseline", "accept", "--all", "--reason", "x", "--history", bench.place]) == 2
+    assert "a baseline needs 3 valid runs, got 2 of OUTPUT_TOKEN_TIME of label" in capsys.readouterr().err
     assert bench.pins() == {}
 
 

@@ -1,11 +1,14 @@
-"""The local test list six times into one history, the last gated on the others; a planted slowdown is caught.
+"""The local test list six times into one history, the last gated on the others; then the paced server made slower.
 
-`make long` runs it. The paced server stands for a server that got slower: its gaps are longer by a known share.
+`make long` runs it. Sessions are real ones of pytest, from empty folders.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,35 +16,76 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCAL = ROOT / "perf_lists/local.txt"
+LISTS = ROOT / "perf_lists"
 N_RUNS = 6
+PACED = "perf_sanity-paced-steps"
 
 pytestmark = pytest.mark.skipif("TOKENCLOCK_LONG" not in os.environ, reason="runs the local list six times: make long")
 
 
-def run_list(folder: Path, name: str, *more: str) -> subprocess.CompletedProcess[str]:
-    """One session of pytest over the local list, from an empty folder."""
-    work = folder / name
-    work.mkdir()
-    command = [
-        sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--perf", f"--test-list={LOCAL}",
-        f"--output-dir={work / 'output'}", "--perf-log-formats=csv", f"--perf-history={folder / 'history.db'}", *more,
-    ]  # fmt: skip
-    return subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=600)
+class Sessions:
+    """Sessions over the local list with one history."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.history, self.n = folder, folder / "history.db", 0
+
+    def run(self, *more: str, servers: Path = LISTS / "servers") -> str:
+        """What a session printed."""
+        self.n += 1
+        work = self.folder / f"session-{self.n}"
+        work.mkdir()
+        command = [
+            sys.executable, "-m", "pytest", "-v", "-s", "-p", "no:cacheprovider", "--perf",
+            f"--test-list={LISTS / 'local.txt'}", f"--perf-models={LISTS / 'models.yml'}",
+            f"--perf-config-folder={servers}", f"--output-dir={work / 'output'}", "--perf-log-formats=csv",
+            f"--perf-history={self.history}", "--max-repeats=5", *more,
+        ]  # fmt: skip
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=900)
+        assert done.returncode in (0, 1), done.stdout[-4000:] + done.stderr[-2000:]
+        return done.stdout
+
+    def slower(self, name: str, share: float) -> Path:
+        """The servers' files with a paced server whose gaps are longer by that share."""
+        place = self.folder / name
+        shutil.copytree(LISTS / "servers", place)
+        text = (place / "paced.yml").read_text()
+        changed = re.sub(r"--itl-ms ([0-9.]+)", lambda found: f"--itl-ms {float(found[1]) * (1 + share):g}", text)
+        assert changed != text
+        (place / "paced.yml").write_text(changed)
+        return place
 
 
-def test_the_last_of_six_runs_is_held_against_the_others(tmp_path: Path) -> None:
-    from tokenclock.store.database import open_database
+def verdicts(printed: str) -> list[str]:
+    """Lines of the gate: metric, verdict, reason."""
+    kinds = "regression|improvement|no difference shown|too noisy|no baseline"
+    return re.findall(rf"^  \S+: (?:{kinds})(?::.*)?$", printed, re.MULTILINE)
 
-    for i in range(N_RUNS):
-        done = run_list(tmp_path, f"run-{i}", "--perf-max-repeats=5")
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    print(f"\n{done.stdout[-2000:]}")
-    shown = subprocess.run(
-        [sys.executable, "-m", "tokenclock", "baseline", "show", "--history", str(tmp_path / "history.db")],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    print(shown.stdout)
-    assert "regression" not in shown.stdout
-    with open_database(str(tmp_path / "history.db"), read_only=True) as database:
-        assert database.pins() == []
+
+def regressions(printed: str) -> list[str]:
+    """The metrics that are called slower."""
+    return [line.split(":")[0].strip() for line in verdicts(printed) if ": regression" in line]
+
+
+def test_the_local_list(tmp_path: Path) -> None:
+    sessions = Sessions(tmp_path)
+    for _ in range(N_RUNS - 1):
+        sessions.run()
+    last = sessions.run()
+    print("\n" + "\n".join(verdicts(last)))
+    assert len(verdicts(last)) > 20
+    assert "no baseline" not in last
+    assert regressions(last) == []
+
+    one = sessions.run("-R", PACED, servers=sessions.slower("slower-1", 0.01))
+    print("1 % slower\n" + "\n".join(verdicts(one)))
+    assert regressions(one) == []
+
+    ten = sessions.run("-R", PACED, servers=sessions.slower("slower-10", 0.10))
+    print("10 % slower\n" + "\n".join(verdicts(ten)))
+    assert any("OUTPUT_TOKEN_TIME" in name or "INTER_TOKEN_TIME" in name for name in regressions(ten))
+
+    shown = tmp_path / "shown.json"
+    command = [sys.executable, "-m", "tokenclock", "baseline", "show", "--history", str(sessions.history)]
+    subprocess.run([*command, "--json", str(shown)], check=True, capture_output=True)
+    pinned = [one for one in json.loads(shown.read_text())["baselines"] if one["pin"] is not None]
+    assert any(PACED in one["key"]["label"] for one in pinned)

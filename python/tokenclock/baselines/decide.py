@@ -35,6 +35,7 @@ FEWEST_RUNS = 3
 CONFIRMED_BY = 3
 """Repeats that a regression should be seen in, where repeats may be asked for: a median of three ignores one mishap."""
 
+_TENFOLD = 9.0  # as a change
 _FARTHEST = 100.0  # in logs; a spread beyond that is no spread, and its exponential no number
 
 
@@ -230,7 +231,10 @@ def _judged(
     elif smallest > wanted:
         verdict = TOO_NOISY
         more = max(0, min(needed, max_repeats) - repeats) if needed is not None else 0
-        reason = f"only a change of {smallest:.1%} would have been seen, as runs differ by {test.noise.sigma:.2%}; "
+        seen = f"only a change of {smallest:.1%} would have been seen"
+        if smallest > _TENFOLD or (test.better == "higher" and smallest > _TENFOLD / (1 + _TENFOLD)):
+            seen = "not even a tenfold change would have been seen"
+        reason = f"{_change(ratio)}, but {seen}, as runs differ by {test.noise.sigma:.2%}; "
         reason += _remedy(needed, max_repeats)
     elif change >= test.least:
         verdict, reason = NO_DIFFERENCE, f"{_change(ratio)}, as chance makes it: runs differ by {test.noise.sigma:.2%}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tokenclock.store.filter import Filter, checked_column, text_of
@@ -102,15 +102,16 @@ def sessions_of(groups: Iterable[tuple[str, Sequence[Point]]]) -> list[Session]:
 
 
 def sessions_in(
-    database: Database, key: Mapping[str, str], metric: str, *, before: datetime | None = None, without: str = ""
+    database: Database, key: Mapping[str, str], metric: str, *, not_after: datetime | None = None, without: str = ""
 ) -> list[Session]:
     """The last RECENT sessions of a metric, of valid runs of that key, in order of time.
 
     Args:
-        before: only runs that were made earlier (UTC); None: all.
+        not_after: only runs that were started by then (UTC), which results say to the second; None: all.
         without: name of a session that is left out.
     """
-    where = Filter(key=key, states=VALID_STATES, until=before)
+    until = None if not_after is None else not_after + timedelta(microseconds=1)
+    where = Filter(key=key, states=VALID_STATES, until=until)
     found = database.series(metric, by=(f"tag.{SESSION_TAG}",), where=where)
     return sessions_of((name, points) for (name,), points in found.items() if not without or name != without)[-RECENT:]
 

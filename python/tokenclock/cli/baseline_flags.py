@@ -11,7 +11,7 @@ from tokenclock.cli.history_place import add_place_flag
 if TYPE_CHECKING:
     from tokenclock.store.filter import Filter
 
-__all__ = ["add_runs", "positive", "where"]
+__all__ = ["add_runs", "sessions", "where"]
 
 
 def add_runs(parser: CommandParser, default_last: int) -> None:
@@ -39,18 +39,18 @@ def add_runs(parser: CommandParser, default_last: int) -> None:
     )
     runs.add_argument(
         "--last",
-        type=positive,
+        type=sessions,
         default=default_last,
         metavar="N",
-        help=f"valid sessions that make a baseline (default: {default_last})",
+        help=f"valid sessions that make a baseline, 3 to 20 (default: {default_last})",
     )
 
 
-def positive(text: str) -> int:
-    """A whole number from 1 on, as an argparse type."""
+def sessions(text: str) -> int:
+    """A whole number from 3 to 20, as an argparse type."""
     value: int = whole_number(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be >= 1, got {value}")
+    if not 3 <= value <= 20:
+        raise argparse.ArgumentTypeError(f"must be from 3 to 20, got {value}")
     return value
 
 

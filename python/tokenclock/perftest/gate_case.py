@@ -76,7 +76,7 @@ class _Judge:
         self._alpha = shared_alpha(list(self._thresholds), ALPHA)
         session = run.tags[SESSION_TAG]
         self._sessions = {
-            name: sessions_in(database, self._key, name, before=run.created, without=session)
+            name: sessions_in(database, self._key, name, not_after=run.created, without=session)
             for name in self._thresholds
         }
         self._pins = {name: pin_of(database, self._key, name) for name in self._thresholds}
