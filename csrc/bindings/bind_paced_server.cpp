@@ -106,6 +106,7 @@ py::dict truth_of(const PacedServer& server) {
   truth["arrival_kernel"] = to_array(std::move(columns.arrival_kernel));
   truth["t_read_ns"] = to_array(std::move(columns.t_read_ns));
   truth["t_done_ns"] = to_array(std::move(columns.t_done_ns));
+  truth["t_first_on_wire_ns"] = to_array(std::move(columns.t_first_on_wire_ns));
   truth["prompt_tokens"] = to_array(std::move(columns.prompt_tokens));
   truth["max_tokens"] = to_array(std::move(columns.max_tokens));
   truth["status"] = to_array(std::move(columns.status));

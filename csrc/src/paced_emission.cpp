@@ -76,11 +76,12 @@ void PacedLoop::advance(PacedReply& reply, std::int64_t t_now_ns) {
 // Sends scratch_ and logs it. Returns the stamp, which is read before the kernel is called: what the client sees
 // cannot be earlier.
 std::int64_t PacedLoop::send_logged(PacedConnection& connection, std::int32_t n_tokens, std::int32_t n_events,
-                                    std::int64_t t_due_ns) {
+                                    std::int64_t t_due_ns, bool first_content) {
   const std::int32_t row = connection.replies.front().row;
   const std::string_view wire = to_wire(connection, scratch_);  // what encrypting costs is over before the stamp
   const std::int64_t t_send_ns = t_last_send_ns_ = now_ns();
-  write_wire(connection, wire);
+  write_wire(connection, wire, first_content);
+  if (first_content && connection.fd >= 0) note_on_wire(connection, row, t_send_ns);
   truth_.add_send(row, t_send_ns, t_due_ns, n_tokens, n_events);
   if (n_tokens > 0) counters_.n_tokens.fetch_add(n_tokens, kRelaxed);
   return t_send_ns;
@@ -106,7 +107,7 @@ void PacedLoop::emit(PacedConnection& connection) {
     reply.text.append_end(scratch_);
   }
   reply.n_sent = end;
-  const std::int64_t t_send_ns = send_logged(connection, end - first, n_events, reply.t_due_ns);
+  const std::int64_t t_send_ns = send_logged(connection, end - first, n_events, reply.t_due_ns, first == 0);
   if (connection.fd < 0) return;
   if (last) return end_reply(connection);
   advance(reply, t_send_ns);

@@ -125,10 +125,25 @@ void PacedLoop::tick(std::int64_t t_now_ns) {
   if (refresh == WallClock::Refresh::not_due) return;
   if (refresh == WallClock::Refresh::stepped) {
     truth_.distrust_arrivals(first_unconfirmed_);
+    for (const std::int32_t row : unconfirmed_on_wire_) truth_.set_first_on_wire(row, kMissingNs);
     stamps_in_doubt_ = true;  // what is about to be read may have been stamped on either side of the step
     counters_.n_clock_steps.store(wall_.n_steps(), kRelaxed);
   }
   first_unconfirmed_ = truth_.n_requests();
+  unconfirmed_on_wire_.clear();
+}
+
+// Takes the stamp of the send that was just made. One that lies outside the call, as converted, is another's or wrong.
+void PacedLoop::note_on_wire(PacedConnection& connection, std::int32_t row, std::int64_t t_send_ns) {
+  if (!connection.stamp_awaited) return;
+  const std::int64_t t_realtime_ns = take_send_stamp(connection.fd);
+  if (t_realtime_ns == kMissingNs) return;
+  connection.stamp_awaited = false;
+  if (stamps_in_doubt_ || !connection.unsent.empty()) return;
+  const std::int64_t t_ns = wall_.to_monotonic_ns(t_realtime_ns);
+  if (t_ns < t_send_ns || t_ns > now_ns()) return;
+  truth_.set_first_on_wire(row, t_ns);
+  unconfirmed_on_wire_.push_back(row);
 }
 
 PacedLoop::Arrival PacedLoop::arrival_of(const Received& received, std::int64_t t_read_ns) const noexcept {
@@ -154,7 +169,7 @@ void PacedLoop::accept_all() {
     }
     const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    enable_receive_stamps(fd);
+    enable_send_stamps(fd);
     if (free_slots_.empty()) {
       free_slots_.push_back(slots_.size());
       slots_.emplace_back();
@@ -202,10 +217,20 @@ void PacedLoop::update_interest(PacedConnection& connection) {
   connection.writes = writes;
 }
 
+// Whether nothing worse than a send stamp that came late made the poller call the socket failed. Its send keeps the
+// stamp of user space.
+bool PacedLoop::only_a_stamp(PacedConnection& connection) {
+  if (!connection.stamp_awaited || take_send_stamp(connection.fd) == kMissingNs) return false;
+  connection.stamp_awaited = false;
+  int error = 0;
+  socklen_t size = sizeof error;
+  return ::getsockopt(connection.fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+}
+
 void PacedLoop::on_ready(PacedConnection& connection, const Poller::Ready& ready) {
   if (ready.writable && connection.fd >= 0) on_writable(connection);
   if (ready.readable && connection.fd >= 0) on_readable(connection);
-  if (ready.failed && !ready.readable && connection.fd >= 0) close(connection);
+  if (ready.failed && connection.fd >= 0 && !only_a_stamp(connection) && !ready.readable) close(connection);
   serve(connection);
   update_interest(connection);
 }
@@ -296,10 +321,12 @@ bool PacedLoop::write(PacedConnection& connection, std::string_view bytes) {
   return write_wire(connection, to_wire(connection, bytes));
 }
 
-bool PacedLoop::write_wire(PacedConnection& connection, std::string_view wire) {
+bool PacedLoop::write_wire(PacedConnection& connection, std::string_view wire, bool stamped) {
   ssize_t n = 0;
   if (connection.unsent.empty()) {
-    n = ::send(connection.fd, wire.data(), wire.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    n = stamped ? send_stamped(connection.fd, wire)
+                : ::send(connection.fd, wire.data(), wire.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    connection.stamp_awaited = connection.stamp_awaited || (stamped && n > 0);
     if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
       close(connection);
       return false;

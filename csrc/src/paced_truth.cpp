@@ -20,6 +20,7 @@ std::int32_t PacedTruth::add_request(std::int64_t t_arrival_ns, bool by_kernel, 
   request.t_read_ns = t_read_ns;
   request.t_arrival_ns.store(t_arrival_ns, kRelaxed);
   request.t_done_ns.store(kMissingNs, kRelaxed);
+  request.t_first_on_wire_ns.store(kMissingNs, kRelaxed);
   request.prompt_tokens.store(-1, kRelaxed);
   request.max_tokens.store(-1, kRelaxed);
   request.by_kernel.store(by_kernel ? 1 : 0, kRelaxed);
@@ -47,6 +48,11 @@ void PacedTruth::set_fault(std::int32_t row, std::uint8_t fault) noexcept {
 void PacedTruth::set_done(std::int32_t row, std::int64_t t_done_ns) noexcept {
   if (row == kNoRow) return;
   requests_[static_cast<std::size_t>(row)].t_done_ns.store(t_done_ns, kRelaxed);
+}
+
+void PacedTruth::set_first_on_wire(std::int32_t row, std::int64_t t_ns) noexcept {
+  if (row == kNoRow) return;
+  requests_[static_cast<std::size_t>(row)].t_first_on_wire_ns.store(t_ns, kRelaxed);
 }
 
 void PacedTruth::distrust_arrivals(std::size_t first_row) noexcept {
@@ -79,6 +85,7 @@ PacedTruthColumns PacedTruth::columns() const {
     columns.arrival_kernel.push_back(request.by_kernel.load(kRelaxed));
     columns.t_read_ns.push_back(request.t_read_ns);
     columns.t_done_ns.push_back(request.t_done_ns.load(kRelaxed));
+    columns.t_first_on_wire_ns.push_back(request.t_first_on_wire_ns.load(kRelaxed));
     columns.prompt_tokens.push_back(request.prompt_tokens.load(kRelaxed));
     columns.max_tokens.push_back(request.max_tokens.load(kRelaxed));
     columns.status.push_back(request.status.load(kRelaxed));

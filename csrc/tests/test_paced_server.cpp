@@ -122,6 +122,8 @@ void check_stream_and_truth() {
   CHECK(truth.t_due_ns[1] >= truth.t_arrival_ns[0] + 5'000'000);
   CHECK(truth.t_due_ns[1] < truth.t_arrival_ns[0] + 7'000'000);
   CHECK(truth.t_done_ns[0] >= truth.t_send_ns[10]);
+  const std::int64_t t_on_wire_ns = truth.t_first_on_wire_ns[0];  // of the first token, which is the second send
+  if (wake_kernel_stamping()) CHECK(t_on_wire_ns >= truth.t_send_ns[1] && t_on_wire_ns < truth.t_send_ns[2]);
   CHECK_EQ(server.figures().n_in_flight, 0);
   CHECK(server.figures().cpu_ns > 0);
 }
@@ -253,6 +255,7 @@ void check_stepped_wall_clock() {
   client.send_all(stream_request(1));
   client.read_until("\r\n\r\n");  // the head: this request's arrival is on record
   CHECK_EQ(server.truth().arrival_kernel[1], 1);
+  CHECK(server.truth().t_first_on_wire_ns[0] != kMissingNs);
   clock.ahead_ns.store(50'000'000);
   client.read_until(kDone);
   server.stop();
@@ -260,6 +263,9 @@ void check_stepped_wall_clock() {
   CHECK_EQ(truth.arrival_kernel[0], 1);
   CHECK_EQ(truth.arrival_kernel[1], 0);
   CHECK_EQ(truth.t_arrival_ns[1], truth.t_read_ns[1]);
+  // the first answer's stamp came after the last look at the clock before it was set: nothing says on which side
+  CHECK_EQ(truth.t_first_on_wire_ns[0], kMissingNs);
+  CHECK_EQ(truth.t_first_on_wire_ns[1], kMissingNs);
   CHECK_EQ(server.figures().n_clock_steps, 1);
 }
 

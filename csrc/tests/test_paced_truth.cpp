@@ -24,6 +24,7 @@ void check_columns() {
   truth.set_status(1, 200);
   truth.set_fault(2, 0x12);
   truth.set_done(1, 999);
+  truth.set_first_on_wire(1, 203);
   truth.add_send(2, 301, 300, 0, 0);
   truth.add_send(1, 202, 201, 1, 1);
   truth.add_send(2, 302, 303, 4, 2);
@@ -33,6 +34,7 @@ void check_columns() {
   CHECK(columns.arrival_kernel == (std::vector<std::uint8_t>{1, 0, 1}));
   CHECK(columns.t_read_ns == (std::vector<std::int64_t>{110, 200, 310}));
   CHECK(columns.t_done_ns == (std::vector<std::int64_t>{kMissingNs, 999, kMissingNs}));
+  CHECK(columns.t_first_on_wire_ns == (std::vector<std::int64_t>{kMissingNs, 203, kMissingNs}));
   CHECK(columns.prompt_tokens == (std::vector<std::int32_t>{-1, 7, -1}));
   CHECK(columns.max_tokens == (std::vector<std::int32_t>{-1, 64, -1}));
   CHECK(columns.status == (std::vector<std::int16_t>{0, 200, 0}));
@@ -50,6 +52,8 @@ void check_columns() {
   const PacedTruthColumns after = truth.columns();
   CHECK(after.t_arrival_ns == (std::vector<std::int64_t>{100, 200, 310}));
   CHECK(after.arrival_kernel == (std::vector<std::uint8_t>{1, 0, 0}));
+  truth.set_first_on_wire(1, kMissingNs);
+  CHECK_EQ(truth.columns().t_first_on_wire_ns[1], kMissingNs);
 }
 
 void check_losses() {
@@ -58,6 +62,7 @@ void check_losses() {
   CHECK_EQ(truth.add_request(2, true, 2), PacedTruth::kNoRow);
   for (const std::int32_t row : {0, PacedTruth::kNoRow, 0, 0}) truth.add_send(row, 3, 3, 1, 1);
   truth.set_request(PacedTruth::kNoRow, 1, 1);
+  truth.set_first_on_wire(PacedTruth::kNoRow, 1);
   truth.set_status(PacedTruth::kNoRow, 200);
   truth.set_fault(PacedTruth::kNoRow, 1);
   truth.set_done(PacedTruth::kNoRow, 1);

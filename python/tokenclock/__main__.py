@@ -37,11 +37,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "report": ("tokenclock.cli.report", "results as a page, a picture or Markdown; results anew from event logs"),
     "history": ("tokenclock.cli.history", "keeps results in a database: lists, trends, pages, exports"),
+    "baseline": ("tokenclock.cli.baseline", "accept, show and diff what performance tests are held against"),
     "demo": ("tokenclock.cli.demo", "serve a real model, measure it, and state our own error"),
 }
-NOT_BUILT = (
-    "baseline",
-)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,8 +105,6 @@ def _run(arguments: list[str]) -> int:
         from tokenclock.cli.build import main as build
 
         return build(arguments[1:], group)
-    if command in NOT_BUILT:
-        raise UsageError(f"{command} is not built yet; `tokenclock` alone lists the commands there are")
     from tokenclock.cli.arguments import did_you_mean
 
     nearest = did_you_mean(command, [*COMMANDS, "--help", "--version"])

@@ -36,7 +36,8 @@ def test_the_truth_is_arrays_that_outlive_the_server() -> None:
     assert (np.diff(truth["t_send_ns"]) > 0).all()
     types = {name: str(array.dtype) for name, array in truth.items() if isinstance(array, np.ndarray)}
     assert types == {
-        **dict.fromkeys(["t_arrival_ns", "t_read_ns", "t_done_ns", "send_offsets", "t_send_ns", "t_due_ns"], "int64"),
+        **dict.fromkeys(["t_arrival_ns", "t_read_ns", "t_done_ns", "t_first_on_wire_ns"], "int64"),
+        **dict.fromkeys(["send_offsets", "t_send_ns", "t_due_ns"], "int64"),
         **dict.fromkeys(["prompt_tokens", "max_tokens", "n_tokens", "n_events"], "int32"),
         **dict.fromkeys(["arrival_kernel", "fault"], "uint8"),
         "status": "int16",

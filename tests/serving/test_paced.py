@@ -189,8 +189,13 @@ def test_the_truth_joins_by_id_and_holds_every_send() -> None:
     assert (truth.t_arrival_ns <= truth.t_read_ns).all()
     assert stamps[-1] <= t_after_ns
     assert (np.diff(truth.t_send_ns) > 0).all()
-    assert (truth.ttft_ns == truth.t_first_content_ns - truth.t_arrival_ns).all()
-    assert truth.ttft_ns[1] == stamps[0] - truth.t_arrival_ns[1]
+    assert truth.t_first_content_ns[1] == stamps[0]
+    on_wire = truth.t_first_on_wire_ns
+    stamped = on_wire != MISSING_NS
+    assert stamped.all() == truth.arrival_kernel.all()  # where the kernel stamps, it stamps both ways
+    assert (on_wire[stamped] >= truth.t_first_content_ns[stamped]).all()
+    first = np.where(stamped, on_wire, truth.t_first_content_ns)
+    assert (truth.ttft_ns == first - truth.t_arrival_ns).all()
     assert (truth.ttft_ns >= 10_000_000).all()
     assert (truth.t_done_ns > truth.t_first_content_ns).all()
     assert truth.meta["options"]["itl_ms"] == 5
@@ -472,6 +477,12 @@ def test_the_truth_can_be_kept_in_a_file(tmp_path: Path) -> None:
     assert kept.t_send_ns.tolist() == server.truth().t_send_ns.tolist()
     assert kept.meta == server.truth().meta
     assert [path.name for path in tmp_path.iterdir()] == ["truth.npz"]
+    with np.load(tmp_path / "truth.npz") as file:
+        before = {name: file[name] for name in file if name != "t_first_on_wire_ns"}
+    np.savez(tmp_path / "of_an_earlier_version.npz", **before)
+    older = Truth.from_npz(tmp_path / "of_an_earlier_version.npz")
+    assert older.t_first_on_wire_ns.tolist() == [MISSING_NS]
+    assert older.ttft_ns.tolist() == (older.t_first_content_ns - older.t_arrival_ns).tolist()
 
 
 def sleep_late_ms() -> float:

@@ -60,9 +60,10 @@ struct PacedConnection {
   bool parked = false;             // due, but the socket is full: goes on when it drains
   bool finishing = false;          // the front reply is complete but for `unsent`
   bool input_ended = false;
-  bool stalled = false;   // the front reply fell silent for good
-  bool draining = false;  // the last reply was sent; what still comes in is thrown away until the peer closes
-  bool reads = true;      // what the poller was last told
+  bool stamp_awaited = false;  // of the first send with tokens; while it lies ready, the poller calls the socket failed
+  bool stalled = false;        // the front reply fell silent for good
+  bool draining = false;       // the last reply was sent; what still comes in is thrown away until the peer closes
+  bool reads = true;           // what the poller was last told
   bool writes = false;
 
   static constexpr std::size_t kMaxQueuedReplies = 32;

@@ -16,6 +16,7 @@
 #include "tokenclock/paced_truth.h"
 #include "tokenclock/poller.h"
 #include "tokenclock/receive_stamp.h"
+#include "tokenclock/send_stamp.h"
 
 namespace tokenclock {
 
@@ -63,13 +64,14 @@ class PacedLoop {
   void accept_all();
   void close(PacedConnection& connection);
   void update_interest(PacedConnection& connection);
+  static bool only_a_stamp(PacedConnection& connection);
   void on_ready(PacedConnection& connection, const Poller::Ready& ready);
   void on_readable(PacedConnection& connection);
   void on_writable(PacedConnection& connection);
   bool decrypt(PacedConnection& connection, std::string_view& input);
   static std::string_view to_wire(const PacedConnection& connection, std::string_view bytes);
   bool write(PacedConnection& connection, std::string_view bytes);
-  bool write_wire(PacedConnection& connection, std::string_view wire);
+  bool write_wire(PacedConnection& connection, std::string_view wire, bool stamped = false);
   void hang_up(PacedConnection& connection);
   void end_reply(PacedConnection& connection);
   void complete_reply(PacedConnection& connection);
@@ -92,9 +94,10 @@ class PacedLoop {
   void fall_silent(PacedConnection& connection);
   void emit_whole(PacedConnection& connection);
   std::int64_t send_logged(PacedConnection& connection, std::int32_t n_tokens, std::int32_t n_events,
-                           std::int64_t t_due_ns);
+                           std::int64_t t_due_ns, bool first_content = false);
 
   // time
+  void note_on_wire(PacedConnection& connection, std::int32_t row, std::int64_t t_send_ns);
   [[nodiscard]] Arrival arrival_of(const Received& received, std::int64_t t_read_ns) const noexcept;
   void tick(std::int64_t t_now_ns);
   [[nodiscard]] std::int64_t wait_time_ns(std::int64_t t_now_ns) const noexcept;
@@ -118,8 +121,9 @@ class PacedLoop {
   std::int64_t n_generation_requests_ = 0;
   std::int64_t n_active_ = 0;  // generation replies begun and not over
   bool accepting_ = true;
-  bool stamps_in_doubt_ = false;       // the wall clock was stepped since the poller last returned
-  std::size_t first_unconfirmed_ = 0;  // rows from here on came in since the anchor before
+  bool stamps_in_doubt_ = false;                   // the wall clock was stepped since the poller last returned
+  std::size_t first_unconfirmed_ = 0;              // rows from here on came in since the anchor before
+  std::vector<std::int32_t> unconfirmed_on_wire_;  // rows whose send stamp came since then
   std::int64_t t_last_send_ns_ = 0;
   std::int64_t t_spin_window_ns_ = 0;
   std::int64_t spun_in_window_ns_ = 0;

@@ -18,6 +18,8 @@ struct PacedTruthColumns {
   std::vector<std::uint8_t> arrival_kernel;  // 1: by the kernel's stamp; 0: when user space had read it
   std::vector<std::int64_t> t_read_ns;
   std::vector<std::int64_t> t_done_ns;  // the reply's last byte was handed to the kernel; kMissingNs: never
+  // The first send with tokens went to the network device, by the kernel's stamp; kMissingNs: no such send or no stamp.
+  std::vector<std::int64_t> t_first_on_wire_ns;
   std::vector<std::int32_t> prompt_tokens;
   std::vector<std::int32_t> max_tokens;
   std::vector<std::int16_t> status;  // HTTP status of the reply; 0: none was sent (yet)
@@ -44,6 +46,7 @@ class PacedTruth {
   void set_status(std::int32_t row, int status) noexcept;
   void set_fault(std::int32_t row, std::uint8_t fault) noexcept;
   void set_done(std::int32_t row, std::int64_t t_done_ns) noexcept;
+  void set_first_on_wire(std::int32_t row, std::int64_t t_ns) noexcept;  // kMissingNs takes it back
   // The wall clock was stepped: arrivals of the rows from `first_row` on fall back to when they were read.
   void distrust_arrivals(std::size_t first_row) noexcept;
   void add_send(std::int32_t row, std::int64_t t_send_ns, std::int64_t t_due_ns, std::int32_t n_tokens,
@@ -59,6 +62,7 @@ class PacedTruth {
     std::int64_t t_read_ns;
     std::atomic<std::int64_t> t_arrival_ns;
     std::atomic<std::int64_t> t_done_ns;
+    std::atomic<std::int64_t> t_first_on_wire_ns;
     std::atomic<std::int32_t> prompt_tokens;
     std::atomic<std::int32_t> max_tokens;
     std::atomic<std::int16_t> status;

@@ -25,6 +25,7 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "arrival_kernel": np.uint8,
     "t_read_ns": np.int64,
     "t_done_ns": np.int64,
+    "t_first_on_wire_ns": np.int64,
     "prompt_tokens": np.int32,
     "max_tokens": np.int32,
     "status": np.int16,
@@ -49,6 +50,7 @@ class Truth:
     arrival_kernel: npt.NDArray[np.uint8]  #: [k] 1: stamped by the kernel; 0: when the server had read it
     t_read_ns: npt.NDArray[np.int64]  #: [k] when the server had read it
     t_done_ns: npt.NDArray[np.int64]  #: [k] the reply's last byte was handed over; MISSING_NS: never
+    t_first_on_wire_ns: npt.NDArray[np.int64]  #: [k] kernel's stamp of the first send with tokens; MISSING_NS: none
     prompt_tokens: npt.NDArray[np.int32]  #: [k] -1: the request was refused before it was read
     max_tokens: npt.NDArray[np.int32]  #: [k] tokens to generate
     status: npt.NDArray[np.int16]  #: [k] HTTP status; 0: no reply was begun
@@ -77,8 +79,12 @@ class Truth:
 
     @property
     def ttft_ns(self) -> npt.NDArray[np.int64]:
-        """[k] First send with tokens - arrival of the request; MISSING_NS where there was none."""
-        first = self.t_first_content_ns
+        """[k] First send with tokens - arrival of the request; MISSING_NS where there was none.
+
+        Both ends are stamps of the kernel where it gave them: what this server's own way through the kernel takes, from
+        the call of send(2) to the device, is no error of the client's.
+        """
+        first = np.where(self.t_first_on_wire_ns == MISSING_NS, self.t_first_content_ns, self.t_first_on_wire_ns)
         return np.where(first == MISSING_NS, MISSING_NS, first - self.t_arrival_ns)
 
     def content_sends(self, request: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
@@ -97,7 +103,9 @@ class Truth:
     def from_npz(cls, path: str | os.PathLike[str]) -> Truth:
         """Read a file that `save` (or the paced-server command) wrote."""
         with np.load(path) as file:
-            columns: dict[str, Any] = {name: file[name] for name in _COLUMNS}
+            columns: dict[str, Any] = {name: file[name] for name in _COLUMNS if name in file}
+            if "t_first_on_wire_ns" not in columns:  # a file of a version that had no such stamps
+                columns["t_first_on_wire_ns"] = np.full(len(columns["t_arrival_ns"]), MISSING_NS, np.int64)
             return cls(**columns, meta=json.loads(str(file["meta"])))
 
     @classmethod

@@ -1,0 +1,101 @@
+"""The gate of one case: its metrics against the history, more repeats where they would settle it, and the run added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from tokenclock.baselines.accept import pin_sessions
+from tokenclock.baselines.decide import ALPHA, REGRESSION, Decision
+from tokenclock.baselines.held import hold
+from tokenclock.baselines.history import LAST, SESSION_TAG, key_of, pin_of, sessions_in
+from tokenclock.baselines.thresholds import shared_alpha, threshold_of
+from tokenclock.perftest.gate_records import record_of_failure, records_of_case
+from tokenclock.store.database import open_database
+
+if TYPE_CHECKING:
+    from tokenclock.perftest.outcome import Outcome
+    from tokenclock.perftest.settings import Settings
+    from tokenclock.store.database import Database
+    from tokenclock.store.record import RunRecord
+
+__all__ = ["gate_case"]
+
+PINNED_BY = "the gate"
+
+
+def gate_case(outcome: Outcome, settings: Settings, again: Callable[[], Mapping[str, float]] | None) -> list[Decision]:
+    """Judge a case and add it to the history.
+
+    Each metric that was measured and has a known direction is held against its pin, or the last valid sessions of the
+    same label and GPU. They share the 5 % of
+    false alarms. The first regression pins what the run
+    was held against.
+
+    Args:
+        outcome: of the case. One that is not valid is added with its state, and not judged.
+        settings: ``history`` names the database; without one nothing is done. ``max_repeats`` bounds the repeats.
+        again: makes one more repeat and returns its values by metric type; None: it cannot be repeated.
+
+    Returns:
+        one decision a metric, in the order of the outcome.
+
+    Raises:
+        UsageError: the database cannot be used.
+    """
+    if settings.history is None:
+        return []
+    with open_database(settings.history) as database:
+        records = records_of_case(outcome, outcome.repeats) if outcome.state == "valid" else []
+        if not records:
+            database.add([record_of_failure(outcome)])
+            return []
+        repeats = [values for values in outcome.repeats if values]
+        judge = _Judge(database, records[0], list(repeats[0]), max(settings.max_repeats, len(repeats)))
+        decisions = judge.decide(repeats)
+        while again is not None and (more := max((one.more_repeats for one in decisions), default=0)) > 0:
+            made = [again() for _ in range(more)]
+            repeats += [values for values in made if values]
+            decisions = judge.decide(repeats)
+            if not all(made):  # it fails now
+                break
+        database.add(records_of_case(outcome, repeats))
+        judge.pin(decisions)
+        return decisions
+
+
+class _Judge:
+    """The history of a case's key, read once."""
+
+    def __init__(self, database: Database, run: RunRecord, metrics: Sequence[str], max_repeats: int) -> None:
+        self._database, self._max_repeats = database, max_repeats
+        self._key = key_of(run)
+        thresholds = {name: threshold_of(name) for name in metrics}
+        self._thresholds = {name: found for name, found in thresholds.items() if found is not None}
+        self._alpha = shared_alpha(list(self._thresholds), ALPHA)
+        session = run.tags[SESSION_TAG]
+        self._sessions = {
+            name: sessions_in(database, self._key, name, before=run.created, without=session)
+            for name in self._thresholds
+        }
+        self._pins = {name: pin_of(database, self._key, name) for name in self._thresholds}
+
+    def decide(self, repeats: Sequence[Mapping[str, float]]) -> list[Decision]:
+        """One decision a metric."""
+        return [
+            hold(
+                name, [values[name] for values in repeats if name in values], self._sessions[name], self._pins[name],
+                threshold, alpha=self._alpha, max_repeats=self._max_repeats,
+            )
+            for name, threshold in self._thresholds.items()
+        ]  # fmt: skip
+
+    def pin(self, decisions: Sequence[Decision]) -> None:
+        """Pin what the first regressions were held against."""
+        now = datetime.now(timezone.utc)
+        for one in decisions:
+            if one.verdict == REGRESSION and self._pins[one.metric] is None:
+                reason = f"regression of {abs((one.ratio or 1) - 1):.1%} seen, not accepted yet"
+                sessions = self._sessions[one.metric][-LAST:]
+                self._database.pin(pin_sessions(self._key, one.metric, sessions, reason=reason, by=PINNED_BY, now=now))

@@ -1,0 +1,37 @@
+"""`--replay DIR`: the stored runs of an earlier session evaluated again, without hardware."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tokenclock.errors import UsageError
+from tokenclock.perftest.case import Case
+from tokenclock.perftest.case_file import NAME, read_case_file
+from tokenclock.perftest.evaluate import evaluate
+from tokenclock.perftest.outcome import SKIPPED, Outcome
+
+__all__ = ["replay_case"]
+
+
+def replay_case(case: Case, directory: Path, folder: Path) -> Outcome:
+    """The outcome of the newest stored run of a case, computed again from its logs and results.
+
+    Args:
+        case: which; found by its canonical label.
+        directory: output directory of an earlier session.
+        folder: of the outcome where nothing is stored: the state is `skipped` then.
+
+    Raises:
+        UsageError: the directory is none, or a record in it cannot be read.
+    """
+    if not directory.is_dir():
+        raise UsageError(f"--replay must be the output directory of an earlier session, got {directory}, which is none")
+    found = []
+    for path in directory.rglob(NAME):
+        commands = read_case_file(path, case)
+        if commands:
+            found.append((max(ran.ended for ran in commands), str(path), path, commands))
+    if not found:
+        return Outcome(case, SKIPPED, f"no stored run of this case in {directory}", (), (), (), folder)
+    _, _, path, commands = max(found)
+    return evaluate(case, path.parent, commands)

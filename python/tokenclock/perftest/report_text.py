@@ -1,0 +1,78 @@
+"""A session as Markdown: verdicts of the gate, states, numbers, and where each run's page is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tokenclock.perftest.report_entry import (
+    Entry,
+    Session,
+    change,
+    headline,
+    shown_value,
+    visible,
+    worst_verdict,
+)
+
+__all__ = ["render"]
+
+_DECIDED = ("case", "metric", "verdict", "value", "baseline", "change", "visible from", "runs before", "why")
+
+
+def render(session: Session) -> str:
+    """The whole text; figures are medians of a case's repeats."""
+    lines = ["# Performance tests", "", f"{headline(session)}.", ""]
+    where = f"{session.host}, {session.started:%Y-%m-%d %H:%M:%S} to {session.ended:%H:%M:%S} UTC"
+    lines += [where + (f", prefix {session.prefix}" if session.prefix else ""), ""]
+    cases = [
+        (_case(entry), entry.outcome.state, worst_verdict(entry), str(len(entry.outcome.repeats)), entry.outcome.reason)
+        for entry in session.entries
+    ]
+    lines += _table(("case", "state", "gate", "repeats", "reason"), cases)
+    decided = [
+        (
+            entry.outcome.case.canonical,
+            decision.metric,
+            decision.verdict,
+            _number(decision.value),
+            _number(decision.baseline),
+            change(decision),
+            visible(decision),
+            str(decision.n_history),
+            decision.reason,
+        )
+        for entry in session.entries
+        for decision in entry.decisions
+    ]
+    if decided:
+        lines += ["## Against the baseline", ""]
+        lines += _table(_DECIDED, decided)
+    rows = [
+        (row.network or entry.outcome.case.canonical, row.metric_type, shown_value(row), row.state)
+        for entry in session.entries
+        for row in entry.outcome.rows
+    ]
+    if rows:
+        lines += ["## Numbers", "", *_table(("network", "metric", "median", "state"), rows)]
+    return "\n".join(lines)
+
+
+def _case(entry: Entry) -> str:
+    name = _safe(entry.outcome.case.canonical)
+    return name if entry.page is None else f"[{name}]({entry.page})"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.5g}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [_line(head), "|" + "|".join([":--"] * len(head)) + "|", *(_line(row) for row in rows), ""]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell if cell.startswith("[") else _safe(cell) for cell in cells) + " |"
+
+
+def _safe(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())

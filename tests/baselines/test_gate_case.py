@@ -1,0 +1,199 @@
+"""A case gated on its history: pins, repeats, states; and `baseline show` and `accept` on what it left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="the history needs SQLAlchemy")
+
+from tokenclock.__main__ import main
+from tokenclock.perftest.gate_case import gate_case
+from tokenclock.store.database import open_database
+from tokenclock.store.filter import Filter
+
+START = datetime(2026, 11, 1, tzinfo=timezone.utc)
+LABEL = "tiny-bench-float16-maxbs:512-maxnt:2048-input_output_len:8,8"
+QUIET = [10.0, 10.05, 9.95, 10.02, 9.98, 10.01]
+
+
+class Bench:
+    """Runs of one case, an hour apart, into one history."""
+
+    def __init__(self, folder: Path) -> None:
+        self.place, self.folder, self.n = str(folder / "history.db"), folder, 0
+
+    def run(
+        self,
+        *tpots_ms: float,
+        again: Callable[[], Mapping[str, float]] | None = None,
+        max_repeats: int = 1,
+        state: str = "valid",
+        at: int | None = None,
+    ) -> list[tuple[str, str]]:
+        """Verdict of each metric."""
+        self.n += 1
+        started = START + timedelta(hours=self.n if at is None else at)
+        case = SimpleNamespace(canonical=LABEL, name=f"perf/test_perf.py::test_perf[{LABEL}]")
+        repeats = tuple({"OUTPUT_TOKEN_TIME": tpot, "TOKEN_THROUGHPUT": 8000 / tpot} for tpot in tpots_ms)
+        outcome = SimpleNamespace(
+            case=case, state=state, reason="" if state == "valid" else "it broke", repeats=repeats, results=(),
+            rows=(SimpleNamespace(started=started),), folder=self.folder,
+        )  # fmt: skip
+        settings = SimpleNamespace(history=self.place, max_repeats=max_repeats)
+        return [(one.metric, one.verdict) for one in gate_case(outcome, settings, again)]  # type: ignore[arg-type]
+
+    def pins(self):
+        with open_database(self.place) as database:
+            return {pin.metric: pin for pin in database.pins()}
+
+    def count(self, *states: str) -> int:
+        with open_database(self.place) as database:
+            return database.count(Filter(states=states))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def verdicts(found: list[tuple[str, str]]) -> set[str]:
+    return {verdict for _, verdict in found}
+
+
+def test_the_first_runs_have_no_baseline(bench) -> None:
+    assert [verdicts(bench.run(value)) for value in QUIET[:3]] == [{"no baseline"}] * 3
+    assert bench.run(QUIET[3]) == [
+        ("OUTPUT_TOKEN_TIME", "no difference shown"),
+        ("TOKEN_THROUGHPUT", "no difference shown"),
+    ]
+
+
+def test_a_regression_is_pinned_and_stays_one(bench) -> None:
+    for value in QUIET:
+        bench.run(value)
+    assert bench.pins() == {}
+    for _ in range(12):  # more than a baseline of the last ten has
+        assert verdicts(bench.run(12.0)) == {"regression"}
+    pin = bench.pins()["OUTPUT_TOKEN_TIME"]
+    assert pin.values == tuple(QUIET)
+    assert len(pin.run_ids) == 6
+    assert "regression of 19.9% seen" in pin.reason
+    assert verdicts(bench.run(10.0)) == {"no difference shown"}
+    assert verdicts(bench.run(8.0)) == {"improvement"}
+
+
+def test_accept_makes_the_last_runs_the_baseline(bench, capsys) -> None:
+    for value in [*QUIET, 12.0, 12.05, 11.95, 12.02, 11.98]:
+        bench.run(value)
+    line = ["baseline", "accept", "--history", bench.place, "--label", LABEL]
+    assert main([*line, "--reason", "larger batches", "--accepted-by", "eve"]) == 0
+    capsys.readouterr()
+    pin = bench.pins()["OUTPUT_TOKEN_TIME"]
+    assert (pin.values, pin.reason, pin.by) == ((12.0, 12.05, 11.95, 12.02, 11.98), "larger batches", "eve")
+    assert verdicts(bench.run(12.0)) == {"no difference shown"}
+    assert main(["baseline", "show", "--history", bench.place, "--json", str(bench.folder / "shown.json")]) == 0
+    printed = capsys.readouterr().out
+    assert f"label {LABEL}" in printed
+    assert "eve: larger batches" in printed
+    shown = json.loads((bench.folder / "shown.json").read_text())["baselines"]
+    assert [one["metric"] for one in shown] == ["OUTPUT_TOKEN_TIME", "TOKEN_THROUGHPUT"]
+    assert shown[0]["pin"]["values"] == list(pin.values)
+    assert shown[0]["latest"]["verdict"] == "no difference shown"
+
+
+def test_a_mishap_is_measured_again(bench) -> None:
+    for value in QUIET:
+        bench.run(value)
+    more = iter([10.0, 10.03])
+    again = lambda: {"OUTPUT_TOKEN_TIME": (tpot := next(more)), "TOKEN_THROUGHPUT": 8000 / tpot}  # noqa: E731
+    assert verdicts(bench.run(13.0, again=again, max_repeats=5)) == {"no difference shown"}
+    assert next(more, None) is None
+    assert bench.count() == 9
+    assert bench.pins() == {}
+
+
+def test_a_repeat_that_fails_ends_them(bench) -> None:
+    for value in QUIET:
+        bench.run(value)
+    calls = []
+    assert verdicts(bench.run(13.0, again=lambda: calls.append(1) or {}, max_repeats=5)) == {"regression"}
+    assert len(calls) == 2
+    assert bench.count() == 7
+
+
+def test_repeats_of_a_session_are_one_value(bench) -> None:
+    for value in QUIET[:2]:
+        bench.run(value, value + 0.1, value + 0.2)
+    assert verdicts(bench.run(10.0)) == {"no baseline"}
+
+
+@pytest.mark.parametrize("state", ["failed", "invalid", "skipped"])
+def test_what_is_not_valid_is_kept_and_not_judged(bench, state) -> None:
+    for value in QUIET:
+        bench.run(value)
+    values = (50.0,) if state == "invalid" else ()
+    assert bench.run(*values, state=state) == []
+    assert bench.count(state) == 1
+    assert verdicts(bench.run(10.0)) == {"no difference shown"}
+
+
+def test_the_same_run_again_is_judged_alike_and_added_once(bench) -> None:
+    for value in QUIET:
+        bench.run(value)
+    assert verdicts(bench.run(12.0, at=20)) == {"regression"}
+    for value in (12.1, 12.2):
+        bench.run(value, at=30)
+    n = bench.count()
+    assert verdicts(bench.run(12.0, at=20)) == {"regression"}
+    assert bench.count() == n
+
+
+def test_without_a_history_nothing_is_judged(bench) -> None:
+    bench.place = None
+    assert bench.run(10.0) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "an action must follow"),
+        (["acept"], "did you mean accept?"),
+        (["accept", "--reason", "x"], "say which runs by --label"),
+        (["accept", "--all", "--reason", " "], "--reason must say why"),
+        (["accept", "--all", "--reason", "x", "--last", "0"], "must be >= 1, got 0"),
+        (["accept", "--all", "--reason", "x", "--last", "2"], "a baseline needs 3 valid runs"),
+        (["accept", "--all", "--reason", "x", "--metrics", "colour"], "colour must be a metric"),
+        (["accept", "--all", "--reason", "x", "--by", "colour"], "runs cannot be told apart by colour"),
+        (["show", "--json", "/none/x.json"], "there is no directory /none"),
+    ],
+)
+def test_wrong_words_change_nothing(bench, capsys, words, said) -> None:
+    for value in QUIET:
+        bench.run(value)
+    history = ["--history", bench.place] if words and words[0] in ("accept", "show") else []
+    assert main(["baseline", *words, *history]) == 2
+    assert said in capsys.readouterr().err
+    assert bench.pins() == {}
+
+
+def test_a_reason_is_asked_for_at_a_terminal(bench, capsys, monkeypatch) -> None:
+    for value in QUIET:
+        bench.run(value)
+    answer = SimpleNamespace(isatty=lambda: True, readline=lambda: "  faster   kernels\n")
+    monkeypatch.setattr("sys.stdin", answer)
+    assert main(["baseline", "accept", "--all", "--history", bench.place]) == 0
+    assert "Why is this the baseline now?" in capsys.readouterr().err
+    assert {pin.reason for pin in bench.pins().values()} == {"faster kernels"}
+
+
+def test_no_run_is_meant(bench, capsys) -> None:
+    bench.run(10.0)
+    for words in (["show"], ["accept", "--reason", "x"]):
+        assert main(["baseline", *words, "--label", "other", "--history", bench.place]) == 1
+        assert "is meant" in capsys.readouterr().err
