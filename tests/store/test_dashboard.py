@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import statistics
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +57,15 @@ def data_of(path: Path) -> Any:
 
 def settle(page: Page) -> None:
     page.evaluate("new Promise(done => setTimeout(done, 250))")
+
+
+def wait_for(page: Page, condition: str) -> None:
+    for _ in range(200):
+        with contextlib.suppress(AssertionError):  # of a page that is just loading itself again
+            if page.evaluate(condition):
+                return
+        time.sleep(0.1)
+    raise AssertionError(condition)
 
 
 def own_complaints(page: Page) -> list[str]:
@@ -199,10 +210,7 @@ def test_the_server_shows_the_same_and_each_runs_own_page(database: Database, br
         thread.start()
         try:
             page = Page(browser, server.address)
-            for _ in range(100):
-                if page.evaluate("!!document.querySelector('#runs tbody tr')"):
-                    break
-                settle(page)
+            wait_for(page, "!!document.querySelector('#runs tbody tr')")
             assert page.evaluate("!!document.querySelector('#trend .main-svg')")
             page.evaluate("document.querySelector('#runs td.picks button').click()")
             settle(page)
@@ -213,6 +221,38 @@ def test_the_server_shows_the_same_and_each_runs_own_page(database: Database, br
             own = Page(browser, address)
             assert "Run 2400" in own.evaluate("document.querySelector('h1').textContent")
             assert own_complaints(own) == []
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@needs_chromium
+def test_a_page_with_nothing_on_it_says_so(tmp_path: Path, browser: Browser) -> None:
+    with open_database(str(tmp_path / "history.sqlite")) as empty:
+        write_dashboard(empty, tmp_path / "page.html")
+    page = Page(browser, tmp_path / "page.html")
+    assert page.evaluate("document.getElementById('status').textContent") == "The history holds no numbers yet."
+    assert own_complaints(page) == []
+
+
+@needs_chromium
+def test_a_page_that_is_behind_its_server_loads_itself_again(tmp_path: Path, browser: Browser) -> None:
+    runs = list(synthetic_runs(12))
+    with open_database(str(tmp_path / "history.sqlite")) as own, HistoryServer(own, "127.0.0.1", 0, Filter()) as server:
+        own.add(runs[:5])
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            page = Page(browser, server.address + "#metric=tpot.mean")
+            count = "document.querySelectorAll('#runs tbody tr').length"
+            wait_for(page, f"{count} === 5")
+            own.add(runs[5:])
+            page.evaluate(
+                "(() => { const s = document.getElementById('metric'); s.value = 'e2el.mean'; "
+                "s.dispatchEvent(new Event('change')); })()"
+            )
+            wait_for(page, f"{count} === 12")
+            assert page.evaluate("document.getElementById('metric').value") == "e2el.mean"
         finally:
             server.shutdown()
             thread.join()

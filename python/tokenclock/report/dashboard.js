@@ -200,6 +200,7 @@
         H.served ? make("a", { class: "plain", href: "run/" + id, target: "_blank", rel: "noopener" }, "its own page") : null,
         button("as A", () => { close(); set({ a: place }); }), button("as B", () => { close(); set({ b: place }); }), button("close", close)),
       make("dl", { class: "facts" }, ...factsOf(place).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
+      H.served ? "" : make("p", { class: "soft" }, `Its own page: tokenclock history show ${id} --html run-${id}.html`),
       rows.length ? table(["metric", "value [95 %]"], rows, "Numbers of the run") : make("p", { class: "soft" }, "No numbers."));
     dialog.showModal();
     dialog.scrollTop = 0;

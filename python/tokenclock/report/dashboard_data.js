@@ -8,7 +8,7 @@ const History = (() => {
   const words = new Map(metrics.map((metric) => [metric.name, metric]));
   const counted = new Set(base.counted);
   const coded = (column, place) => column.values[column.at[place]];
-  const PREFIX = { concurrency: "concurrency ", batch_size: "batch ", gpu_count: "GPUs ", isl: "ISL ", osl: "OSL ", tp: "TP " };
+  const PREFIX = { concurrency: "concurrency ", batch_size: "batch ", gpu_count: "GPUs ", isl: "ISL ", osl: "OSL " };
   const SUFFIX = { request_rate: " req/s" };
   const LABEL = { model: "Model", gpu: "GPU", label: "Label", test: "Test", concurrency: "Concurrency", kind: "Kind",
     request_rate: "Request rate", batch_size: "Batch size", tool: "Tool", tool_version: "Version", backend: "Backend",

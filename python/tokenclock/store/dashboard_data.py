@@ -15,7 +15,7 @@ from tokenclock.metrics.probability import t_quantile
 from tokenclock.store.change_points import ChangePoint, segments
 from tokenclock.store.dashboard_words import words_of
 from tokenclock.store.filter import text_of
-from tokenclock.store.regressions import COUNTED_STATES, DEFAULT_BY, LONGEST_SERIES, changes_of_series
+from tokenclock.store.regressions import COUNTED_STATES, DEFAULT_BY, LONGEST_SERIES, changes_of_series, counted_points
 
 if TYPE_CHECKING:
     from tokenclock.store.database import Database
@@ -142,7 +142,7 @@ class DashboardData:
     def _one(
         self, name: str, key: tuple[str, ...], points: Sequence[Point], factor: float, width_s: int
     ) -> dict[str, Any]:
-        counted = [point for point in points if point.state in COUNTED_STATES]
+        counted = counted_points(points)
         times = np.array([_seconds(point.created) for point in counted])
         values = np.array([point.value for point in counted], dtype=np.float64) * factor
         old = np.array([point.run_id not in self._place for point in counted], dtype=bool)

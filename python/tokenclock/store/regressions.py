@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,15 @@ if TYPE_CHECKING:
     from tokenclock.store.database import Database
     from tokenclock.store.series import Point
 
-__all__ = ["COUNTED_STATES", "DEFAULT_BY", "LONGEST_SERIES", "Found", "changes_of_series", "regressions"]
+__all__ = [
+    "COUNTED_STATES",
+    "DEFAULT_BY",
+    "LONGEST_SERIES",
+    "Found",
+    "changes_of_series",
+    "counted_points",
+    "regressions",
+]
 
 DEFAULT_BY: tuple[str, ...] = ("label", "gpu", "model", "test", "concurrency", "request_rate", "batch_size")
 """What must be alike for runs to be one series: the load too, else a sweep looks like a row of changes."""
@@ -129,6 +138,11 @@ def regressions(
     return sorted(found, key=lambda change: (change.created, change.run_id), reverse=True)
 
 
+def counted_points(points: Sequence[Point]) -> list[Point]:
+    """Points of runs whose numbers count, where the number is one."""
+    return [point for point in points if point.state in COUNTED_STATES and math.isfinite(point.value)]
+
+
 def changes_of_series(
     metric: str,
     key: Mapping[str, str],
@@ -139,7 +153,7 @@ def changes_of_series(
     minimum_change: float = 0.02,
 ) -> list[Found]:
     """Changes of one series in order of time; runs whose state does not count are left out."""
-    counted = [point for point in points if point.state in COUNTED_STATES][-LONGEST_SERIES:]
+    counted = counted_points(points)[-LONGEST_SERIES:]
     values = [point.value for point in counted]
     changes = change_points(values, significance=significance, minimum_change=minimum_change)
     better = words_of(metric).better

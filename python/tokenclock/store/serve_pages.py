@@ -41,6 +41,16 @@ class Answer:
     body: Sequence[bytes]
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """The history at one moment: runs, words of metrics, and the metrics read so far, as JSON."""
+
+    stamp: str
+    data: DashboardData
+    words: list[dict[str, Any]]
+    metrics: dict[str, bytes]
+
+
 class Site:
     """The pages over one history; usable by several threads. What was read is kept until runs are added."""
 
@@ -48,11 +58,8 @@ class Site:
         self, database: Database, where: Filter, *, by: Sequence[str] = DEFAULT_BY, newest: int = NEWEST_RUNS
     ) -> None:
         self._database, self._where, self._by, self._newest = database, where, tuple(by), newest
-        self._lock = threading.Lock()
-        self._stamp = ""
-        self._data: DashboardData | None = None
-        self._words: list[dict[str, Any]] = []
-        self._metrics: dict[str, bytes] = {}
+        self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._shown: _Shown | None = None
 
     def answer(self, path: str, query: Mapping[str, str]) -> Answer:
         """To a GET; errors of the asker, and of the database, are answers too."""
@@ -76,41 +83,39 @@ class Site:
 
     def warm(self) -> None:
         """Read what the dashboard shows first, so that its first reader does not wait for it."""
-        with contextlib.suppress(UsageError), self._lock:
-            self._fresh()
-            name = self._words[0]["name"] if self._words else None
-        if name is not None:
-            self.answer("/api/metric", {"name": name})
+        with contextlib.suppress(UsageError):
+            words = self._now().words
+            if words:
+                self.answer("/api/metric", {"name": words[0]["name"]})
 
-    def _fresh(self) -> DashboardData:
-        """What is in the history now; held by the lock."""
-        newest = self._database.runs(self._where, limit=1)
-        stamp = f"{self._database.count(self._where)}-{newest[0].id if newest else 0}"
-        if self._data is None or stamp != self._stamp:
-            self._data = DashboardData(self._database, self._where, by=self._by, newest=self._newest)
-            self._words = described(self._data, (), most=len(self._data.metric_names))
-            self._stamp, self._metrics = stamp, {}
-        return self._data
+    def _now(self) -> _Shown:
+        """What is in the history now."""
+        with self._lock:
+            newest = self._database.runs(self._where, limit=1)
+            stamp = f"{self._database.count(self._where)}-{newest[0].id if newest else 0}"
+            if self._shown is None or stamp != self._shown.stamp:
+                data = DashboardData(self._database, self._where, by=self._by, newest=self._newest)
+                self._shown = _Shown(stamp, data, described(data, (), most=len(data.metric_names)), {})
+            return self._shown
 
     def _dashboard(self) -> Answer:
-        with self._lock:
-            data = self._fresh()
-            pieces = dashboard_page(data, self._words, {}, served=True, stamp=self._stamp)
+        shown = self._now()
+        pieces = dashboard_page(shown.data, shown.words, {}, served=True, stamp=shown.stamp)
         return Answer(200, "text/html; charset=utf-8", pieces)
 
     def _metric(self, query: Mapping[str, str]) -> Answer:
         """A metric as the dashboard draws it."""
-        name = _needed(query, "name")
-        with self._lock:
-            data = self._fresh()
-            if query.get("stamp", self._stamp) != self._stamp:
-                return _json({"error": "runs were added since; load the page again"}, 409)
-            words = next((one for one in self._words if one["name"] == name), None)
-            if words is None:
-                raise UsageError(f"no run has a metric {name}; /api/metrics lists them")
-            if name not in self._metrics:
-                self._metrics[name] = json.dumps(data.metric(words), allow_nan=False, separators=(",", ":")).encode()
-            return Answer(200, "application/json", [self._metrics[name]])
+        name, shown = _needed(query, "name"), self._now()
+        if query.get("stamp", shown.stamp) != shown.stamp:
+            return _json({"error": "runs were added since; load the page again"}, 409)
+        words = next((one for one in shown.words if one["name"] == name), None)
+        if words is None:
+            raise UsageError(f"no run has a metric {name}; /api/metrics lists them")
+        with self._reading:  # one at a time: each takes a core for seconds in a large history
+            if name not in shown.metrics:
+                told = shown.data.metric(words)
+                shown.metrics[name] = json.dumps(told, allow_nan=False, separators=(",", ":")).encode()
+        return Answer(200, "application/json", [shown.metrics[name]])
 
     def _metrics_told(self, query: Mapping[str, str]) -> Answer:
         names = in_reading_order(self._database.metric_names(self._where))
