@@ -14,6 +14,8 @@ from tokenclock.errors import UsageError
 from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
+    from tokenclock.metrics.telemetry_lines import TelemetryLine
+    from tokenclock.readers.ours import OwnResult
     from tokenclock.report.run_page import ShownRun
 
 __all__ = ["build_parser", "main"]
@@ -98,8 +100,24 @@ def _read(places: Sequence[str]) -> list[ShownRun]:
     runs = []
     for name, own in zip(names, found, strict=True):
         records = own.records() if own.result.kind == "serving" else None
-        runs.append(ShownRun(name, own.result, None if records is None else run_series(records), records))
+        series = None if records is None else run_series(records)
+        told = () if records is None or series is None else _telemetry(own, records.epoch_ns, series.end_s)
+        runs.append(ShownRun(name, own.result, series, records, told))
     return runs
+
+
+def _telemetry(own: OwnResult, epoch_ns: int, end_s: float) -> tuple[TelemetryLine, ...]:
+    """What GPUs and the server told during the run; empty where nothing was kept."""
+    from tokenclock.metrics.telemetry_lines import gpu_lines, server_lines
+    from tokenclock.readers import server_metrics
+
+    path = server_metrics.metrics_path(own.path)
+    try:
+        readings = [] if path is None else server_metrics.read(path)
+    except OSError as error:
+        say_on_stderr(f"tokenclock report: the server's metrics are not drawn: {path}: {error.strerror or error}")
+        readings = []
+    return (*gpu_lines(own.result.gpu, epoch_ns, end_s), *server_lines(readings, epoch_ns, end_s))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -168,4 +186,4 @@ def _draw(run: ShownRun, path: Path) -> None:
         say_on_stderr(f"tokenclock report: no picture of {run.name}: no columns of a load test lie beside its result")
         return
     series = run.series
-    write_output("report", str(path), lambda: run_png.write(run.name, run.result, series, path))
+    write_output("report", str(path), lambda: run_png.write(run.name, run.result, series, path, run.telemetry))

@@ -38,6 +38,8 @@ class Plot:
             colour; ``svg`` holds what replaces its data where there is no WebGL.
         layout: of plotly; colours and fonts are the page's.
         wide: over the whole width.
+        height_px: in place of the usual height.
+        together: plots of one name share their time axis: zooming one zooms all.
     """
 
     id: str
@@ -46,6 +48,8 @@ class Plot:
     traces: Sequence[Mapping[str, Any]]
     layout: Mapping[str, Any] = field(default_factory=dict)
     wide: bool = False
+    height_px: int | None = None
+    together: str = ""
 
 
 def floats(values: npt.ArrayLike, dtype: str = "f4") -> dict[str, Any]:
@@ -81,10 +85,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence
 def figure(plot: Plot) -> str:
     """The element that a plot is drawn into."""
     name = escape(plot.id, quote=True)
+    said = escape(f"{plot.title}. {plot.caption}", quote=True)
+    height = f' style="height: {plot.height_px}px"' if plot.height_px is not None else ""
     return (
         f"<figure{' class=wide' if plot.wide else ''}><h3>{escape(plot.title)}</h3>"
         f'<div class="legend" id="{name}-legend" role="group" aria-label="{escape(plot.title, quote=True)}"></div>'
-        f'<div class="plot" id="{name}" role="img" aria-label="{escape(plot.title + ". " + plot.caption, quote=True)}">'
+        f'<div class="plot" id="{name}"{height} role="img" aria-label="{said}">'
         f"</div><figcaption>{escape(plot.caption)}</figcaption></figure>"
     )
 
@@ -107,7 +113,10 @@ def write(path: str | os.PathLike[str], title: str, body: str, plots: Sequence[P
     script = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_bytes()
     own = resources.files("tokenclock.report")
     style, drawing = (own.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    specs = [{"id": plot.id, "traces": list(plot.traces), "layout": dict(plot.layout)} for plot in plots]
+    specs = [
+        {"id": plot.id, "traces": list(plot.traces), "layout": dict(plot.layout), "together": plot.together}
+        for plot in plots
+    ]
     data = json.dumps(specs, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
     head = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
