@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenclock.cli.arguments import CommandParser
-from tokenclock.cli.written import write_output
+from tokenclock.cli.written import check_places, write_output
 from tokenclock.errors import UsageError
 from tokenclock.standard_error import say_on_stderr
 
@@ -73,13 +73,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("expected a RESULT, or --from-events DIR")
     if arguments.json is not None and arguments.from_events is None:
         raise UsageError("--json is used with --from-events only: RESULT is JSON already")
-    paths = {name: getattr(arguments, name) for name in ("html", "png", "markdown", "hlog", "json")}
-    for name, path in paths.items():
-        if path is not None and not os.path.isdir(os.path.dirname(path) or "."):
-            raise UsageError(f"--{name} {path}: there is no directory {os.path.dirname(path)}; make it first")
-    named = [os.path.abspath(path) for path in paths.values() if path is not None]
-    if len(set(named)) < len(named):
-        raise UsageError("two of --html, --png, --markdown, --hlog and --json name the same file")
+    check_places({name: getattr(arguments, name) for name in ("html", "png", "markdown", "hlog", "json")})
 
 
 def _read(places: Sequence[str]) -> list[ShownRun]:
