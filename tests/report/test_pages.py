@@ -200,6 +200,16 @@ def test_it_fits_a_phone_and_the_dark(small: Path, browser: Browser) -> None:
 
 
 @needs_chromium
+def test_no_table_is_cut_on_a_phone(small: Path, comparison: Path, browser: Browser) -> None:
+    for path in (small, comparison):
+        phone = Page(browser, path, width=390)
+        cut = "[...document.querySelectorAll('.table')].filter(t => t.scrollWidth > t.clientWidth).length"
+        assert phone.evaluate(cut) == 0
+        head = "getComputedStyle(document.querySelector('.many td:nth-child(2)'), '::before').content"
+        assert phone.evaluate(head) == ('"N"' if path is small else f'"{NASTY}"'.replace('>"&', '>\\"&'))
+
+
+@needs_chromium
 def test_a_comparison_opens_without_a_word_and_without_network(comparison: Path, browser: Browser) -> None:
     assert "<script>alert(1)" not in own_part(comparison)
     opened = Page(browser, comparison, width=390)

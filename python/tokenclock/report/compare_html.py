@@ -11,6 +11,7 @@ from tokenclock.report import page
 from tokenclock.report.colours import colour
 from tokenclock.report.compare_table import legend
 from tokenclock.report.compare_words import change, heading_of, interval, metric_name, shown, visible
+from tokenclock.report.format import counted
 from tokenclock.report.page import Plot, term
 from tokenclock.units import NS_PER_MS
 
@@ -53,10 +54,11 @@ def _counts(comparison: Mapping[str, Any]) -> str:
             counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ("better", "worse")}
             text = f"{counts['better']} better, {counts['worse']} worse of {len(rows)}"
         models = ", ".join(side["models"])
+        runs = counted(side["n_runs"], "run")
         quality = ", ".join(side["verdicts"]) or "quality not told"
         cards.append(
             f'<div class="card" style="border-left:5px solid {colour(_place(comparison, side))}">{escape(side["name"])}'
-            f'<b style="font-size:1rem">{escape(text)}</b><span class="soft">{escape(models)} {side["n_runs"]} runs, '
+            f'<b style="font-size:1rem">{escape(text)}</b><span class="soft">{escape(models)} {runs}, '
             f"{escape(quality)}</span></div>"
         )
     return (

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
+from html import escape, unescape
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ def term(text: str, definition: str) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = (), label: str) -> str:
     """A table that scrolls sideways where it is too wide; cells are HTML already.
 
+    On a phone each row of one with more than two columns stands as a block: its first cell, and below it a line for
+    each other cell behind its column's heading. So nothing is cut.
+
     Args:
         words: columns to be set to the left; the first always is.
         label: what it holds, for screen readers.
@@ -75,11 +79,24 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence
     def line(cells: Sequence[str], tag: str) -> str:
         return "".join(f"<{tag}{' class=word' if i in words else ''}>{cell}</{tag}>" for i, cell in enumerate(cells))
 
-    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    def named(cells: Sequence[str]) -> str:
+        return "".join(
+            f'<td{" class=word" if i in words else ""} data-head="{escape(_text(head[i]), quote=True)}">{cell}</td>'
+            for i, cell in enumerate(cells)
+        )
+
+    first = escape(_text(head[0]), quote=True)
+    many = f' class="table many" data-first="{first}"' if len(head) > 2 else ' class="table"'
+    body = "".join(f"<tr>{named(row)}</tr>" for row in rows)
     return (
-        f'<div class="table" tabindex="0" role="region" aria-label="{escape(label, quote=True)}">'
+        f'<div{many} tabindex="0" role="region" aria-label="{escape(label, quote=True)}">'
         f"<table><thead><tr>{line(head, 'th')}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _text(cell: str) -> str:
+    """What a cell of HTML reads."""
+    return unescape(re.sub(r"<[^>]*>", "", cell))
 
 
 def figure(plot: Plot) -> str:

@@ -133,7 +133,6 @@ def _load(axis: Any, series: RunSeries, steady: Mapping[str, Any] | None) -> Non
 
 def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
     from matplotlib.colors import LogNorm
-    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     _title(axis, "Inter-token latency over time", "s after the start", "ITL (ms)")
     heat = series.itl
@@ -146,10 +145,21 @@ def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
     drawn = axis.pcolormesh(heat.x, heat.y / NS_PER_MS, counts, cmap="cividis_r", norm=norm, shading="nearest")
     _whole_run(axis, series)
     axis.set_yscale("log")
-    plain = FuncFormatter(lambda ms, _: f"{ms:g}")
-    axis.yaxis.set_major_formatter(plain)
-    axis.yaxis.set_minor_formatter(plain if heat.y.max() < 10 * heat.y.min() else NullFormatter())
-    figure.colorbar(drawn, cax=axis.inset_axes((1.015, 0, 0.02, 1)), label="gaps")
+    _plain_log(axis.yaxis)
+    bar = figure.colorbar(drawn, cax=axis.inset_axes((1.015, 0, 0.02, 1)), label="gaps")
+    _plain_log(bar.ax.yaxis)
+
+
+def _plain_log(axis: Any) -> None:
+    """Ticks of a log axis as plain numbers, as many as can be read: 1, 10, 100; 1, 2, 5, 10; or evenly spaced ones."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    span = high / low if low > 0 else 1.0
+    steps = (1.0,) if span > 2000 else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(subs=steps) if span > 6 else MaxNLocator(5))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _requests(axis: Any, series: RunSeries) -> None:
@@ -207,6 +217,8 @@ def _curves(left: Any, right: Any, series: RunSeries) -> None:
     left.set_xscale("log")
     right.set_xscale("log")
     right.set_yscale("log")
+    _plain_log(left.xaxis)
+    _plain_log(right.yaxis)
     longest = max(float(curve.x[-1]) for curve in series.percentiles.values())
     nines = [(1, "0"), (2, "50"), (10, "90"), (100, "99"), (1000, "99.9"), (10_000, "99.99"), (100_000, "99.999")]
     shown = [(at, text) for at, text in nines if at <= longest]
