@@ -38,7 +38,11 @@ def build_parser() -> CommandParser:
     out.add_argument("--html", metavar="FILE", help="one page that needs no network (needs plotly)")
     out.add_argument("--png", metavar="FILE", help="one picture for each result; FILE-NAME.png of several")
     out.add_argument("--markdown", metavar="FILE", help="the numbers, for a pull request")
-    out.add_argument("--hlog", metavar="FILE", help="interval log of one load test, for HdrHistogram's plotters")
+    out.add_argument(
+        "--hlog",
+        metavar="FILE",
+        help="interval log of one load test, for HdrHistogram's tools (name a tag there: ttft, tpot, itl, e2el)",
+    )
     out.add_argument("--json", metavar="FILE", help="with --from-events: the result, with its columns beside it")
     return parser
 
