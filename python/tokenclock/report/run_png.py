@@ -198,7 +198,7 @@ def _telemetry(
         _whole_run(axis, series)
         if "clock" not in panel and "temperature" not in panel:
             axis.set_ylim(bottom=0)
-        axis.legend(fontsize=10, loc="lower center", ncols=4)
+        axis.legend(fontsize=10, loc="best", ncols=4)
     for axis in axes[len(told) :]:
         axis.set_axis_off()
 
