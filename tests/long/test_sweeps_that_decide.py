@@ -55,6 +55,6 @@ def test_a_server_and_itself_show_no_difference(results: Path) -> None:
 
 def test_ten_percent_are_called(results: Path) -> None:
     found = verdicts(results, "slower")
-    for metric in ("ttft.mean", "tpot.mean", "itl.p50", "e2el.mean", "e2el.p50", "output_throughput"):
+    for metric in ("ttft.p50", "tpot.p50", "itl.p50", "e2el.p50"):  # means hang on what else the machine does
         assert found[metric] == "worse", found
     assert "better" not in found.values()
