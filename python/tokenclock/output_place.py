@@ -14,7 +14,16 @@ from tokenclock.errors import UsageError
 from tokenclock.plan import ServingPlan
 from tokenclock.plan_checks import shown
 
-__all__ = ["companion", "prepare_output", "reserve", "result_path", "set_aside", "temporary_log", "usable_directory"]
+__all__ = [
+    "companion",
+    "prepare_output",
+    "reserve",
+    "result_path",
+    "set_aside",
+    "temporary_log",
+    "usable_directory",
+    "usable_file",
+]
 
 
 def result_path(plan: ServingPlan, date: str) -> Path:
@@ -173,3 +182,29 @@ def usable_directory(directory: Path, flag: str) -> None:
         raise UsageError(
             f"{flag} must be a directory that can be written to, got {directory} ({reason}); give another"
         ) from error
+
+
+def usable_file(path: str | os.PathLike[str], flag: str) -> None:
+    """Try whether the file that `flag` names can be written; nothing is left, and what is there stays.
+
+    Raises:
+        UsageError: an empty name, no such directory, one that cannot be written to, a directory, a device or a pipe.
+    """
+    target = Path(os.path.realpath(path))
+    problem, remedy = None, "give another"
+    if not os.fspath(path):
+        problem = "an empty name"
+    elif os.path.isdir(target):
+        problem = "it is a directory"
+    elif not target.parent.is_dir():
+        problem, remedy = f"there is no directory {os.path.dirname(path) or target.parent}", "make it first"
+    else:
+        partial = target.with_name(f".{target.name}.{os.getpid()}.part")  # as while it is being written
+        try:
+            refuse_irregular(path)
+            partial.touch()
+            partial.unlink()
+        except OSError as error:
+            problem = error.strerror or str(error)
+    if problem is not None:
+        raise UsageError(f"{flag} must name a file that can be written, got {os.fspath(path)} ({problem}); {remedy}")

@@ -10,6 +10,7 @@ from typing import Any
 from tokenclock.findings import SideResults, own_ids
 from tokenclock.metrics.series import run_series
 from tokenclock.metrics.serving_face import detailed_arrays
+from tokenclock.metrics.telemetry_lines import gpu_lines
 from tokenclock.output_place import companion, reserve
 from tokenclock.plan import ServingPlan
 from tokenclock.profile_files import Payloads, profile_files
@@ -70,7 +71,9 @@ def save_result_files(
 
 
 def _draw_timeline(result: Result, records: Records, path: Path) -> None:
-    run_page.write([run_page.ShownRun(path.stem, result, run_series(records))], path)
+    series = run_series(records)
+    told = tuple(gpu_lines(result.gpu, records.epoch_ns, series.end_s))
+    run_page.write([run_page.ShownRun(path.stem, result, series, records, told)], path)
 
 
 def _own_names(plan: ServingPlan, path: Path, date: str) -> tuple[Path, Path]:

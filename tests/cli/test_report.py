@@ -1,19 +1,28 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hdrh.histogram import HdrHistogram as ReferenceHistogram
+from hdrh.log import HistogramLogReader
 from tests.conftest import result_of
 from tests.simulate.processes import stalling_server
 
 from tokenclock.__main__ import main
 from tokenclock.hdr_log import read_hlog
+from tokenclock.metrics import latency
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.report import columns_file, json_file
+
+JAR = os.environ.get("TOKENCLOCK_HDR_JAR") if shutil.which("java") else None
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +81,43 @@ def test_an_interval_log_is_read_back(saved: Path, tmp_path: Path, capsys: pytes
     assert counts == {"ttft": 320, "tpot": 320, "e2el": 320, "itl": records.n_events - 320}
 
 
+def test_the_interval_log_reads_the_same_by_the_python_implementation(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r.hlog"
+    assert run(saved, "--hlog", path) == 0
+    merged: dict[str, ReferenceHistogram] = {}
+    reader: Any = HistogramLogReader(str(path), ReferenceHistogram(1000, 3_600_000_000_000, 4))
+    while (interval := reader.get_next_interval_histogram()) is not None:
+        merged.setdefault(interval.get_tag(), ReferenceHistogram(1000, 3_600_000_000_000, 4)).add(interval)
+    reader.close()
+    ttft_ns = latency.ttft_ns(columns_file.read(columns_file.columns_path(saved)))
+    assert set(merged) == {"ttft", "tpot", "e2el", "itl"}
+    for p in (50.0, 90.0, 99.0):
+        value = np.percentile(ttft_ns, p, method="inverted_cdf")
+        assert merged["ttft"].get_value_at_percentile(p) == pytest.approx(value, rel=2e-4)
+
+
+@pytest.mark.skipif(JAR is None, reason="needs TOKENCLOCK_HDR_JAR, HdrHistogram's jar from Maven, and java")
+def test_the_interval_log_is_processed_by_the_java_implementation(saved: Path, tmp_path: Path) -> None:
+    assert run(saved, "--hlog", tmp_path / "r.hlog") == 0
+    command = ["java", "-cp", str(JAR), "org.HdrHistogram.HistogramLogProcessor", "-i", str(tmp_path / "r.hlog")]
+    tags = subprocess.run([*command, "-listtags"], capture_output=True, text=True, check=True).stdout
+    assert tags.split("\n")[1:5] == ["e2el", "itl", "tpot", "ttft"]
+    out = ["-tag", "ttft", "-outputValueUnitRatio", "1000000", "-o", str(tmp_path / "ttft")]
+    subprocess.run([*command, *out], check=True)
+    percentiles = (tmp_path / "ttft.hgrm").read_text()  # what HdrHistogram's page of plots takes
+    assert "       Value     Percentile TotalCount 1/(1-Percentile)" in percentiles
+    assert re.search(r"Total count +=\s+320\]", percentiles)
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
         ([], "expected a RESULT, or --from-events DIR"),
         (["RUN", "--from-events", "x"], "--from-events is used without RESULT"),
         (["RUN", "--json", "x"], "--json is used with --from-events only"),
-        (["RUN", "--html", "nowhere/x"], "there is no directory nowhere"),
+        (["RUN", "--html", "nowhere/x"], "there is no directory nowhere); make it first"),
+        (["CUT", "--png", "/proc/x.png"], "--png must name a file that can be written, got /proc/x.png"),
+        (["CUT", "--hlog", "/"], "--hlog must name a file that can be written, got / (it is a directory)"),
         (["RUN", "--html", "x", "--markdown", "./x"], "name the same file"),
         (["RUN", "RUN", "--hlog", "x"], "--hlog takes one result with its columns, got 2 results"),
         (["--from-events", "nowhere"], "nowhere is no event log"),

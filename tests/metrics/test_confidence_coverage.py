@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from tests.simulate.coverage import Coverage, of_server, of_stream
+from tests.simulate.coverage import Coverage, of_rates, of_server, of_stream
+from tests.simulate.processes import server_in_step
 
 N_RUNS = 200
 # of 200 runs the share that holds the truth has a standard error of 1.5 %: two of them beyond what a thousand must keep
@@ -34,3 +35,8 @@ def test_percentiles_of_a_server_whose_stalls_hit_all_streams() -> None:
 @pytest.mark.parametrize("correlation", [0.0, 0.9])
 def test_a_mean_of_a_long_stream(correlation: float) -> None:
     check(of_stream(N_RUNS, 4000, correlation), ["mean"], 1.0)
+
+
+def test_rates_of_a_closed_loop_in_step() -> None:
+    found = of_rates(N_RUNS, lambda rng: server_in_step(rng, 25, 16), 16)
+    check(found, list(found), 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.simulate.processes import stalling_server
 from tokenclock.compare.comparison import compare
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.series import run_series
+from tokenclock.metrics.telemetry_lines import TelemetryLine
 from tokenclock.report import compare_html, page, run_page
 from tokenclock.report.run_page import ShownRun
 
@@ -33,6 +35,17 @@ def shown(n: int, slots: int, name: str = "run", seed: int = 0) -> ShownRun:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pages") / "small.html"
     run_page.write([shown(400, 8, NASTY), shown(400, 8, "second", 1)], path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with telemetry: power of two GPUs, and requests as the server told them."""
+    path = tmp_path_factory.mktemp("pages") / "watched.html"
+    t_s = np.arange(0.0, 30.0, 0.1)
+    told = [TelemetryLine("GPU power (W)", f"GPU {i}", t_s, 300 + 100 * np.sin(t_s + i)) for i in range(2)]
+    told.append(TelemetryLine("Requests at the server", "running", t_s, np.full(300, 8.0)))
+    run_page.write([dataclasses.replace(shown(400, 8), telemetry=tuple(told))], path)
     return path
 
 
@@ -148,6 +161,23 @@ def test_a_definition_shows_on_focus_and_goes_with_escape(opened: Page) -> None:
 
 
 @needs_chromium
+def test_telemetry_stands_on_the_time_axis_of_the_requests(watched: Path, small: Path, browser: Browser) -> None:
+    found = Page(browser, watched)
+    draw_all(found)
+    x_range = "document.getElementById('run0-{}').layout.xaxis.range"
+    drawn = {name: found.evaluate(x_range.format(name)) for name in ("load", "itl", "timeline", "telemetry")}
+    assert len(set(map(tuple, drawn.values()))) == 1, drawn
+    assert drawn["telemetry"][1] > 5
+    buttons = "[...document.querySelectorAll('#run0-telemetry-legend button')].map(b => b.textContent)"
+    assert found.evaluate(buttons) == ["GPU 0", "GPU 1", "running"]
+    found.evaluate("Plotly.relayout('run0-timeline', {'xaxis.range[0]': 2, 'xaxis.range[1]': 3}).then(() => 1)")
+    found.evaluate("new Promise(done => setTimeout(done, 300))")
+    assert [found.evaluate(x_range.format(name)) for name in ("load", "itl", "telemetry")] == [[2, 3]] * 3
+    assert (own_complaints(found), found.requests) == ([], [])
+    assert "telemetry" not in own_part(small)  # of runs without any nothing is drawn
+
+
+@needs_chromium
 def test_it_prints(opened: Page) -> None:
     printed = opened.print_bytes()
     assert printed[:5] == b"%PDF-"
@@ -167,6 +197,16 @@ def test_it_fits_a_phone_and_the_dark(small: Path, browser: Browser) -> None:
     phone.evaluate("new Promise(done => setTimeout(done, 300))")
     assert phone.evaluate(line) == "#0072B2"  # the plots follow the system while the page is open
     assert own_complaints(phone) == []
+
+
+@needs_chromium
+def test_no_table_is_cut_on_a_phone(small: Path, comparison: Path, browser: Browser) -> None:
+    for path in (small, comparison):
+        phone = Page(browser, path, width=390)
+        cut = "[...document.querySelectorAll('.table')].filter(t => t.scrollWidth > t.clientWidth).length"
+        assert phone.evaluate(cut) == 0
+        head = "getComputedStyle(document.querySelector('.many td:nth-child(2)'), '::before').content"
+        assert phone.evaluate(head) == ('"N"' if path is small else f'"{NASTY}"'.replace('>"&', '>\\"&'))
 
 
 @needs_chromium

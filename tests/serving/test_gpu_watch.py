@@ -52,6 +52,10 @@ def test_the_load_alone_counts(gpus: stand_ins.FakeGpus) -> None:
     assert [device["peak_device_bytes"] for device in usage["per_device"]] == [300, 1 << 30]
     assert usage["per_device"][1]["process_peaks"] == {"1": 7}  # everybody's
     assert usage["energy_j"] == 25.0
+    assert [(one["index"], one["power_w"][0], one["utilization_percent"][0]) for one in found["series"]] == [
+        (0, 250.0, 50.0),
+        (1, 250.0, 50.0),
+    ]
     assert said == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -15,10 +15,12 @@ from tokenclock.metrics import latency
 from tokenclock.metrics.blocks import Blocks
 from tokenclock.metrics.confidence import Interval, metric_intervals
 from tokenclock.metrics.facts import RunFacts
-from tokenclock.metrics.run_intervals import whole_run_intervals
+from tokenclock.metrics.run_intervals import steady_intervals, whole_run_intervals
+from tokenclock.metrics.steady_state import steady_state
 from tokenclock.metrics.summary import summarise
+from tokenclock.records import Records
 
-__all__ = ["Coverage", "of_server", "of_stream"]
+__all__ = ["Coverage", "of_rates", "of_server", "of_stream"]
 
 PERCENTILES = (50.0, 90.0, 99.0)
 _TRUTH_REQUESTS = 200_000  # of the run whose percentiles are taken for the truth
@@ -82,3 +84,28 @@ def of_server(n_runs: int, n_requests: int, slots: int, *, seed: int = 0) -> Map
             for p, quantile in zip(PERCENTILES, quantiles, strict=True):
                 found[f"{tag} p{p:g}"].add(intervals[tag].percentiles[p], float(quantile))
     return found
+
+
+def of_rates(
+    n_runs: int, run: Callable[[np.random.Generator], Records], slots: int, *, seed: int = 0
+) -> Mapping[str, Coverage]:
+    """Of request and output throughput, of whole runs and of their steady windows.
+
+    The truth is the mean of the rates of all the runs: what a run of this size shows of this server in the mean.
+    """
+    found: dict[str, list[tuple[float, Interval]]] = defaultdict(list)
+    facts = RunFacts(max_concurrency=slots)
+    for i in range(n_runs):
+        records = run(np.random.default_rng([seed, i]))
+        summary, steady = summarise(records, facts), steady_state(records, facts)
+        whole, window = whole_run_intervals(records, facts, summary), steady_intervals(records, facts, steady)
+        for name in ("request_throughput", "output_throughput"):
+            found[name].append((getattr(summary.rates, name), whole.rates[name]))
+            if window is not None:
+                found[f"steady {name}"].append((getattr(steady, name), window.rates[name]))
+    covered: dict[str, Coverage] = defaultdict(Coverage)
+    for name, runs in found.items():
+        truth = float(np.mean([value for value, _ in runs]))
+        for _, interval in runs:
+            covered[name].add(interval, truth)
+    return covered

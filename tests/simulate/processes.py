@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tokenclock.records import Records, empty_columns
 
-__all__ = ["correlated_stream", "stalling_server"]
+__all__ = ["correlated_stream", "server_in_step", "stalling_server"]
 
 Array = npt.NDArray[Any]
 
@@ -69,3 +69,32 @@ def stalling_server(
     columns["t_last_token_ns"][:] = columns["t_done_ns"][:] = t_token[offsets[1:] - 1]
     one = np.ones(len(t_token), np.int32)
     return Records(0, columns, offsets, t_token, one, t_token, client={"stamp_source": "user"})
+
+
+def server_in_step(
+    rng: np.random.Generator, n_waves: int, slots: int, *, osl: int = 32, n_waiting: int = 5, stalls: bool = True
+) -> Records:
+    """A closed loop of equal answers, whose slots keep step: all requests of a wave end together, all are sent again.
+
+    Steps of 20 ms with a noise of 2 % and the stalls of `stalling_server`; a request waits ``n_waiting`` of them and
+    then has a token a step. The next wave is sent 0.2 ms after the last token of the one before.
+    """
+    steps_ns = 20 * MS * (1 + 0.02 * rng.standard_normal(n_waves * (osl + n_waiting)))
+    stalled = rng.random(len(steps_ns)) < (20 / 3000 if stalls else 0)
+    t_step_ns = np.concatenate(
+        [[0.0], np.cumsum(steps_ns + np.where(stalled, rng.exponential(300 * MS, len(steps_ns)), 0))]
+    )
+    first = np.repeat(np.arange(n_waves) * (osl + n_waiting), slots)
+    n = len(first)
+    late = rng.normal(0, 0.1 * MS, (n, osl))
+    t_token = (t_step_ns[(first + n_waiting + 1)[:, None] + np.arange(osl)] + late).astype(np.int64)
+    columns = empty_columns(n)
+    columns["status"][:] = 0
+    columns["osl"][:] = osl
+    columns["isl_requested"][:] = 32
+    columns["t_sent_ns"][:] = (t_step_ns[first] + 0.2 * MS).astype(np.int64)
+    columns["t_first_token_ns"][:] = t_token[:, 0]
+    columns["t_last_token_ns"][:] = columns["t_done_ns"][:] = t_token[:, -1]
+    flat = t_token.ravel()
+    offsets = np.arange(n + 1, dtype=np.int64) * osl
+    return Records(0, columns, offsets, flat, np.ones(len(flat), np.int32), flat, client={"stamp_source": "user"})

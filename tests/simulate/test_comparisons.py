@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.simulate.comparisons import Calls, of_pairs
 
-N_PAIRS = 1000
+N_PAIRS = int(os.environ.get("TOKENCLOCK_SIMULATE_N", "1000"))
+CHANCE = 2 * (0.05 * 0.95 / N_PAIRS) ** 0.5 if N_PAIRS < 1000 else 0.0  # two standard errors, where there are few
 
 pytestmark = [
     pytest.mark.simulate,
@@ -37,7 +38,7 @@ def show(found: Calls) -> None:
 def test_false_alarms(settings: dict[str, Any]) -> None:
     found = of_pairs(N_PAIRS, **settings)
     show(found)
-    assert found.share < 0.05
+    assert found.share < 0.05 + CHANCE
 
 
 def test_power_at_a_shift_of_five_percent() -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.sweep.files import benchmark
 
 from tokenclock.cli import sweep as cli
-from tokenclock.sweep.comparison import compare_words, run_compare
+from tokenclock.errors import UsageError
+from tokenclock.sweep.comparison import check_compare, compare_words, run_compare, too_short
 from tokenclock.sweep.index import DONE, Index
-from tokenclock.sweep.plan import build_plan
+from tokenclock.sweep.plan import SweepPlan, build_plan
+from tokenclock.sweep.whole import dry_run
 
 Write = Callable[..., Path]
 SERVERS = [{"name": name, "url": f"http://h:{n}"} for n, name in enumerate("abc", 1)]
@@ -46,3 +50,41 @@ def test_true_is_all_defaults_and_false_is_nothing(write: Write) -> None:
     assert plan.sweep.compare is not None
     assert plan.sweep.compare.png == "benchmark_comparison.png"
     assert build_plan(str(write(servers=SERVERS, compare=False)), {}, cli._commands()).sweep.compare is None
+
+
+@pytest.mark.parametrize(
+    ("compare", "message"),
+    [
+        ({"png": "/nowhere/at/all.png"}, "compare.png must name a file that can be written, got /nowhere/at/all.png"),
+        ({"html": "x.html", "json": "x.html"}, "is what compare.html writes too"),
+    ],
+)
+def test_places_are_tried_before_anything_starts(write: Write, compare: dict[str, str], message: str) -> None:
+    plan = build_plan(str(write(servers=SERVERS, compare=compare)), {}, cli._commands())
+    with pytest.raises(UsageError, match=message) as caught:
+        check_compare(plan)
+    assert str(caught.value).startswith(f"{plan.file.name}:")
+
+
+def plan_of(write: Write, *, factor: int = 5, servers: Sequence[Mapping[str, str]] = SERVERS, **keys: Any) -> SweepPlan:
+    flags = {**benchmark(), "prompts_per_concurrency": factor}
+    return build_plan(str(write(servers=servers, benchmark=flags, **keys)), {}, cli._commands())
+
+
+def test_points_too_short_for_a_verdict_are_told(write: Write) -> None:
+    said = too_short(plan_of(write, repeat=2))
+    assert said.startswith("compare will say `not enough data` of concurrency_1 and 1 more: about 5 answers' time long")
+    assert "prompts_per_concurrency: 24, or repeat: 6" in said
+    assert too_short(plan_of(write, factor=19)) != ""
+
+
+@pytest.mark.parametrize(
+    "keys", [{"factor": 20}, {"repeat": 6}, {"servers": SERVERS[:1]}, {"matrix": {"concurrency": [1]}, "factor": 24}]
+)
+def test_long_enough_or_not_compared(write: Write, keys: dict[str, Any]) -> None:
+    assert too_short(plan_of(write, **keys)) == ""
+
+
+def test_the_dry_run_says_it(write: Write) -> None:
+    file = write(servers=SERVERS, compare=True)
+    assert "\nwarning: compare will say `not enough data` of" in dry_run(str(file), {}, cli._commands(), resume=False)

@@ -3,7 +3,7 @@
 //   gpus 2                                  number of GPUs (default 1)
 //   used 0 1073741824                       quantity, GPU, value: used (bytes), power (mW), energy (mJ), sm and memory
 //   (MHz),
-//                                           temperature (C), reasons (bits), mig (1: on), slices (number of MIG slices)
+//                                           utilization (%), temperature (C), reasons (bits), mig (1: on), slices (number of MIG slices)
 //   model 0 B200                            its name (default: Stand-in GPU)
 //   process 0 1234 536870912                GPU, pid, bytes (-1: not told); several
 //   fail nvmlDeviceGetPowerUsage 4          this call fails with that code; "fail CALL CODE GPU": on one GPU only
@@ -229,6 +229,13 @@ NUMBER(nvmlDeviceGetEnforcedPowerLimit, unsigned, "limit", 700000)
 NUMBER(nvmlDeviceGetCurrentClocksEventReasons, unsigned long long, "reasons", 0)
 NUMBER(nvmlDeviceGetPersistenceMode, unsigned, "persistence", 1)
 
+EXPORT Code nvmlDeviceGetUtilizationRates(void* handle, unsigned* shares) {
+  const unsigned gpu = number_of(handle);
+  ENTER("nvmlDeviceGetUtilizationRates", gpu);
+  if (is_slice(gpu)) return kNotSupported;
+  shares[0] = static_cast<unsigned>(value("utilization", gpu, 50));  // of the multiprocessors, of the memory
+  return shares[1] = 20, kSuccess;
+}
 EXPORT Code nvmlDeviceGetClockInfo(void* handle, unsigned kind, unsigned* mhz) {
   const unsigned gpu = number_of(handle);
   ENTER("nvmlDeviceGetClockInfo", gpu);

@@ -10,8 +10,8 @@ from typing import Any
 
 from tokenclock.cli.arguments import CommandParser, from_environment
 from tokenclock.cli.standard_streams import show
-from tokenclock.cli.written import write_output
-from tokenclock.errors import GateMissed, UsageError
+from tokenclock.cli.written import check_places, write_output
+from tokenclock.errors import GateMissed
 
 __all__ = ["build_parser", "main"]
 
@@ -126,19 +126,15 @@ Writer = Callable[[Mapping[str, Any], str], None]
 
 
 def _files(arguments: argparse.Namespace) -> list[tuple[str, Writer]]:
-    """The files asked for, whose directories must be there before anything is read."""
+    """The files asked for; that each can be written is checked before anything is read."""
+    check_places({name: getattr(arguments, name) for name in ("summary", "png", "html", "markdown", "json")})
     wanted: list[tuple[str, Writer]] = []
     for name, write in (
         ("summary", _summary), ("png", _png), ("html", _html), ("markdown", _markdown), ("json", _json),
     ):  # fmt: skip
         path = getattr(arguments, name)
-        if path is None:
-            continue
-        if not os.path.isdir(os.path.dirname(path) or "."):
-            raise UsageError(f"--{name} {path}: there is no directory {os.path.dirname(path)}; make it first")
-        if path in (other for other, _ in wanted):
-            raise UsageError(f"--{name} {path}: another flag writes that file too")
-        wanted.append((path, write))
+        if path is not None:
+            wanted.append((path, write))
     return wanted
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenclock.cli.arguments import CommandParser
-from tokenclock.cli.written import write_output
+from tokenclock.cli.written import check_places, write_output
 from tokenclock.errors import UsageError
 from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
+    from tokenclock.metrics.telemetry_lines import TelemetryLine
+    from tokenclock.readers.ours import OwnResult
     from tokenclock.report.run_page import ShownRun
 
 __all__ = ["build_parser", "main"]
@@ -36,7 +38,11 @@ def build_parser() -> CommandParser:
     out.add_argument("--html", metavar="FILE", help="one page that needs no network (needs plotly)")
     out.add_argument("--png", metavar="FILE", help="one picture for each result; FILE-NAME.png of several")
     out.add_argument("--markdown", metavar="FILE", help="the numbers, for a pull request")
-    out.add_argument("--hlog", metavar="FILE", help="interval log of one load test, for HdrHistogram's plotters")
+    out.add_argument(
+        "--hlog",
+        metavar="FILE",
+        help="interval log of one load test, for HdrHistogram's tools (name a tag there: ttft, tpot, itl, e2el)",
+    )
     out.add_argument("--json", metavar="FILE", help="with --from-events: the result, with its columns beside it")
     return parser
 
@@ -71,13 +77,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("expected a RESULT, or --from-events DIR")
     if arguments.json is not None and arguments.from_events is None:
         raise UsageError("--json is used with --from-events only: RESULT is JSON already")
-    paths = {name: getattr(arguments, name) for name in ("html", "png", "markdown", "hlog", "json")}
-    for name, path in paths.items():
-        if path is not None and not os.path.isdir(os.path.dirname(path) or "."):
-            raise UsageError(f"--{name} {path}: there is no directory {os.path.dirname(path)}; make it first")
-    named = [os.path.abspath(path) for path in paths.values() if path is not None]
-    if len(set(named)) < len(named):
-        raise UsageError("two of --html, --png, --markdown, --hlog and --json name the same file")
+    check_places({name: getattr(arguments, name) for name in ("html", "png", "markdown", "hlog", "json")})
 
 
 def _read(places: Sequence[str]) -> list[ShownRun]:
@@ -98,8 +98,24 @@ def _read(places: Sequence[str]) -> list[ShownRun]:
     runs = []
     for name, own in zip(names, found, strict=True):
         records = own.records() if own.result.kind == "serving" else None
-        runs.append(ShownRun(name, own.result, None if records is None else run_series(records), records))
+        series = None if records is None else run_series(records)
+        told = () if records is None or series is None else _telemetry(own, records.epoch_ns, series.end_s)
+        runs.append(ShownRun(name, own.result, series, records, told))
     return runs
+
+
+def _telemetry(own: OwnResult, epoch_ns: int, end_s: float) -> tuple[TelemetryLine, ...]:
+    """What GPUs and the server told during the run; empty where nothing was kept."""
+    from tokenclock.metrics.telemetry_lines import gpu_lines, server_lines
+    from tokenclock.readers import server_metrics
+
+    path = server_metrics.metrics_path(own.path)
+    try:
+        readings = [] if path is None else server_metrics.read(path)
+    except OSError as error:
+        say_on_stderr(f"tokenclock report: the server's metrics are not drawn: {path}: {error.strerror or error}")
+        readings = []
+    return (*gpu_lines(own.result.gpu, epoch_ns, end_s), *server_lines(readings, epoch_ns, end_s))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -168,4 +184,4 @@ def _draw(run: ShownRun, path: Path) -> None:
         say_on_stderr(f"tokenclock report: no picture of {run.name}: no columns of a load test lie beside its result")
         return
     series = run.series
-    write_output("report", str(path), lambda: run_png.write(run.name, run.result, series, path))
+    write_output("report", str(path), lambda: run_png.write(run.name, run.result, series, path, run.telemetry))

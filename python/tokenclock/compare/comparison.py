@@ -16,6 +16,7 @@ from tokenclock.compare.verdict import ALPHA, FAMILY, POWER, Row, judge, rows_of
 from tokenclock.errors import UsageError
 from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
+from tokenclock.report.format import counted
 
 __all__ = ["SCHEMA_VERSION", "compare"]
 
@@ -188,10 +189,10 @@ def _notes(sides: Mapping[str, Sequence[Run]]) -> list[str]:
     for name, runs in sides.items():
         bad = [run for run in runs if run.verdict == "INVALID"]
         if bad:
-            notes.append(f"{name}: {len(bad)} of {len(runs)} runs are INVALID by their own quality checks")
+            notes.append(f"{name}: {len(bad)} of {counted(len(runs), 'run')} are INVALID by their own quality checks")
         cut = sum(run.incomplete for run in runs)
         if cut:
-            notes.append(f"{name}: {cut} of {len(runs)} runs were interrupted")
+            notes.append(f"{name}: {cut} of {counted(len(runs), 'run')} were interrupted")
         failed = sum(run.n_failed or 0 for run in runs)
         if failed:
             notes.append(f"{name}: {failed} requests failed, and failures have no latency")

@@ -60,6 +60,8 @@ class GpuMemoryMonitor:
         self._versions: dict[str, str | None] = {}
         self._warnings: list[str] = []
         self._telemetry: GpuTelemetry | None = None
+        #: of the last case that was begun with `keep_series`: one mapping a GPU, see `device.series`
+        self.series: list[dict[str, Any]] = []
         #: why there are no figures of GPUs; None where there are
         self.unavailable: str | None = "not started"
 
@@ -80,15 +82,20 @@ class GpuMemoryMonitor:
         """Remember the memory in use now as the level of the weights."""
         self._ask("mark_loaded")
 
-    def begin(self, label: str = "") -> None:
-        """Peaks, energy and the rest count from now on. A case that was not ended is forgotten."""
+    def begin(self, label: str = "", *, keep_series: bool = False) -> None:
+        """Peaks, energy and the rest count from now on. A case that was not ended is forgotten.
+
+        keep_series: also keep utilization, power, clocks, temperature and memory over time, ten times a second at most.
+        """
         self._label = label
-        self._ask("begin")
+        self._ask("begin", series=keep_series)
 
     def end(self) -> GpuUsage:
         """What happened since `begin`; figures are None where nothing is known, and without a `begin`."""
         label, self._label = self._label, None
-        return self._usage(self._ask("end"), label)
+        found = self._ask("end")
+        self.series = found.get("series", [])
+        return self._usage(found, label)
 
     def stop(self) -> GpuTelemetry:
         """End the sampler, within 15 s whatever happens to it, and return the whole run. The same when called again."""
@@ -118,12 +125,12 @@ class GpuMemoryMonitor:
     ) -> None:
         self.stop()
 
-    def _ask(self, what: str) -> dict[str, Any]:
+    def _ask(self, what: str, **more: Any) -> dict[str, Any]:
         """The sampler's answer; an empty one when there is no sampler, or no longer."""
         if self._child is None:
             return {}
         try:
-            self._child.say({"do": what})
+            self._child.say({"do": what, **more})
             return self._child.answer(_ANSWER_LIMIT_S)
         except ChildSilent as error:
             self._give_up(f"the sampler was lost ({error}): its figures are n/a")

@@ -171,6 +171,10 @@ class Gpu:
         """Temperature of the chip."""
         return float(self._ask("nvmlDeviceGetTemperature", self.nvml.NVML_TEMPERATURE_GPU))
 
+    def utilization_percent(self) -> float:
+        """Share of the driver's last period (a sixth of a second to a second) in which a kernel ran, 0 to 100."""
+        return float(self._ask("nvmlDeviceGetUtilizationRates").gpu)
+
     def throttle_mask(self) -> int:
         """Why clocks are below their highest, as bits; see REASONS."""
         try:

@@ -16,6 +16,7 @@ from typing import Any
 
 from tokenclock.device.host_memory import descendants, process_name, rss_bytes
 from tokenclock.device.nvml import DeviceLost, Gpu, NotTold, Nvml, NvmlUnavailable, reason_names
+from tokenclock.device.series import DeviceSeries
 from tokenclock.device.visible import visible_devices
 from tokenclock.device.window import DeviceSample, DeviceWindow, HostWindow
 
@@ -45,9 +46,11 @@ class _Meter:
         }
         self.run = DeviceWindow()
         self.case: DeviceWindow | None = None
+        self.series: DeviceSeries | None = None
         self.loaded: dict[str, int | None] = {}
         if gpu.is_slice:  # asked of a slice, NVML would answer with an error each
             self._untold |= {"power_w", "energy_j", "sm_mhz", "memory_mhz", "temperature_c", "throttle_mask"}
+            self._untold.add("utilization_percent")
             warn(f"{self.label} is a MIG slice: power, energy, clocks and temperature are of the whole GPU: n/a")
 
     def look(self, t_ns: int, followed: frozenset[int] | None, *, slow: bool) -> DeviceSample:
@@ -63,7 +66,12 @@ class _Meter:
             throttle_reasons=self._read("throttle_mask", lambda: reason_names(self._gpu.throttle_mask()))
             if slow
             else None,
+            utilization_percent=self._read("utilization_percent", self._gpu.utilization_percent)
+            if slow and self.series is not None
+            else None,
         )
+        if self.series is not None:
+            self.series.add(sample)
         for window in (self.run, self.case):
             if window is not None:
                 window.add(sample, followed)
@@ -156,6 +164,7 @@ class Sampler:
             self._host_case = HostWindow()
             for meter in self._meters:
                 meter.case = DeviceWindow()
+                meter.series = DeviceSeries() if message.get("series") else None
             self.look(everything=True)
             return {"begun": True}
         samples = self.look(everything=True)
@@ -168,8 +177,13 @@ class Sampler:
             return {"marked": True}
         if what == "end":
             found = self._figures([meter.case for meter in self._meters], self._host_case, self._t_case_ns)
+            found["series"] = [
+                {"index": meter.facts["index"], "uuid": meter.facts["uuid"], **told}
+                for meter in self._meters
+                if meter.series is not None and (told := meter.series.figures()) is not None
+            ]
             for meter in self._meters:
-                meter.case = None
+                meter.case = meter.series = None
             self._host_case = None
             return found
         if self._meters and self._roots is not None and not self._is_listed:

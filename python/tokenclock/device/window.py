@@ -19,6 +19,7 @@ class DeviceSample:
         power_w, sm_mhz, memory_mhz, temperature_c: as read.
         energy_j: counter.
         throttle_reasons: names of the reasons at that moment.
+        utilization_percent: share of the time since the last look of the driver in which a kernel ran, 0 to 100.
     """
 
     t_ns: int
@@ -30,6 +31,7 @@ class DeviceSample:
     memory_mhz: float | None = None
     temperature_c: float | None = None
     throttle_reasons: list[str] | None = None
+    utilization_percent: float | None = None
 
     def process_bytes(self, followed: frozenset[int] | None) -> int | None:
         """Sum over the followed processes (None: over all); None when none of them is listed, or one is not told."""

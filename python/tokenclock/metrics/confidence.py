@@ -9,7 +9,7 @@ and what is uncertain is judged by how the windows differ, not by how many sampl
   samples would give (Hutson, 1999), taken from all samples. Neighbouring blocks that agree count as less than two.
 * Means: ratio of block sums. A few stalls make block sums lopsided, so the critical values are not Student's t but
   those of 2000 studentised bootstrap samples of the blocks (Hall, 1988). What is resampled are sums per block, by one
-  matrix product, so the cost does not depend on the number of samples. Rates likewise, from amounts per block.
+  matrix product, so the cost does not depend on the number of samples. Rates likewise, from the work done per block.
 * One request at a time: requests count as independent; percentiles are bounded by plain order statistics, means by t.
 
 Where blocks or effective N do not suffice there is no interval, and a reason. The same seed gives the same intervals.
@@ -29,6 +29,7 @@ import numpy.typing as npt
 from tokenclock.metrics.blocks import LIFETIMES, MIN_BLOCKS, Blocks
 from tokenclock.metrics.probability import rank_bounds, t_quantile
 from tokenclock.metrics.summary import rank_percentile
+from tokenclock.units import NS_PER_S
 
 __all__ = ["LEVEL", "MIN_PLACES", "Interval", "MetricIntervals", "metric_intervals", "rate_interval", "variance_of_sum"]
 
@@ -220,21 +221,21 @@ def _block_weights(n_blocks: int, seed: int) -> Array:
     return rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=_N_DRAWN).astype(np.float64)
 
 
-def rate_interval(value: float | None, amounts: Array, t_ns: Array, blocks: Blocks, *, seed: int = 0) -> Interval:
-    """The interval of a rate, from how the amounts per block differ.
+def rate_interval(value: float | None, work: Array, blocks: Blocks, *, seed: int = 0) -> Interval:
+    """The interval of a rate, from how much was done in each block; it always holds the rate as reported.
 
     Args:
-        value: the rate as reported, per second; the interval is laid around it.
-        amounts: (k,), what came at each instant: tokens, or 1 per request.
-        t_ns: int64 (k,), instants.
+        value: the rate as reported, per second.
+        work: float64 (n_blocks,), see `metrics.work_done`; in sum it may be more or less than what the reported rate
+            counts, as whole requests or tokens in a window whose edges cut through others.
         blocks: of the span that the rate was taken over.
         seed: of the bootstrap.
     """
     lacking = _too_few_blocks(blocks) if value is not None else "no rate"
-    per_block = np.bincount(blocks.of(t_ns), weights=amounts, minlength=blocks.n) if not lacking else np.zeros(0)
-    if not lacking and per_block.sum() == 0:
+    if not lacking and work.sum() == 0:
         lacking = "nothing came"
     if lacking or value is None:
         return Interval(None, None, None, lacking)
-    found = _ratio_interval(per_block / per_block.mean(), np.ones(blocks.n), seed)
-    return Interval(max(0.0, value * (found.low or 0.0)), value * (found.high or 0.0))
+    found = _ratio_interval(work, np.full(blocks.n, blocks.length_ns / NS_PER_S), seed)
+    low, high = found.low or 0.0, found.high or 0.0
+    return Interval(max(0.0, min(low, value)), max(high, value))

@@ -17,6 +17,7 @@ from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.in_flight import in_flight
 from tokenclock.metrics.steady_state import SteadyState
 from tokenclock.metrics.summary import RunSummary
+from tokenclock.metrics.work_done import work_per_block
 from tokenclock.records import Records
 
 __all__ = ["PERCENTILES", "RunIntervals", "steady_intervals", "whole_run_intervals"]
@@ -96,7 +97,7 @@ def _intervals(
         gaps, t_gap = gaps[inside], t_gap[inside]
     metrics["itl"] = metric_intervals(gaps, t_gap, blocks, percentiles, seed=seed)
     found = {
-        name: rate_interval(value, *_came(name, records, blocks), blocks, seed=seed) for name, value in rates.items()
+        name: rate_interval(value, _work(name, records, blocks), blocks, seed=seed) for name, value in rates.items()
     }
     per_user = records.columns["osl"][rows] / np.where(e2el > 0, e2el, np.nan)
     found["user_throughput"] = _per_second(metric_intervals(per_user, t_sent, by_request, (), seed=seed).mean)
@@ -104,22 +105,20 @@ def _intervals(
     return RunIntervals(LEVEL, method, blocks.n, blocks.length_ns, metrics, found)
 
 
-def _came(name: str, records: Records, blocks: Blocks) -> tuple[Array, Array]:
-    """Amounts and instants behind a rate, within the blocks: requests and ISL + OSL at a request's end, tokens each."""
-    ok = records.ok
-    ended = records.columns["t_last_token_ns"]
-    if name == "output_throughput" and records.n_events:
-        counted = np.repeat(ok, np.diff(records.token_offsets)) & blocks.hold(records.t_token_ns)
-        return records.n_tokens[counted], records.t_token_ns[counted]
-    osl = np.maximum(records.columns["osl"], 0).astype(np.float64)
-    isl = np.where(records.columns["isl_server"] >= 0, records.columns["isl_server"], records.columns["isl_requested"])
+def _work(name: str, records: Records, blocks: Blocks) -> Array:
+    """What a rate counts, of the requests that ended well, in each block: requests, their OSL, or ISL + OSL."""
+    counted = records.ok & records.present("t_sent_ns") & records.present("t_last_token_ns")
+    if not blocks.n or not counted.any():
+        return np.zeros(blocks.n)
+    columns = {key: values[counted] for key, values in records.columns.items()}
+    osl = np.maximum(columns["osl"], 0).astype(np.float64)
+    isl = np.where(columns["isl_server"] >= 0, columns["isl_server"], columns["isl_requested"])
     amounts = {
-        "request_throughput": np.ones(records.n_requests),
+        "request_throughput": np.ones(len(osl)),
         "output_throughput": osl,
         "total_throughput": osl + np.maximum(isl, 0),
     }[name]
-    counted = ok & records.present("t_last_token_ns") & blocks.hold(ended)
-    return amounts[counted], ended[counted]
+    return work_per_block(amounts, columns["t_sent_ns"], columns["t_last_token_ns"], blocks)
 
 
 def _per_second(interval: Interval) -> Interval:

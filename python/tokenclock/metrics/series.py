@@ -103,6 +103,12 @@ class RunSeries:
     ttft_by_isl: Curve
     bin_s: float
 
+    @property
+    def end_s(self) -> float:
+        """When the last request had its last token or failed, s after the start; 0 where nothing was sent."""
+        ends = np.concatenate([self.spans.sent, self.spans.last])
+        return float(np.nanmax(ends)) if np.isfinite(ends).any() else 0.0
+
 
 def run_series(records: Records) -> RunSeries:
     """All series of a load test, from its raw columns."""

@@ -11,6 +11,7 @@ from tokenclock.report import page
 from tokenclock.report.colours import colour
 from tokenclock.report.compare_table import legend
 from tokenclock.report.compare_words import change, heading_of, interval, metric_name, shown, visible
+from tokenclock.report.format import counted
 from tokenclock.report.page import Plot, term
 from tokenclock.units import NS_PER_MS
 
@@ -52,11 +53,12 @@ def _counts(comparison: Mapping[str, Any]) -> str:
             rows = [row for point in comparison["points"] if point["other"] == side["name"] for row in point["rows"]]
             counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in ("better", "worse")}
             text = f"{counts['better']} better, {counts['worse']} worse of {len(rows)}"
-        models = ", ".join(side["models"])
+        models = ", ".join([*side["models"], ""])
+        runs = counted(side["n_runs"], "run")
         quality = ", ".join(side["verdicts"]) or "quality not told"
         cards.append(
             f'<div class="card" style="border-left:5px solid {colour(_place(comparison, side))}">{escape(side["name"])}'
-            f'<b style="font-size:1rem">{escape(text)}</b><span class="soft">{escape(models)} {side["n_runs"]} runs, '
+            f'<b style="font-size:1rem">{escape(text)}</b><span class="soft">{escape(models)} {runs}, '
             f"{escape(quality)}</span></div>"
         )
     return (
@@ -92,11 +94,12 @@ def _plots(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Plot]:
     found = []
     for tag in ("ttft", "tpot", "itl", "e2el", "latency", "output_throughput"):
         metric = tag if tag.endswith("throughput") else f"{tag}.mean"
+        loads = list(dict.fromkeys(_load(at) for curve in curves.values() for at in curve if metric in at["values"]))
         traces = []
         for index, (name, curve) in enumerate(curves.items()):
             points = [at for at in curve if metric in at["values"]]
             if points:
-                traces.append(_trace(name, index, metric, points))
+                traces.append(_trace(name, index, metric, points, loads, 0.04 * (index - (len(curves) - 1) / 2)))
         if traces:
             title = metric_name(metric)
             found.append(
@@ -105,13 +108,29 @@ def _plots(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Plot]:
                     title,
                     "By load; bars are 95 % intervals, where there are any.",
                     traces,
-                    {"xaxis": {"type": "category", "title": {"text": "load"}}, "yaxis": {"rangemode": "tozero"}},
+                    {
+                        "xaxis": {
+                            "title": {"text": "load"},
+                            "tickvals": list(range(len(loads))),
+                            "ticktext": loads,
+                            "range": [-0.4, len(loads) - 0.6],
+                            "zeroline": False,
+                        },
+                        "yaxis": {"rangemode": "tozero"},
+                    },
                 )
             )
     return found
 
 
-def _trace(name: str, index: int, metric: str, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _load(at: Mapping[str, Any]) -> str:
+    return str(at["load"]["text"]).replace("concurrency", "conc.")
+
+
+def _trace(
+    name: str, index: int, metric: str, points: Sequence[Mapping[str, Any]], loads: Sequence[str], aside: float
+) -> dict[str, Any]:
+    """One side; `aside` of the ticks, so that intervals do not hide each other."""
     factor = 1.0 if metric.endswith("throughput") else 1 / NS_PER_MS
     values = [at["values"][metric] for at in points]
     y = [one["value"] * factor for one in values]
@@ -119,7 +138,8 @@ def _trace(name: str, index: int, metric: str, points: Sequence[Mapping[str, Any
     below = [0.0 if one["low"] is None else at - one["low"] * factor for one, at in zip(values, y, strict=True)]
     return {
         "type": "scatter", "mode": "lines+markers", "name": name, "mark": colour(index),
-        "x": [at["load"]["text"].replace("concurrency", "conc.") for at in points], "y": y,
+        "x": [loads.index(_load(at)) + aside for at in points], "y": y,
+        "text": [_load(at) for at in points], "hovertemplate": "%{text}: %{y:.5g}<extra></extra>",
         "line": {"color": colour(index), "width": 2}, "marker": {"size": 9, "symbol": _SYMBOLS[index % len(_SYMBOLS)]},
         "error_y": {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "thickness": 1.5},
     }  # fmt: skip

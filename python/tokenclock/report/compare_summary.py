@@ -7,6 +7,7 @@ from typing import Any
 
 from tokenclock.report import compare_table
 from tokenclock.report.compare_words import brief, metric_name, shown
+from tokenclock.report.format import counted
 
 __all__ = ["render"]
 
@@ -20,7 +21,9 @@ def render(comparison: Mapping[str, Any]) -> str:
         base = " (baseline)" if side["name"] == comparison["baseline"] else ""
         quality = f"; quality: {', '.join(side['verdicts'])}" if side["verdicts"] else ""
         models = f"; model: {', '.join(side['models'])}" if side["models"] else ""
-        lines.append(f"{side['name']}{base}: {side['n_runs']} runs of {' and '.join(side['tools'])}{models}{quality}")
+        lines.append(
+            f"{side['name']}{base}: {counted(side['n_runs'], 'run')} of {' and '.join(side['tools'])}{models}{quality}"
+        )
     metrics = list(dict.fromkeys(m for curve in comparison["curves"].values() for at in curve for m in at["values"]))
     for title, block in (
         ("METRICS BY LOAD", [_by_load(comparison, metric) for metric in metrics]),

@@ -77,11 +77,13 @@ def legend(comparison: Mapping[str, Any]) -> list[str]:
 
 
 def _reasons(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Why metrics have no interval; reasons that differ in their figures only are said once, with the first's."""
+    """Why metrics have no interval; reasons that need the same and differ in other figures are said once, with the
+    first's: a median that lacks 6 samples is no P99 that lacks 368."""
     found: dict[str, tuple[str, list[str]]] = {}
     for row in rows:
         if row["reason"]:
-            _, names = found.setdefault(re.sub(r"\d+", "#", row["reason"]), (row["reason"], []))
+            there_is, _, needed = row["reason"].partition(" needs ")
+            _, names = found.setdefault(re.sub(r"\d+", "#", there_is) + needed, (row["reason"], []))
             names.append(metric_name(row["metric"]).partition(" (")[0])
     return [
         f"No interval for {'any row' if len(names) == len(rows) > 1 else ', '.join(dict.fromkeys(names))}: {reason}."

@@ -11,6 +11,7 @@ __all__ = [
     "NOT_MEASURED",
     "WIDTH",
     "brief",
+    "counted",
     "fixed",
     "fixed_us",
     "heading",
@@ -31,6 +32,11 @@ _BRIEF = 300
 def brief(text: str) -> str:
     """A reason as lines and tables show it: its first 300 characters; the whole stands in the JSON."""
     return text if len(text) <= _BRIEF else text[:_BRIEF] + "..."
+
+
+def counted(n: int, word: str) -> str:
+    """How many of them: ``1 run``, ``2 runs``."""
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def fixed(value: float | None, decimals: int = 2) -> str:

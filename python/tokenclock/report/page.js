@@ -47,6 +47,23 @@
     Plotly.newPlot(place, traces, themed(figure.layout),
       { responsive: true, displaylogo: false, displayModeBar: narrow.matches ? false : "hover",
         modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "sendChartToCloud"] });
+    if (figure.together) place.on("plotly_relayout", (change) => follow(figure, change));
+  }
+
+  // Plots of one run share their time axis: where one is zoomed, the others follow.
+  let following = false;
+  function follow(figure, change) {
+    const touched = Object.keys(change).some((name) => name.startsWith("xaxis."));
+    if (following || !touched) return;
+    const range = document.getElementById(figure.id).layout.xaxis.range.slice();
+    following = true;
+    const others = figures.filter((other) => other.together === figure.together && other !== figure)
+      .map((other) => {
+        other.layout.xaxis.range = range;
+        const place = document.getElementById(other.id);
+        return place.dataset.drawn ? Plotly.relayout(place, { "xaxis.range": range }) : null;
+      });
+    Promise.all(others).finally(() => { following = false; });
   }
 
   function legend(figure) {
@@ -116,7 +133,8 @@
   // On paper every plot has the size that page.css gives it there.
   addEventListener("beforeprint", () => figures.forEach((figure) => {
     draw(figure);
-    Plotly.relayout(document.getElementById(figure.id), { autosize: false, width: 660, height: 280 });
+    const place = document.getElementById(figure.id);
+    Plotly.relayout(place, { autosize: false, width: 660, height: parseInt(place.style.height) || 280 });
   }));
   addEventListener("afterprint", () => figures.forEach((figure) => {
     const place = document.getElementById(figure.id);

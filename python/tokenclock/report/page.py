@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
+from html import escape, unescape
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ class Plot:
             colour; ``svg`` holds what replaces its data where there is no WebGL.
         layout: of plotly; colours and fonts are the page's.
         wide: over the whole width.
+        height_px: in place of the usual height.
+        together: plots of one name share their time axis: zooming one zooms all.
     """
 
     id: str
@@ -46,6 +49,8 @@ class Plot:
     traces: Sequence[Mapping[str, Any]]
     layout: Mapping[str, Any] = field(default_factory=dict)
     wide: bool = False
+    height_px: int | None = None
+    together: str = ""
 
 
 def floats(values: npt.ArrayLike, dtype: str = "f4") -> dict[str, Any]:
@@ -63,6 +68,9 @@ def term(text: str, definition: str) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int] = (), label: str) -> str:
     """A table that scrolls sideways where it is too wide; cells are HTML already.
 
+    On a phone each row of one with more than two columns stands as a block: its first cell, and below it a line for
+    each other cell behind its column's heading. So nothing is cut.
+
     Args:
         words: columns to be set to the left; the first always is.
         label: what it holds, for screen readers.
@@ -71,20 +79,35 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence
     def line(cells: Sequence[str], tag: str) -> str:
         return "".join(f"<{tag}{' class=word' if i in words else ''}>{cell}</{tag}>" for i, cell in enumerate(cells))
 
-    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
+    def named(cells: Sequence[str]) -> str:
+        return "".join(
+            f'<td{" class=word" if i in words else ""} data-head="{escape(_text(head[i]), quote=True)}">{cell}</td>'
+            for i, cell in enumerate(cells)
+        )
+
+    first = escape(_text(head[0]), quote=True)
+    many = f' class="table many" data-first="{first}"' if len(head) > 2 else ' class="table"'
+    body = "".join(f"<tr>{named(row)}</tr>" for row in rows)
     return (
-        f'<div class="table" tabindex="0" role="region" aria-label="{escape(label, quote=True)}">'
+        f'<div{many} tabindex="0" role="region" aria-label="{escape(label, quote=True)}">'
         f"<table><thead><tr>{line(head, 'th')}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _text(cell: str) -> str:
+    """What a cell of HTML reads."""
+    return unescape(re.sub(r"<[^>]*>", "", cell))
 
 
 def figure(plot: Plot) -> str:
     """The element that a plot is drawn into."""
     name = escape(plot.id, quote=True)
+    said = escape(f"{plot.title}. {plot.caption}", quote=True)
+    height = f' style="height: {plot.height_px}px"' if plot.height_px is not None else ""
     return (
         f"<figure{' class=wide' if plot.wide else ''}><h3>{escape(plot.title)}</h3>"
         f'<div class="legend" id="{name}-legend" role="group" aria-label="{escape(plot.title, quote=True)}"></div>'
-        f'<div class="plot" id="{name}" role="img" aria-label="{escape(plot.title + ". " + plot.caption, quote=True)}">'
+        f'<div class="plot" id="{name}"{height} role="img" aria-label="{said}">'
         f"</div><figcaption>{escape(plot.caption)}</figcaption></figure>"
     )
 
@@ -109,7 +132,10 @@ def write(path: str | os.PathLike[str], title: str, body: str, plots: Sequence[P
 
 def with_plots(title: str, body: str, plots: Sequence[Plot]) -> list[bytes]:
     """The same page in pieces, in their order. Raises ImportError where there is no plotly."""
-    specs = [{"id": plot.id, "traces": list(plot.traces), "layout": dict(plot.layout)} for plot in plots]
+    specs = [
+        {"id": plot.id, "traces": list(plot.traces), "layout": dict(plot.layout), "together": plot.together}
+        for plot in plots
+    ]
     return document(title, body, specs)
 
 

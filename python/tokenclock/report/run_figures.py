@@ -10,8 +10,10 @@ import numpy.typing as npt
 
 from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.series import Curve, RunSeries
+from tokenclock.metrics.telemetry_lines import TelemetryLine
 from tokenclock.report.colours import colour
 from tokenclock.report.page import Plot, floats
+from tokenclock.report.telemetry_figure import telemetry_plots
 from tokenclock.units import NS_PER_MS, NS_PER_S
 
 __all__ = ["distribution_plots", "time_plots"]
@@ -108,13 +110,16 @@ def _points(name: str, index: int, curve: Curve) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def time_plots(prefix: str, series: RunSeries, steady: Mapping[str, Any] | None) -> list[Plot]:
-    """What happened when, in one run: load and throughput, ITL, and each request.
+def time_plots(
+    prefix: str, series: RunSeries, steady: Mapping[str, Any] | None, telemetry: Sequence[TelemetryLine] = ()
+) -> list[Plot]:
+    """What happened when, in one run: load and throughput, ITL, each request, and telemetry, on one time axis.
 
     Args:
         prefix: of the plots' ids.
         series: of the run.
         steady: the ``steady`` section of its result, whose window is shaded.
+        telemetry: what GPUs and the server told; may be empty.
     """
     window = _window(steady)
     plots = [_over_time(prefix, series, window)] if len(series.tokens.x) else []
@@ -122,7 +127,13 @@ def time_plots(prefix: str, series: RunSeries, steady: Mapping[str, Any] | None)
         plots.append(_heat(prefix, series))
     if len(series.spans.rows):
         plots.append(_timeline(prefix, series, window))
+        plots += telemetry_plots(prefix, telemetry, _time_axis(series), window)
     return plots
+
+
+def _time_axis(series: RunSeries) -> dict[str, Any]:
+    """From the run's start to its end: the same for every plot, so that they stand above each other."""
+    return {"title": {"text": "s after the start"}, "range": [0, series.end_s]}
 
 
 def _window(steady: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -152,7 +163,7 @@ def _over_time(prefix: str, series: RunSeries, window: list[dict[str, Any]]) -> 
             for name, curve, axis, i in lines
         ],
         {
-            "xaxis": {"title": {"text": "s after the start"}, "anchor": "y3"},
+            "xaxis": {**_time_axis(series), "anchor": "y3"},
             "yaxis": {"domain": [0.7, 1], "title": {"text": "tokens/s"}, "rangemode": "tozero"},
             "yaxis2": {"domain": [0.36, 0.64], "title": {"text": "in flight"}, "rangemode": "tozero"},
             "yaxis3": {"domain": [0, 0.3], "title": {"text": "done/s"}, "rangemode": "tozero"},
@@ -160,6 +171,7 @@ def _over_time(prefix: str, series: RunSeries, window: list[dict[str, Any]]) -> 
             "hovermode": "x",
         },
         wide=True,
+        together=prefix,
     )  # fmt: skip
 
 
@@ -184,10 +196,11 @@ def _heat(prefix: str, series: RunSeries) -> Plot:
             }
         ],
         {
-            "xaxis": {"title": {"text": "s after the start"}},
+            "xaxis": _time_axis(series),
             "yaxis": {"title": {"text": "ITL (ms)"}, "type": "log"},
         },
         wide=True,
+        together=prefix,
     )  # fmt: skip
 
 
@@ -218,11 +231,12 @@ def _timeline(prefix: str, series: RunSeries, window: list[dict[str, Any]]) -> P
         f"One line for each of {len(spans.rows):,} requests, in order of sending; zoom in to tell them apart.",
         traces,
         {
-            "xaxis": {"title": {"text": "s after the start"}},
+            "xaxis": _time_axis(series),
             "yaxis": {"title": {"text": "request"}, "autorange": "reversed"},
             "shapes": window,
         },
         wide=True,
+        together=prefix,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
 from tokenclock.metrics.series import RunSeries
+from tokenclock.metrics.telemetry_lines import TelemetryLine
 from tokenclock.quality import INVALID, WARN
 from tokenclock.records import Records
 from tokenclock.report import page
@@ -26,12 +27,20 @@ _CLASS = {WARN: " warn", INVALID: " invalid"}
 
 @dataclass(frozen=True)
 class ShownRun:
-    """A run to be shown: its name on the page, its result, its series and columns (None where there are none)."""
+    """A run to be shown.
+
+    Args:
+        name: on the page.
+        result: of the run.
+        series, records: None where no columns of a load test lie beside the result.
+        telemetry: what its GPUs and its server told over time; empty where nothing was recorded.
+    """
 
     name: str
     result: Result
     series: RunSeries | None
     records: Records | None = None
+    telemetry: tuple[TelemetryLine, ...] = ()
 
 
 def write(runs: Sequence[ShownRun], path: str | os.PathLike[str]) -> None:
@@ -54,7 +63,10 @@ def _content(runs: Sequence[ShownRun]) -> tuple[str, str, list[Plot]]:
     title = "tokenclock report: " + ", ".join(run.name for run in runs)
     with_series = {run.name: run.series for run in runs if run.series is not None}
     shared = distribution_plots(with_series)
-    own = [time_plots(f"run{i}", run.series, run.result.steady) if run.series else [] for i, run in enumerate(runs)]
+    own = [
+        time_plots(f"run{i}", run.series, run.result.steady, run.telemetry) if run.series else []
+        for i, run in enumerate(runs)
+    ]
     parts = [f"<h1>{escape(title)}</h1>"]
     for run, plots in zip(runs, own, strict=True):
         parts.append(_run(run, plots, several=len(runs) > 1))
@@ -145,8 +157,9 @@ def _cases(result: Result) -> str:
 
 
 def _gpu(gpu: Mapping[str, Any]) -> str:
-    """Figures of the GPUs over the run: a result holds no series of them."""
-    rows = [[escape(name), escape(text)] for name, text in _flat("", gpu) if text not in ("", "None")]
+    """Figures of the GPUs over the load, all in one number each."""
+    figures = {key: value for key, value in gpu.items() if key != "series"}
+    rows = [[escape(name), escape(text)] for name, text in _flat("", figures) if text not in ("", "None")]
     return page.table(["GPU, over the run", "value"], rows[:40], words=(1,), label="GPU") if rows else ""
 
 

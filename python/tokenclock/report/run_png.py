@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tokenclock.atomic_file import atomic_write
 from tokenclock.metrics.series import RunSeries
+from tokenclock.metrics.telemetry_lines import TelemetryLine
 from tokenclock.report.colours import colour
 from tokenclock.report.run_table import facts, findings, latency_rows, title_of
+from tokenclock.report.telemetry_figure import panels
 from tokenclock.result import Result
 from tokenclock.units import NS_PER_MS, NS_PER_S
 
@@ -24,8 +26,14 @@ _SHADE = "#009E73"
 _VERDICTS = {"VALID": "#006d4a", "VALID with warnings": "#7a5200", "INVALID": "#a63a00"}
 
 
-def write(name: str, result: Result, series: RunSeries, path: str | os.PathLike[str]) -> None:
-    """Write a PNG of 2100 x 1650 pixels, whole or not at all.
+def write(
+    name: str,
+    result: Result,
+    series: RunSeries,
+    path: str | os.PathLike[str],
+    telemetry: Sequence[TelemetryLine] = (),
+) -> None:
+    """Write a PNG of 2100 x 1650 pixels, higher by 330 for each two panels of telemetry; whole or not at all.
 
     Raises:
         ImportError: no matplotlib.
@@ -35,9 +43,11 @@ def write(name: str, result: Result, series: RunSeries, path: str | os.PathLike[
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(14, 11), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    told = panels(telemetry)
+    n_more = -(-len(told) // 2)
+    figure = Figure(figsize=(14, 11 + 2.2 * n_more), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
     FigureCanvasAgg(figure)
-    axes = figure.subplots(4, 2, height_ratios=[0.62, 1, 1, 1])
+    axes = figure.subplots(4 + n_more, 2, height_ratios=[0.62, 1, 1, *[0.75] * n_more, 1])
     for axis in axes[0]:
         axis.set_axis_off()
     _words(axes[0][0], axes[0][1], name, result)
@@ -45,8 +55,9 @@ def write(name: str, result: Result, series: RunSeries, path: str | os.PathLike[
     _load(axes[1][1], series, result.steady)
     _heat(figure, axes[2][0], series)
     _requests(axes[2][1], series)
-    _curves(axes[3][0], axes[3][1], series)
-    for axis in axes[1:].ravel():
+    _telemetry([axis for row in axes[3 : 3 + n_more] for axis in row], told, series, result.steady)
+    _curves(axes[-1][0], axes[-1][1], series)
+    for axis in (axis for axis in axes[1:].ravel() if axis.axison):
         axis.tick_params(labelsize=11)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
@@ -82,6 +93,11 @@ def _steady(axis: Any, steady: Mapping[str, Any] | None) -> None:
         axis.axvspan(start, end, color=_SHADE, alpha=0.13, linewidth=0, label="steady window")
 
 
+def _whole_run(axis: Any, series: RunSeries) -> None:
+    """From the run's start to its end, so that what was at one time stands at one place in every picture."""
+    axis.set_xlim(0, series.end_s or 1)
+
+
 def _title(axis: Any, title: str, x: str, y: str) -> None:
     axis.set_title(title, fontsize=13, fontweight="bold")
     axis.set_xlabel(x, fontsize=11)
@@ -97,6 +113,7 @@ def _tokens(axis: Any, series: RunSeries, steady: Mapping[str, Any] | None) -> N
     _steady(axis, steady)
     axis.step(series.tokens.x, series.tokens.y, where="mid", color=colour(0), linewidth=1.3, label="output tokens/s")
     axis.set_ylim(bottom=0)
+    _whole_run(axis, series)
     axis.legend(fontsize=10, loc="lower center", ncols=2)
 
 
@@ -109,13 +126,13 @@ def _load(axis: Any, series: RunSeries, steady: Mapping[str, Any] | None) -> Non
     axis.step(
         series.in_flight.x, series.in_flight.y, where="mid", color=colour(1), linewidth=1.6, label="requests in flight"
     )
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.08 * max(1.0, float(series.in_flight.y.max())))
+    _whole_run(axis, series)
     axis.legend(fontsize=10, loc="lower center", ncols=2)
 
 
 def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
     from matplotlib.colors import LogNorm
-    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     _title(axis, "Inter-token latency over time", "s after the start", "ITL (ms)")
     heat = series.itl
@@ -126,11 +143,23 @@ def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
     counts = np.ma.masked_equal(heat.counts, 0)
     norm = LogNorm(1, max(2, float(heat.counts.max())))
     drawn = axis.pcolormesh(heat.x, heat.y / NS_PER_MS, counts, cmap="cividis_r", norm=norm, shading="nearest")
+    _whole_run(axis, series)
     axis.set_yscale("log")
-    plain = FuncFormatter(lambda ms, _: f"{ms:g}")
-    axis.yaxis.set_major_formatter(plain)
-    axis.yaxis.set_minor_formatter(plain if heat.y.max() < 10 * heat.y.min() else NullFormatter())
-    figure.colorbar(drawn, cax=axis.inset_axes((1.015, 0, 0.02, 1)), label="gaps")
+    _plain_log(axis.yaxis)
+    bar = figure.colorbar(drawn, cax=axis.inset_axes((1.015, 0, 0.02, 1)), label="gaps")
+    _plain_log(bar.ax.yaxis)
+
+
+def _plain_log(axis: Any) -> None:
+    """Ticks of a log axis as plain numbers, as many as can be read: 1, 10, 100; 1, 2, 5, 10; or evenly spaced ones."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    span = high / low if low > 0 else 1.0
+    steps = (1.0,) if span > 2000 else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(subs=steps) if span > 6 else MaxNLocator(5))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _requests(axis: Any, series: RunSeries) -> None:
@@ -150,8 +179,28 @@ def _requests(axis: Any, series: RunSeries) -> None:
         end = np.where(np.isfinite(spans.last), spans.last, spans.sent)[~ok]
         axis.hlines(places[~ok], spans.sent[~ok], end, color=_FAILED, label="failed", **lines)
     axis.invert_yaxis()
+    _whole_run(axis, series)
     for handle in axis.legend(fontsize=10, loc="lower left").get_lines():
         handle.set_linewidth(4)
+
+
+def _telemetry(
+    axes: Sequence[Any],
+    told: Mapping[str, Sequence[TelemetryLine]],
+    series: RunSeries,
+    steady: Mapping[str, Any] | None,
+) -> None:
+    for axis, (panel, lines) in zip(axes, told.items(), strict=False):
+        _title(axis, panel, "s after the start", "")
+        _steady(axis, steady)
+        for i, line in enumerate(lines):
+            axis.plot(line.t_s, line.values, color=colour(i), linewidth=1.5, label=line.name)
+        _whole_run(axis, series)
+        if "clock" not in panel and "temperature" not in panel:
+            axis.set_ylim(bottom=0)
+        axis.legend(fontsize=10, loc="best", ncols=4)
+    for axis in axes[len(told) :]:
+        axis.set_axis_off()
 
 
 def _curves(left: Any, right: Any, series: RunSeries) -> None:
@@ -168,6 +217,8 @@ def _curves(left: Any, right: Any, series: RunSeries) -> None:
     left.set_xscale("log")
     right.set_xscale("log")
     right.set_yscale("log")
+    _plain_log(left.xaxis)
+    _plain_log(right.yaxis)
     longest = max(float(curve.x[-1]) for curve in series.percentiles.values())
     nines = [(1, "0"), (2, "50"), (10, "90"), (100, "99"), (1000, "99.9"), (10_000, "99.99"), (100_000, "99.999")]
     shown = [(at, text) for at, text in nines if at <= longest]

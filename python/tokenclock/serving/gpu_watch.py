@@ -58,7 +58,7 @@ class GpuWatch:
     def begin(self) -> None:
         """The load begins."""
         if self._monitor is not None:
-            self._monitor.begin("load")
+            self._monitor.begin("load", keep_series=True)
 
     def end(self) -> None:
         """The load has ended."""
@@ -77,6 +77,7 @@ class GpuWatch:
             "host": platform.node(),
             "server_is_on_this_host": self._is_here,
             **dataclasses.replace(whole, usage=usage).to_dict(),
+            "series": self._monitor.series,
         }
 
 

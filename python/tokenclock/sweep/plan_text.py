@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from tokenclock.plan_checks import shown
+from tokenclock.report.format import counted
 from tokenclock.sweep.commands import Settled
 from tokenclock.sweep.flags import masked
 from tokenclock.sweep.option_checks import OptionReport
@@ -33,7 +34,7 @@ def render(plan: SweepPlan, reports: dict[str, OptionReport | None], done: Seque
         done: keys of points that are there already.
     """
     sweep, points = plan.sweep, plan.points
-    lines = [f"Sweep of {plan.file.name}: {len(points)} points, results in {plan.result_dir}/"]
+    lines = [f"Sweep of {plan.file.name}: {counted(len(points), 'point')}, results in {plan.result_dir}/"]
     lines += [f"order {sweep.order}, repeat {sweep.repeat}, cooldown {sweep.cooldown:g} s"
               + (f", at most {sweep.max_minutes:g} minutes" if sweep.max_minutes is not None else "")]  # fmt: skip
     for variant in plan.variants:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,9 @@ class PointMaker:
                 flags_of_axis = self.words.axis(name)
             except UsageError as error:
                 raise self.file.error(place, str(error)) from None
+            if name == "concurrency" and (not _is_whole(value) or value < 1):
+                place = (*place, self.axes[place[1]].index(value)) if value in self.axes.get(place[1], ()) else place
+                raise self.file.error(place, f"concurrency must be a whole number >= 1, got {shown(value)}")
             parts = self._pair(value, place) if name == "lengths" else [value]
             axes |= dict(zip(("isl", "osl") if name == "lengths" else (name,), parts, strict=True))
             for flag, part in zip(flags_of_axis, parts, strict=True):
@@ -167,7 +171,9 @@ class PointMaker:
             except UsageError as error:
                 raise self.file.error(place, str(error)) from None
         argv += self.words.output(self.result_dir / variant.folder, stem)
-        return Point(variant, axes, repeat, stem, tuple(argv), self._expected_s(chosen))
+        load_s, answer_s = self._expected(chosen)
+        expected_s = load_s + self.sweep.expected.point
+        return Point(variant, axes, repeat, stem, tuple(argv), expected_s, load_s / answer_s if answer_s else math.inf)
 
     def _flag(self, name: str, place: tuple[Any, ...]) -> str:
         if is_output_flag(name):
@@ -199,8 +205,9 @@ class PointMaker:
         parts += [f"run_{repeat}"] if self.sweep.repeat > 1 else []
         return "_".join(parts) or "run"
 
-    def _expected_s(self, chosen: Chosen) -> float:
-        """Rounds of answers in a closed loop, or the schedule of an open one; of the guesses in `expected`."""
+    def _expected(self, chosen: Chosen) -> tuple[float, float]:
+        """Length of the load, and of one answer, in s: rounds of answers in a closed loop, or the schedule of an open
+        one; of the guesses in `expected`."""
 
         def number(name: str | None, default: float) -> float:
             value = chosen.get(self.words.flag(name), (None,))[0] if name is not None else None
@@ -212,7 +219,7 @@ class PointMaker:
         rate, concurrency = number(words.request_rate, float("inf")), number(words.concurrency, requests)
         rounds = -(-requests // max(concurrency, 1.0))
         load_s = max(rounds * answer_s, requests / rate + answer_s if 0 < rate < float("inf") else 0.0)
-        return float(load_s + expected.point)
+        return float(load_s), float(answer_s)
 
 
 def _is_whole(value: Any) -> bool:

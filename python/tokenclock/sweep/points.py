@@ -45,6 +45,7 @@ class Point:
         stem: of its files' names.
         argv: words after `tokenclock`.
         expected_s: by the plan's own guess.
+        expected_answers: how long the load is expected to last, in answers' times (E2EL).
     """
 
     variant: Variant
@@ -53,6 +54,7 @@ class Point:
     stem: str
     argv: tuple[str, ...]
     expected_s: float
+    expected_answers: float
     key: str = field(init=False)
 
     def __post_init__(self) -> None:

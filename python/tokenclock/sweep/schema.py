@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import signal
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.plan_checks import shown
+from tokenclock.sweep.schema_errors import ErrorAt, first_error
 from tokenclock.sweep.yaml_file import YamlFile, read_yaml
 
 try:
@@ -88,7 +89,7 @@ class Server(_Part):
         if self.command is None:
             for name in ("stop_command", "extra_llm_api_options"):
                 if name in self.model_fields_set:
-                    raise ValueError(f"{name} is of use with a command only; give the command that starts {self.name}")
+                    raise ErrorAt((name,), f"is of use with a command only; give the command that starts {self.name}")
         return self
 
     @property
@@ -131,9 +132,9 @@ class Search(_Part):
     @model_validator(mode="after")
     def _whole(self) -> Search:
         if self.low > self.high:
-            raise ValueError(f"low must not be above high, got {self.low:g} and {self.high:g}")
+            raise ErrorAt(("low",), f"must not be above high, got {self.low:g} and {self.high:g}")
         if self.kind == "knee" and self.slo:
-            raise ValueError("kind: knee takes no slo; kind: concurrency or request_rate does")
+            raise ErrorAt(("slo",), "kind: knee takes none; kind: concurrency or request_rate does")
         if self.kind != "knee" and not self.slo:
             raise ValueError("slo is needed, in ms for each request, such as {ttft: 500, tpot: 50}")
         if self.kind != "request_rate" and (self.low != int(self.low) or self.high != int(self.high)):
@@ -152,6 +153,23 @@ class Compare(_Part):
     min_effect: float | None = Field(None, ge=0)
     fail_if: list[str] = []
     force: bool = False
+
+    @field_validator("fail_if", mode="before")
+    @classmethod
+    def _one_condition(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("fail_if")
+    @classmethod
+    def _conditions(cls, value: list[str]) -> list[str]:
+        from tokenclock.compare.gate import parse
+
+        for i, condition in enumerate(value):
+            try:
+                parse(condition)
+            except UsageError as error:
+                raise ErrorAt((i,), str(error).removeprefix("--fail-if").lstrip(": ")) from None
+        return value
 
 
 class Sweep(_Part):
@@ -190,23 +208,29 @@ class Sweep(_Part):
     def _values_each(cls, value: dict[str, list[Any]]) -> dict[str, list[Any]]:
         for name, values in value.items():
             if not values:
-                raise ValueError(f"{name} must have at least one value; leave it out otherwise")
+                raise ErrorAt((name,), "must have at least one value; leave it out otherwise")
         return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Sweep:
         names = [server.name for server in self.servers]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"two servers have the name {twice}; results are kept by it, so give each its own")
+            second = len(names) - 1 - names[::-1].index(twice)
+            raise ErrorAt(
+                ("servers", second, "name"),
+                f"two servers have the name {twice}; results are kept by it, so give each its own",
+            )
         command = self.benchmark.get("command", "serving")
         if command not in COMMANDS:
             nearest = difflib.get_close_matches(str(command), COMMANDS, n=1)
             hint = f" (did you mean {nearest[0]}?)" if nearest else ""
-            raise ValueError(f"benchmark.command must be one of {', '.join(COMMANDS)}, got {shown(command)}{hint}")
+            raise ErrorAt(("benchmark", "command"), f"must be one of {', '.join(COMMANDS)}, got {shown(command)}{hint}")
         if self.search is not None and command != "serving":
-            raise ValueError(f"search works with benchmark.command: serving, got {command}")
+            raise ErrorAt(("search",), f"works with benchmark.command: serving, got {command}")
         if self.search is not None and self.repeat > 1:
-            raise ValueError("search repeats a load itself, as often as its verdict needs; leave repeat out")
+            raise ErrorAt(
+                ("repeat",), "a search repeats a load itself, as often as its verdict needs; leave repeat out"
+            )
         return self
 
 
@@ -220,50 +244,7 @@ def load_sweep(path: str) -> tuple[Sweep, YamlFile]:
     try:
         return Sweep.model_validate(file.data), file
     except ValidationError as error:
-        raise _first_error(error, file) from None
-
-
-def _first_error(error: ValidationError, file: YamlFile) -> UsageError:
-    """The most telling of pydantic's errors, as one line."""
-    errors = error.errors(include_url=False)
-    chosen = next((found for found in errors if found["type"] == "extra_forbidden"), errors[0])
-    path = tuple(part for part in chosen["loc"] if _is_of_file(part, chosen["loc"], file))
-    name = ".".join(map(str, path)) or "the file"
-    if chosen["type"] == "extra_forbidden":
-        known = _fields_at(path[:-1])
-        nearest = difflib.get_close_matches(str(path[-1]).replace("-", "_"), known, n=1, cutoff=0.6)
-        hint = f" (did you mean {nearest[0]}?)" if nearest else f"; known here: {', '.join(known)}"
-        return file.error(path, f"unknown key {name}{hint}")
-    if chosen["type"] == "missing":
-        return file.error(path[:-1], f"{name} is needed")
-    message = chosen["msg"].removeprefix("Value error, ")
-    if chosen["type"] == "value_error":
-        return file.error(path, f"{name}: {message}")
-    return file.error(path, f"{name}: {message[:1].lower()}{message[1:]}, got {shown(chosen['input'])}")
-
-
-def _is_of_file(part: Any, loc: tuple[Any, ...], file: YamlFile) -> bool:
-    """pydantic puts the names of a union's branches into a path; the file knows no such key."""
-    return isinstance(part, int) or part not in ("str", "list[str]", "Probe", "int", "float")
-
-
-def _fields_at(path: tuple[Any, ...]) -> list[str]:
-    model: type[BaseModel] = Sweep
-    for part in path:
-        if isinstance(part, int):
-            continue
-        info = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
-        inner = _model_in(info.annotation) if info is not None else None
-        if inner is None:
-            return []
-        model = inner
-    return [info.alias or name for name, info in model.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for inner in get_args(annotation) if (found := _model_in(inner)) is not None), None)
+        raise first_error(error, file, Sweep) from None
 
 
 def dump(sweep: Sweep) -> Mapping[str, Any]:

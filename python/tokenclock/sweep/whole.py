@@ -9,7 +9,7 @@ from tokenclock import environment as environment_module
 from tokenclock.errors import UsageError
 from tokenclock.interrupts import deferred_interrupts
 from tokenclock.standard_error import say_on_stderr
-from tokenclock.sweep.comparison import run_compare
+from tokenclock.sweep.comparison import check_compare, run_compare, too_short
 from tokenclock.sweep.index import DONE, NOT_RUN, Index, read_entries
 from tokenclock.sweep.live import shown_page
 from tokenclock.sweep.option_checks import OptionReport, check_server_options
@@ -34,13 +34,15 @@ def dry_run(path: str, environment: Mapping[str, str], commands: Commands, *, re
     """
     plan = build_plan(path, environment, commands, **options)
     check_search(plan)
+    check_compare(plan)
     done = []
     if resume:
         earlier = {entry.key: entry for entry in read_entries(plan.result_dir) or ()}
         done = [p.key for p in plan.points
                 if p.key in earlier and earlier[p.key].status == DONE
                 and earlier[p.key].fingerprint == p.fingerprint]  # fmt: skip
-    return render(plan, _reports(plan), done)
+    text, why = render(plan, _reports(plan), done), too_short(plan)
+    return f"{text}\nwarning: {why}" if why else text
 
 
 def run_sweep(
@@ -60,6 +62,9 @@ def run_sweep(
     """
     plan = build_plan(path, environment, commands, **options)
     check_search(plan)
+    check_compare(plan)
+    if why := too_short(plan):
+        say_on_stderr(f"tokenclock sweep: warning: {why}")
     for folder, report in _reports(plan).items():
         for text in report.warnings if report is not None else ():
             say_on_stderr(f"tokenclock sweep: server {folder}: warning: {text}")

@@ -33,12 +33,12 @@ class YamlFile:
     places: Mapping[Path_, tuple[int, int]] = field(default_factory=dict)
 
     def at(self, path: Path_) -> str:
-        """`FILE:LINE:COLUMN` of a path, or of what it lies in."""
+        """`FILE:LINE:COLUMN` of a path, or of what it lies in; of the file's top where that is all."""
         for n in range(len(path), 0, -1):
             if path[:n] in self.places:
                 line, column = self.places[path[:n]]
                 return f"{self.name}:{line}:{column}"
-        return self.name
+        return f"{self.name}:1:1"
 
     def error(self, path: Path_, text: str) -> UsageError:
         """The error that points at a path."""
@@ -75,9 +75,9 @@ def read_yaml(path: str | os.PathLike[str]) -> YamlFile:
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise UsageError(f"{place}: not YAML: {problem}") from None
     except RecursionError:
-        raise UsageError(f"{name}: not a sweep: nested too deeply, or a part contains itself") from None
+        raise UsageError(f"{name}:1:1: not a sweep: nested too deeply, or a part contains itself") from None
     if not isinstance(data, dict):
-        raise UsageError(f"{name}: expected a mapping with servers, benchmark and matrix, got {shown(data)}")
+        raise UsageError(f"{name}:1:1: expected a mapping with servers, benchmark and matrix, got {shown(data)}")
     return YamlFile(name, data, places)
 
 
