@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,6 +27,7 @@ from tokenclock.result_sections import certainty_sections
 from tokenclock.runtime.find import find_in_flight, follower_of
 from tokenclock.runtime.in_flight import InFlight, InFlightOptions, InFlightRequest, Outcome, Sampling
 from tokenclock.runtime.options import RuntimeOptions
+from tokenclock.throughput.in_process_sections import engine_sections
 from tokenclock.throughput.load import Progress, run_in_flight
 from tokenclock.throughput.measured import Measured
 from tokenclock.throughput.prompts import check_fit, fingerprint, requests_of, tokenizer_of, warm_ups
@@ -88,7 +89,8 @@ def measure_in_process(
     try:
         if asked.iterations and not hasattr(target, "iterations"):
             raise UsageError(
-                f"--iteration_log needs --runtime trtllm-llm: {target.name} tells nothing of iterations; leave it out"
+                f"--iteration_log needs --runtime trtllm-llm or trtllm-engine: {target.name} tells nothing of iterations; "
+                "leave it out"
             )
         longest = min((n for n in (target.limits.max_seq_len, runtime.max_seq_len) if n is not None), default=None)
         check_fit(rows, requests, target.model.vocab_size, longest, takes_lora=target.takes_lora)
@@ -123,7 +125,7 @@ def measure_in_process(
                 replace(result, model=model),
                 records,
                 isl,
-                *_sections(plan, runtime, target),
+                *engine_sections(plan, runtime, target),
                 iterations=_iterations(plan, target),
             )
     finally:
@@ -234,52 +236,6 @@ def _conclude(
         incomplete=incomplete,
         **certainty_sections(records, facts, summary, seed=plan.seed),
     )
-
-
-def _sections(
-    plan: ThroughputPlan, runtime: BenchRuntime, target: InFlight
-) -> tuple[Mapping[str, Any], Mapping[str, Any], dict[str, str]]:
-    """`engine` and `world_info`, and why what is None there is so."""
-    model, details = target.model, target.model.details
-    version = details.get("tensorrt_llm")
-    is_trtllm = target.name == "trtllm-llm"
-    effective = details.get("options", {})
-    cache = effective.get("kv_cache_config", {})
-    engine = {
-        "model": plan.model,
-        "model_path": runtime.directory,
-        "engine_dir": None,
-        "version": version,
-        "backend": "Pytorch" if is_trtllm else target.name,
-        "dtype": model.precision,
-        "kv_cache_dtype": cache.get("dtype") if is_trtllm else None,
-        "quantization": model.quantization,
-    }
-    world = {
-        "tp_size": plan.tp,
-        "pp_size": plan.pp,
-        "ep_size": runtime.ep,
-        "world_size": plan.world_size,
-        "max_batch_size": effective.get("max_batch_size") if is_trtllm else details.get("inter_threads"),
-        "max_num_tokens": effective.get("max_num_tokens") if is_trtllm else None,
-        "scheduling_policy": runtime.scheduler_policy if is_trtllm else None,
-        "kv_cache_percentage": cache.get("free_gpu_memory_fraction") if is_trtllm else None,
-    }
-    other = f"the runtime is {target.name}" + (f" {details['version']}" if "version" in details else "")
-    unset = "left to the engine"
-    why = {
-        "engine.engine_dir": "no TensorRT engine was run",
-        "engine.version": other,
-        "engine.kv_cache_dtype": unset if is_trtllm else f"{other}, which does not tell",
-        "engine.quantization": "the weights are not quantised",
-        "world_info.ep_size": "not asked for",
-        "world_info.max_batch_size": unset,
-        "world_info.max_num_tokens": unset if is_trtllm else f"{other}, which has no scheduler",
-        "world_info.scheduling_policy": unset if is_trtllm else f"{other}, which has no scheduler",
-        "world_info.kv_cache_percentage": unset if is_trtllm else f"{other}, which reserves no share of memory",
-        "world_info.issue_rate": "fewer than two requests were sent",
-    }
-    return engine, world, why
 
 
 def _iterations(plan: ThroughputPlan, target: InFlight) -> list[Any] | None:
