@@ -216,9 +216,7 @@ def test_an_executor_that_dies_ends_every_request(
     assert "the executor ended: the execution loop has ended: CUDA error 700" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_what_is_in_flight(
-    release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_ends_what_is_in_flight(release: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STANDIN_STEP_MS", "5")
     folder = write_engine(tmp_path / "engine")
     target = trtllm_engine_in_flight.load(str(folder), RuntimeOptions(), Sampling(), InFlightOptions(), OneProcess())
@@ -234,13 +232,9 @@ def test_ctrl_c_ends_what_is_in_flight(
     assert 0 < records.n_tokens.sum() < 3 * 400
 
 
-def test_adapters_are_refused_with_their_line(
-    release: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_adapters_are_refused_with_their_line(release: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = tmp_path / "d.jsonl"
     lora = {"lora_name": "lora_1", "lora_int_id": 1, "lora_path": "/loras/1"}
-    dataset.write_text(
-        json.dumps({"task_id": 0, "input_ids": [5, 6], "output_tokens": 3, "lora_request": lora}) + "\n"
-    )
+    dataset.write_text(json.dumps({"task_id": 0, "input_ids": [5, 6], "output_tokens": 3, "lora_request": lora}) + "\n")
     assert run(tmp_path, dataset)[0] == 2
     assert f"{dataset}:1: lora_request needs --runtime trtllm-llm" in capsys.readouterr().err

@@ -88,7 +88,7 @@ def _add_runtime(parser: CommandParser, is_latency: bool) -> None:
     add(
         "--runtime",
         metavar="NAME",
-        help="ctranslate2, trtllm-llm, trtllm-engine, or null, which answers at once (default: by what the directory holds)",
+        help="ctranslate2, trtllm-llm, trtllm-engine, or null, which answers at once (default: by the files there)",
     )
     add("--backend", metavar="NAME", help="the original's word for it: pytorch is trtllm-llm, tensorrt trtllm-engine")
     add("--engine_dir", metavar="DIR", help="directory to load in place of --model_path, such as an engine's")
@@ -116,6 +116,12 @@ def _add_runtime(parser: CommandParser, is_latency: bool) -> None:
     add("--dtype", metavar="TYPE", help="float16, bfloat16 or float32 (default: as `benchmark`)")
     add("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: auto, a GPU where there is one)")
     add("--threads", type=words.whole_number, metavar="N", help="CPU threads of each request that runs")
+    add(
+        "--gpu-sampling-interval",
+        type=words.number,
+        metavar="MS",
+        help="between two samples of memory and power of the GPUs, in ms; 0: none (default: 10)",
+    )
 
 
 def _add_server(parser: CommandParser) -> None:
@@ -172,6 +178,11 @@ def _add_output(parser: CommandParser) -> None:
     add("--request_json", metavar="FILE", help="a record of each request")
     add("--output_json", metavar="FILE", help="task_id -> generated text")
     add("--iteration_log", metavar="FILE", help="JSON lines of the runtime's iterations, with TensorRT-LLM")
+    add(
+        "--save-events",
+        metavar="DIR",
+        help="keep the event log, a part a second (default: one beside --report_json while the run goes on)",
+    )
     add("--no-save-columns", action="store_true", help="no columns beside --report_json")
     add(
         "--external",

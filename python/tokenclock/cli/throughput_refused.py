@@ -66,6 +66,7 @@ def idle_flags(args: argparse.Namespace, plan: ThroughputPlan) -> list[str]:
             "ep",
             "dtype",
             "threads",
+            "gpu_sampling_interval",
             "chunked_context",
             "scheduler_policy",
         )
