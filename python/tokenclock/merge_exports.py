@@ -21,6 +21,7 @@ from tokenclock.metrics.summary import summarise
 from tokenclock.metrics.time_overlap import Overlap, overlap_of
 from tokenclock.profile_files import SUFFIX
 from tokenclock.quality import assess
+from tokenclock.quality_words import in_words_of_profile
 from tokenclock.records import MISSING_NS, Records
 from tokenclock.report import columns_file
 from tokenclock.result import Result, build_result
@@ -113,7 +114,10 @@ def merge_exports(exports: Sequence[Export]) -> tuple[Result, Records, Overlap]:
     first = exports[0].result.to_dict()
     result = build_result(
         summary,
-        assess(records, facts, summary, incomplete=any(export.result.incomplete for export in exports)),
+        in_words_of_profile(
+            assess(records, facts, summary, incomplete=any(export.result.incomplete for export in exports)),
+            first["plan"],
+        ),
         facts,
         plan=first["plan"],
         environment=environment.collect(),

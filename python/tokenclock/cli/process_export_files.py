@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokenclock.cli.arguments import CommandParser
-from tokenclock.cli.profile_words import in_profile_words
 from tokenclock.cli.standard_streams import draws_boxes, show
 from tokenclock.errors import MeasurementError, UsageError
+from tokenclock.profile_words import in_profile_words
 from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["build_parser", "main"]

@@ -86,12 +86,12 @@ def facts(result: Result) -> Sequence[tuple[str, str]]:
         load, endpoint = plan.get("load", {}), plan.get("endpoint", {})
         rate = load.get("request_rate")
         pairs = [
-            ("Model", endpoint.get("model")),
+            ("Model", endpoint.get("model", plan.get("model"))),
             ("Requests", f"{result.requests['ok']:,} of {result.requests['scheduled']:,}"),
-            ("Concurrency", load.get("max_concurrency")),
+            ("Concurrency", load.get("max_concurrency", plan.get("concurrency"))),
             ("Rate (req/s)", None if rate in (None, "inf") else rate),
             ("Duration (s)", _seconds(result.durations.get("first_sent_to_last_token_ns"))),
-            ("Dataset", plan.get("dataset", {}).get("name")),
+            ("Dataset", result.workload.get("dataset")),
         ]
     pairs += [("Host", machine.get("host")), ("Started", result.created[:16].replace("T", " "))]
     return [(name, str(value)) for name, value in pairs if value not in (None, "")]
