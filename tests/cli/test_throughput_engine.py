@@ -232,6 +232,17 @@ def test_ctrl_c_ends_what_is_in_flight(release: str, tmp_path: Path, monkeypatch
     assert 0 < records.n_tokens.sum() < 3 * 400
 
 
+def test_a_response_that_is_not_understood_ends_the_run_and_does_not_hang_it(
+    release: str, tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorrt_llm._played import play_executor
+
+    monkeypatch.setattr(play_executor._Enqueued, "_tell", lambda self, *_: self._executor._answer(object()))
+    code, report = run(tmp_path, dataset, "--warmup", "0", "--streaming", "--concurrency", "2")
+    assert code == 1
+    assert report["tokenclock"]["requests"]["failed"] == 8
+
+
 def test_adapters_are_refused_with_their_line(release: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dataset = tmp_path / "d.jsonl"
     lora = {"lora_name": "lora_1", "lora_int_id": 1, "lora_path": "/loras/1"}

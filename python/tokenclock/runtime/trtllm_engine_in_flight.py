@@ -5,6 +5,7 @@ One thread takes the executor's responses and tells each token; nothing else of 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Mapping
@@ -117,6 +118,8 @@ class EngineInFlight:
         try:
             made = self._request(request, streaming=on_tokens is not None)
             with self._lock:
+                if self._dead is not None:  # since it was asked above: nobody would end this request
+                    raise MeasurementError(self._dead)
                 self._under_way[self._executor.enqueue_request(made)] = _UnderWay(request, on_tokens, on_end)
         except Exception as error:
             on_end(Outcome(error=" ".join(str(error).split()) or type(error).__name__))
@@ -126,7 +129,8 @@ class EngineInFlight:
         with self._lock:
             numbers = list(self._under_way)
         for number in numbers:
-            self._executor.cancel_request(number)
+            with contextlib.suppress(Exception):  # of a dead executor; its requests are ended by `_take_responses`
+                self._executor.cancel_request(number)
 
     def iterations(self) -> list[Mapping[str, Any]]:
         """What the executor kept of its iterations."""
@@ -138,7 +142,8 @@ class EngineInFlight:
         self._ended = True
         self._thread.join()
         executor, self._executor = self._executor, None
-        executor.shutdown()
+        with contextlib.nullcontext() if self._dead is None else contextlib.suppress(Exception):
+            executor.shutdown()
 
     def _request(self, request: InFlightRequest, *, streaming: bool) -> Any:
         eos_id = self._sampling.eos_id
@@ -155,13 +160,12 @@ class EngineInFlight:
     def _take_responses(self) -> None:
         while not self._ended:
             try:
-                responses = self._executor.await_responses(_WAIT)
-            except Exception as error:  # the executor is no more: nobody else is going to end its requests
+                for response in self._executor.await_responses(_WAIT):
+                    self._take(response)
+            except Exception as error:  # nobody else is going to end the requests under way
                 self._dead = f"the executor ended: {_line_of(error)}"
                 self._end_all(self._dead)
                 return
-            for response in responses:
-                self._take(response)
 
     def _take(self, response: Any) -> None:
         number = response.request_id
