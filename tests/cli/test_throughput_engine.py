@@ -96,7 +96,7 @@ def test_the_flows_command(release: str, tmp_path: Path, dataset: Path, capsys: 
     assert native["tokens"]["osl"] == sum(6 + i for i in range(8)), "the prompt is no part of the answer"
     assert native["latencies"]["itl"]["n"] == sum(5 + i for i in range(8)), "each token has a stamp of its own"
     assert native["client"]["max_in_flight"] == 4
-    assert "changes nothing: --engine_dir is loaded" in err
+    assert "--engine_dir is loaded; --model_path is asked for a tokenizer alone" in err
 
 
 def test_without_streaming_an_answer_comes_whole(release: str, tmp_path: Path, dataset: Path) -> None:
@@ -241,6 +241,20 @@ def test_a_response_that_is_not_understood_ends_the_run_and_does_not_hang_it(
     code, report = run(tmp_path, dataset, "--warmup", "0", "--streaming", "--concurrency", "2")
     assert code == 1
     assert report["tokenclock"]["requests"]["failed"] == 8
+
+
+def test_rows_of_text_take_the_tokenizer_beside_the_engine(release: str, tmp_path: Path) -> None:
+    """--model_path has it, as for the original; an engine's directory has none."""
+    tokenizers = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
+    words = {word: number for number, word in enumerate(["[UNK]", "one", "two", "three"])}
+    made_of = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    made_of.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made_of.save(str(write_checkpoint(tmp_path / "llama") / "tokenizer.json"))
+    dataset = tmp_path / "d.jsonl"
+    dataset.write_text(json.dumps({"task_id": 0, "prompt": "one two three", "output_tokens": 4}) + "\n")
+    code, report = run(tmp_path, dataset, "--warmup", "0")
+    assert code == 0
+    assert report["request_info"]["avg_input_length"] == 3
 
 
 def test_adapters_are_refused_with_their_line(release: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
