@@ -24,6 +24,7 @@ from tokenclock.plan_facts import facts_of
 from tokenclock.plan_windows import KEPT_WINDOWS
 from tokenclock.profile_files import Payloads
 from tokenclock.quality import assess
+from tokenclock.quality_words import in_words_of_profile
 from tokenclock.records import Records
 from tokenclock.result import Result, build_result
 from tokenclock.result_files import save_result_files
@@ -99,11 +100,12 @@ def _result(
     if plan.load.windows is not None:
         facts = replace(facts, num_prompts=records.n_requests)
     summary = summarise(records, facts)
+    quality, told = assess(records, facts, summary, incomplete=incomplete), plan.to_dict()
     return build_result(
         summary,
-        assess(records, facts, summary, incomplete=incomplete),
+        in_words_of_profile(quality, told) if plan.command == "profile" else quality,
         facts,
-        plan=plan.to_dict(),
+        plan=told,
         environment=environment_facts,
         workload={
             "sha256": workload.sha256,

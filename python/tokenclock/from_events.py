@@ -20,11 +20,13 @@ from tokenclock.errors import UsageError
 from tokenclock.iteration_records import TIMED, IterationRecords, whole_iterations
 from tokenclock.merge import Part, merge_records
 from tokenclock.metrics.benchmark_face import CaseFacts, benchmark_values
+from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.offline_case import case_numbers
 from tokenclock.metrics.summary import summarise
 from tokenclock.plan import ServingPlan
 from tokenclock.plan_benchmark import BenchmarkPlan
-from tokenclock.plan_facts import facts_of
+from tokenclock.plan_facts import bench_facts, facts_of
+from tokenclock.plan_throughput import ThroughputPlan
 from tokenclock.quality import assess
 from tokenclock.quality_benchmark import CaseFindings, assess_benchmark
 from tokenclock.records import Records
@@ -54,6 +56,9 @@ def rebuild(directory: str | Path) -> tuple[Result, Records | None, IterationRec
     if header.get("command") == "benchmark":
         result, iterations = _offline(folder)
         return result, None, iterations
+    if header.get("command") in ("throughput", "latency"):
+        plan, records, incomplete = event_log.read(folder)
+        return _in_process(plan, records, incomplete, _written(folder)), records, None
     plan, records, incomplete = _of_ranks(ranks) if ranks else event_log.read(folder)
     return _serving(plan, records, incomplete, _written(ranks[0] if ranks else folder)), records, None
 
@@ -90,11 +95,31 @@ def _of_ranks(ranks: Sequence[Path]) -> tuple[dict[str, Any], Records, bool]:
     return read[0][0], merge_records(parts, asked), any(incomplete for _, _, incomplete in read)
 
 
+def _in_process(plan_dict: dict[str, Any], records: Records, incomplete: bool, written: datetime) -> Result:
+    """Of `throughput` or `latency` on a runtime in its own process."""
+    plan = ThroughputPlan.from_dict(plan_dict)
+    facts = bench_facts(plan, records.n_requests, None)
+    return _of_requests(plan_dict, "trtllm_bench", plan.seed, facts, records, incomplete, written)
+
+
 def _serving(plan_dict: dict[str, Any], records: Records, incomplete: bool, written: datetime) -> Result:
     plan = ServingPlan.from_dict(plan_dict)
     n = records.n_requests
     shared_prefix = bool(getattr(plan.dataset, "prefix_len", 0))
     facts = facts_of(plan, n, mean_rate(plan.load, n), shared_prefix=shared_prefix)
+    dataset = plan_dict.get("dataset", {}).get("name")
+    return _of_requests(plan_dict, dataset, plan.load.seed, facts, records, incomplete, written)
+
+
+def _of_requests(
+    plan_dict: dict[str, Any],
+    dataset: str | None,
+    seed: int,
+    facts: RunFacts,
+    records: Records,
+    incomplete: bool,
+    written: datetime,
+) -> Result:
     summary = summarise(records, facts)
     return build_result(
         summary,
@@ -102,11 +127,11 @@ def _serving(plan_dict: dict[str, Any], records: Records, incomplete: bool, writ
         facts,
         plan=plan_dict,
         environment={},
-        workload={"sha256": None, "dataset": plan_dict.get("dataset", {}).get("name"), "notes": [_NOTE]},
+        workload={"sha256": None, "dataset": dataset, "notes": [_NOTE]},
         client=records.client,
         created=written,
         incomplete=incomplete,
-        **certainty_sections(records, facts, summary, seed=plan.load.seed),
+        **certainty_sections(records, facts, summary, seed=seed),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -18,9 +20,11 @@ from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.genai_perf_face import genai_perf_face
 from tokenclock.metrics.request_series import window_ns
 from tokenclock.metrics.summary import summarise
+from tokenclock.metrics.telemetry import SeenGpus, merged_statistics
 from tokenclock.metrics.time_overlap import Overlap, overlap_of
 from tokenclock.profile_files import SUFFIX
 from tokenclock.quality import assess
+from tokenclock.quality_words import in_words_of_profile
 from tokenclock.records import MISSING_NS, Records
 from tokenclock.report import columns_file
 from tokenclock.result import Result, build_result
@@ -59,6 +63,11 @@ def read_exports(directory: Path) -> list[Export]:
 
 
 def _read(path: Path) -> Export:
+    if _is_foreign(path):
+        raise UsageError(
+            f"{path} is of genai-perf itself, whose exports hold no token counts per request and no clock that "
+            "machines share: merge runs of tokenclock profile, or read its numbers by tokenclock compare"
+        )
     result = Result.load(path)
     if "profile" not in result.faces:
         raise UsageError(f"{path} was not written by tokenclock profile; requests of other tools have no token counts")
@@ -84,6 +93,15 @@ def _read(path: Path) -> Export:
             f"{path}:1: expected a whole result of tokenclock profile, got wrong values there or beside it"
         )
     return export
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether it is an export of the original, which has no result of ours in it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "tokenclock" not in content and "request_latency" in content
 
 
 def merge_exports(exports: Sequence[Export]) -> tuple[Result, Records, Overlap]:
@@ -121,6 +139,7 @@ def merge_exports(exports: Sequence[Export]) -> tuple[Result, Records, Overlap]:
                 "t_first_sent_ns": window[0],
                 "t_last_token_ns": window[1],
                 "quality": export.result.quality.to_dict(),
+                "gpu": export.result.to_dict()["gpu"],
             }
             for export, window in zip(exports, windows, strict=True)
         ],
@@ -128,7 +147,10 @@ def merge_exports(exports: Sequence[Export]) -> tuple[Result, Records, Overlap]:
     first = exports[0].result.to_dict()
     result = build_result(
         summary,
-        assess(records, facts, summary, incomplete=any(export.result.incomplete for export in exports)),
+        in_words_of_profile(
+            assess(records, facts, summary, incomplete=any(export.result.incomplete for export in exports)),
+            first["plan"],
+        ),
         facts,
         plan=first["plan"],
         environment=environment.collect(),
@@ -141,10 +163,36 @@ def merge_exports(exports: Sequence[Export]) -> tuple[Result, Records, Overlap]:
         created=min(datetime.fromisoformat(export.result.created) for export in exports),
         incomplete=any(export.result.incomplete for export in exports),
         ranks=merged,
-        faces={"profile": genai_perf_face(records, facts, summary)},
+        faces={
+            "profile": {
+                **genai_perf_face(records, facts, summary),
+                "telemetry": merged_statistics(
+                    [seen for export, window in zip(exports, windows, strict=True) for seen in _gpus(export, window)]
+                ),
+            }
+        },
         **certainty_sections(records, facts, summary),
     )
     return result, records, overlap
+
+
+def _gpus(export: Export, window: tuple[int, int]) -> Iterator[SeenGpus]:
+    """What a run has of GPUs. Exporters of the same addresses are the same, but for those of the client's own host."""
+    telemetry = export.result.faces["profile"].get("telemetry")
+    if not telemetry:
+        return
+    host = export.result.environment.get("host")
+    gpu, urls = export.result.gpu, tuple(export.result.plan.get("server", {}).get("dcgm_urls") or ())
+    source: tuple[Any, ...] = ("dcgm", *(_place(url, host) for url in urls))
+    if not urls:
+        source = ("nvml", gpu["host"] if gpu is not None else str(export.path))
+    yield SeenGpus(source, export.result.to_dict()["faces"]["profile"]["telemetry"], window[1] - window[0])
+
+
+def _place(url: str, host: object) -> tuple[str, object]:
+    """An address, and for one of this host's own whose host that is."""
+    name = urlsplit(url if "://" in url else f"http://{url}").hostname
+    return url, host if name in ("localhost", "::1") or (name or "").startswith("127.") else None
 
 
 def _records(exports: Sequence[Export]) -> Records:

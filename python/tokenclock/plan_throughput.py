@@ -6,6 +6,7 @@ Messages name a value by the flag that sets it on the command line.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,7 @@ class BenchRuntime:
     scheduler_policy: str | None = None
     extra_llm_api_options: str | None = None
     strict_options: bool = False
+    gpu_sampling_interval_ms: float = 10.0  # 0: none
 
     def __post_init__(self) -> None:
         require(bool(self.directory), "--model_path", "the directory of a model", self.directory)
@@ -54,6 +56,9 @@ class BenchRuntime:
         require(self.device in ("auto", "cpu", "cuda"), "--device", "auto, cpu or cuda", self.device)
         if self.threads is not None:
             require_int("--threads", self.threads, 1, highest=4096)
+        interval = self.gpu_sampling_interval_ms
+        ok = is_number(interval) and (interval == 0 or 1 <= interval <= 10_000)
+        require(ok, "--gpu-sampling-interval", "0, or 1 to 10000 ms", interval)
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class BenchOutput:
     request_json: str | None = None
     output_json: str | None = None
     iteration_log: str | None = None
+    save_events: str | None = None  # directory; None: a temporary one beside report_json
     save_columns: bool = True  # beside report_json
     progress: bool = True
     strict: bool = False
@@ -154,3 +160,20 @@ class ThroughputPlan:
             data["server"]["headers"] = [[name, MASK] for name, _ in self.server.headers]
             data["server"]["api_key"] = None if self.server.api_key is None else MASK
         return {"command": data.pop("command"), **data}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ThroughputPlan:
+        """The plan `to_dict` wrote; masked secrets stay masked. Raises UsageError for anything else."""
+        values = dict(data)
+        values.pop("serving", None)  # of a result: the plan of the load test that a server was sent
+        try:
+            runtime, server, output = (values.pop(name) for name in ("runtime", "server", "output"))
+            if server is not None:
+                headers = tuple((name, value) for name, value in server["headers"])
+                server = BenchServer(
+                    **{**server, "headers": headers, "transport": TransportPlan(**server["transport"])}
+                )
+            runtime = None if runtime is None else BenchRuntime(**runtime)
+            return cls(**values, runtime=runtime, server=server, output=BenchOutput(**output))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"expected a plan of throughput or latency, got another one ({error})") from error

@@ -160,14 +160,6 @@ def test_an_unknown_sampling_option_is_refused(
     assert "--sampler_options: " in capsys.readouterr().err
 
 
-def test_engines_run_fixed_batches(
-    release: str, tmp_path: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, _ = run(tmp_path, dataset, "--backend", "tensorrt", "--engine_dir", str(write_checkpoint(tmp_path / "e")))
-    assert code == 2
-    assert "--runtime trtllm-engine runs fixed batches" in capsys.readouterr().err
-
-
 _LORA_REQUEST = """
 import json, os
 

@@ -106,6 +106,8 @@ def read_as_the_original(found: dict[str, Any]) -> list[dict[str, Any]]:
     seen = []
     for request in found["experiments"][0]["requests"]:
         stamps, text = [], ""
+        if "response_outputs" not in request:
+            continue
         for stamp, output in zip(request["response_timestamps"], request["response_outputs"], strict=True):
             event = output["response"].strip()
             assert event.startswith("data: ")
@@ -135,6 +137,30 @@ def test_whole_answers_are_bodies(tmp_path: Path) -> None:
     found = write_profile(tmp_path / "a.json", streaming=False, form="openai")
     first = found["experiments"][0]["requests"][0]["response_outputs"][0]["response"]
     assert json.loads(first)["object"] == "text_completion"
+
+
+def test_cuts_that_were_not_kept_are_said_and_texts_that_were_not_are_left_out(tmp_path: Path) -> None:
+    requests = write_profile(tmp_path / "a.json")["experiments"][0]["requests"]
+    assert [request.get("tokenclock_cuts") for request in requests] == ["by tokens", "by tokens", None, "by tokens"]
+    assert "response_outputs" not in requests[2], "its text is empty: nothing was kept of it"
+    assert len(requests[2]["response_timestamps"]) == len(REQUESTS[2]["tokens"])
+    for without in (write_profile(tmp_path / "b.json", texts=False), write_profile(tmp_path / "c.json", form="rerank")):
+        assert all("response_outputs" not in request for request in without["experiments"][0]["requests"])
+        assert "have no response_outputs" in without["tokenclock_note"]
+
+
+def test_an_answer_of_one_event_is_as_it_came(tmp_path: Path) -> None:
+    records = hand_records([{"sent": 0, "tokens": [5_000_000]}], client={"epoch_realtime_ns": 10**18})
+    object.__setattr__(records, "texts", ["a whole answer"])
+    genai_perf_profile.write_profile(
+        request_series(records), lambda row: "{}", tmp_path / "a.json", experiment={}, endpoint="v1/completions",
+        window_ns=window_ns(records), streaming=True, form="openai", version="0",
+    )  # fmt: skip
+    (request,) = json.loads((tmp_path / "a.json").read_text())["experiments"][0]["requests"]
+    assert request["response_timestamps"] == [10**18 + 5_000_000]
+    assert request["tokenclock_cuts"] == "as received"
+    (output,) = request["response_outputs"]
+    assert json.loads(output["response"].removeprefix("data: "))["choices"] == [{"index": 0, "text": "a whole answer"}]
 
 
 @pytest.mark.parametrize("text", ["", "a", "abcdef", "é" * 100])

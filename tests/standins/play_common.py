@@ -71,7 +71,7 @@ def play(owner: Any, name: str, given: Mapping[str, Any]) -> Any:
 def _load_parts() -> None:
     """The files that fill the table. The engine's need PyTorch, and are not there in releases without engines."""
     has_torch = importlib.util.find_spec("torch") is not None
-    parts = ["play_llm", *(["play_engine", "play_enc_dec"] if has_torch else [])]
+    parts = ["play_llm", "play_executor", *(["play_engine", "play_enc_dec"] if has_torch else [])]
     for part in parts:
         if importlib.util.find_spec(f"tensorrt_llm._played.{part}"):
             importlib.import_module(f"tensorrt_llm._played.{part}")

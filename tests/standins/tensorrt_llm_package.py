@@ -31,7 +31,11 @@ STABLE_LLM_OPTIONS = tuple(
     for parameter in entry["params"][: [p["name"] for p in entry["params"]].index("gpus_per_node")]
 )
 
-_PLAYED = ("play_common.py", "play_llm.py", "play_requests.py", "play_engine.py", "play_enc_dec.py")
+_PLAYED = (
+    "play_common.py", "play_llm.py", "play_requests.py", "play_engine.py", "play_enc_dec.py", "play_executor.py",
+)  # fmt: skip
+_OF_ENGINES = ("play_engine.py", "play_enc_dec.py", "play_executor.py")
+_EXECUTOR = "tensorrt_llm.bindings.executor"
 _CLASS_METHODS = {"from_dir", "from_engine", "from_serialized_engine"}
 _HEAD = "from tensorrt_llm._played.play_common import LoadFormat, play\n\n\n"
 _NO_SIGNATURE = """
@@ -67,6 +71,10 @@ def write_package(folder: Path, release: str) -> Path:
         files["tensorrt_llm/_torch/auto_deploy/__init__.py"] = _NO_SIGNATURE.format(name="LLM")
     if has_engines:
         files["tensorrt_llm/runtime/__init__.py"] = _HEAD + _module("tensorrt_llm.runtime", release)
+        files["tensorrt_llm/bindings/__init__.py"] = ""
+        files["tensorrt_llm/bindings/executor.py"] = (
+            _HEAD + "from tensorrt_llm._played.play_executor import *\n\n\n" + _module(_EXECUTOR, release)
+        )
         files["tensorrt_llm/builder.py"] = _HEAD + _module("tensorrt_llm.builder", release)
         files["tensorrt/__init__.py"] = (
             "from tensorrt_llm._played.play_common import DataType, IProfiler, LayerInformationFormat\n\n"
@@ -80,7 +88,7 @@ def write_package(folder: Path, release: str) -> Path:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
     for name in _PLAYED:
-        if has_engines or name not in ("play_engine.py", "play_enc_dec.py"):
+        if has_engines or name not in _OF_ENGINES:
             shutil.copy(Path(__file__).with_name(name), folder / "tensorrt_llm" / "_played" / name)
     return folder
 

@@ -48,6 +48,7 @@ def test_each_release_has_its_classes_and_no_others(package: Any) -> None:
     for name in ("ModelRunner", "ModelRunnerCpp", "GenerationSession", "EncDecModelRunner", "Session", "TensorInfo"):
         assert _has("tensorrt_llm.runtime", name) == engines
     assert _has("tensorrt_llm.builder", "Engine") == engines
+    assert _has("tensorrt_llm.bindings.executor", "Executor") == engines
     assert _has("tensorrt", "DataType") == engines
     assert _has("tensorrt_llm._tensorrt_engine", "LLM") == (engines and llm)
     assert _has("tensorrt_llm._torch", "LLM") == (not llm)

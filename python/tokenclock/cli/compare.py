@@ -11,7 +11,7 @@ from typing import Any
 from tokenclock.cli.arguments import CommandParser, from_environment
 from tokenclock.cli.standard_streams import show
 from tokenclock.cli.written import check_places, write_output
-from tokenclock.errors import GateMissed
+from tokenclock.errors import GateMissed, UsageError
 
 __all__ = ["build_parser", "main"]
 

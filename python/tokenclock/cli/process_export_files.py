@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokenclock.cli.arguments import CommandParser
-from tokenclock.cli.profile_words import in_profile_words
 from tokenclock.cli.standard_streams import draws_boxes, show
 from tokenclock.errors import MeasurementError, UsageError
+from tokenclock.profile_words import in_profile_words
 from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["build_parser", "main"]
@@ -59,7 +59,14 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         raise UsageError(f"--artifact-dir {folder} cannot be made: {error.strerror or error}; give another") from error
     from tokenclock.merge_exports import merge_exports, read_exports
-    from tokenclock.report import columns_file, genai_perf_csv, genai_perf_json, genai_perf_table, quality_block
+    from tokenclock.report import (
+        columns_file,
+        genai_perf_csv,
+        genai_perf_json,
+        genai_perf_table,
+        genai_perf_telemetry,
+        quality_block,
+    )
 
     result, records, overlap = merge_exports(read_exports(Path(args.input_directory)))
     if overlap.share < _LEAST_SHARE:
@@ -82,4 +89,6 @@ def main(argv: Sequence[str]) -> int:
         raise MeasurementError(f"cannot write beside {where}: {error.strerror or error}; free space there") from error
     say_on_stderr(f"tokenclock process-export-files: {len(result.ranks['of']) if result.ranks else 0} runs in {path}")
     table = genai_perf_table.render(result, ascii_only=not draws_boxes())
-    return show("tokenclock process-export-files", table, in_profile_words(quality_block.render(result)))
+    telemetry = result.faces["profile"]["telemetry"]
+    gpus = [] if telemetry is None else [genai_perf_telemetry.render(telemetry, ascii_only=not draws_boxes())]
+    return show("tokenclock process-export-files", table, *gpus, in_profile_words(quality_block.render(result)))

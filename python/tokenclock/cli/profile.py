@@ -17,9 +17,9 @@ from tokenclock.cli.profile_load import request_count, stimulus_of, windows_of
 from tokenclock.cli.profile_refused import refuse_endpoint_type, refuse_profile_flags
 from tokenclock.cli.profile_values import base_url, extra_body, goodput_ms
 from tokenclock.cli.profile_warnings import warnings_of
-from tokenclock.cli.profile_words import in_profile_words
 from tokenclock.cli.standard_streams import draws_boxes, show
 from tokenclock.errors import TokenclockError, UsageError
+from tokenclock.profile_words import in_profile_words
 from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:

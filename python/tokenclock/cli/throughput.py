@@ -46,7 +46,7 @@ def run(command: str, argv: Sequence[str], group: GroupOptions) -> int:
     if is_first:
         for line in idle_flags(args, plan):
             say_on_stderr(f"tokenclock {command}: {line}")
-    from tokenclock.report import quality_block, trtllm_bench_log
+    from tokenclock.report import gpu_section, quality_block, trtllm_bench_log
     from tokenclock.report.console_live import progress_bar
     from tokenclock.throughput.run import run_throughput
 
@@ -59,7 +59,9 @@ def run(command: str, argv: Sequence[str], group: GroupOptions) -> int:
         return 0
     face = result.faces["trtllm_bench"]
     quality = quality_block.render(result, percentile_rule=face["percentile_rule"])
-    show(f"tokenclock {command}", trtllm_bench_log.render(face), quality)
+    has_gpus = result.gpu is not None and result.gpu["usage"]["per_device"]
+    gpus = [gpu_section.render(result.gpu)] if result.gpu is not None and has_gpus else []
+    show(f"tokenclock {command}", trtllm_bench_log.render(face), *gpus, quality)
     return exit_code(plan, result)
 
 
@@ -131,6 +133,7 @@ def plan_from_args(command: str, args: argparse.Namespace, environment: Mapping[
             request_json=args.request_json,
             output_json=args.output_json,
             iteration_log=args.iteration_log,
+            save_events=args.save_events,
             save_columns=not args.no_save_columns,
             progress=not args.disable_tqdm,
             strict=args.strict,
@@ -175,6 +178,7 @@ def _runtime(args: argparse.Namespace, is_latency: bool) -> BenchRuntime:
         scheduler_policy=None if is_latency else args.scheduler_policy,
         extra_llm_api_options=args.extra_llm_api_options,
         strict_options=args.strict_options,
+        gpu_sampling_interval_ms=10.0 if args.gpu_sampling_interval is None else args.gpu_sampling_interval,
     )
 
 

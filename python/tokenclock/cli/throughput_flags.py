@@ -88,10 +88,10 @@ def _add_runtime(parser: CommandParser, is_latency: bool) -> None:
     add(
         "--runtime",
         metavar="NAME",
-        help="ctranslate2, trtllm-llm, or null, which answers at once (default: by what the directory holds)",
+        help="ctranslate2, trtllm-llm, trtllm-engine, or null, which answers at once (default: by the files there)",
     )
     add("--backend", metavar="NAME", help="the original's word for it: pytorch is trtllm-llm, tensorrt trtllm-engine")
-    add("--engine_dir", metavar="DIR", help="directory to load in place of --model_path")
+    add("--engine_dir", metavar="DIR", help="directory to load in place of --model_path, such as an engine's")
     add(
         "--extra_llm_api_options",
         "--config",
@@ -102,13 +102,13 @@ def _add_runtime(parser: CommandParser, is_latency: bool) -> None:
     add("--strict-options", action="store_true", help="refuse options that the installed release does not know")
     if not is_latency:
         add("--max_batch_size", type=words.whole_number, metavar="N", help="requests that the runtime runs at once")
-        add("--max_num_tokens", type=words.whole_number, metavar="N", help="tokens of one iteration, with trtllm-llm")
+        add("--max_num_tokens", type=words.whole_number, metavar="N", help="tokens of one iteration, with TensorRT-LLM")
     add("--max_seq_len", type=words.whole_number, metavar="N", help="tokens of a request (default: the longest row's)")
     add(
         "--kv_cache_free_gpu_mem_fraction",
         type=words.number,
         metavar="SHARE",
-        help="of the free GPU memory for the KV cache, with trtllm-llm (default: 0.90)",
+        help="of the free GPU memory for the KV cache, with TensorRT-LLM (default: 0.90)",
     )
     add("--tp", default=1, type=words.whole_number, metavar="N", help="tensor parallel (default: 1)")
     add("--pp", default=1, type=words.whole_number, metavar="N", help="pipeline parallel (default: 1)")
@@ -116,6 +116,12 @@ def _add_runtime(parser: CommandParser, is_latency: bool) -> None:
     add("--dtype", metavar="TYPE", help="float16, bfloat16 or float32 (default: as `benchmark`)")
     add("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: auto, a GPU where there is one)")
     add("--threads", type=words.whole_number, metavar="N", help="CPU threads of each request that runs")
+    add(
+        "--gpu-sampling-interval",
+        type=words.number,
+        metavar="MS",
+        help="between two samples of memory and power of the GPUs, in ms; 0: none (default: 10)",
+    )
 
 
 def _add_server(parser: CommandParser) -> None:
@@ -186,7 +192,12 @@ def _add_output(parser: CommandParser) -> None:
     add("--report_json", metavar="FILE", help="the report as JSON, its columns beside it")
     add("--request_json", metavar="FILE", help="a record of each request")
     add("--output_json", metavar="FILE", help="task_id -> generated text")
-    add("--iteration_log", metavar="FILE", help="JSON lines of the runtime's iterations, with trtllm-llm")
+    add("--iteration_log", metavar="FILE", help="JSON lines of the runtime's iterations, with TensorRT-LLM")
+    add(
+        "--save-events",
+        metavar="DIR",
+        help="keep the event log, a part a second (default: one beside --report_json while the run goes on)",
+    )
     add("--no-save-columns", action="store_true", help="no columns beside --report_json")
     add(
         "--external",
@@ -210,7 +221,7 @@ def _add_tuning(parser: CommandParser, is_latency: bool) -> None:
         action="store_true",
         default=None,
         dest="chunked_context",
-        help="cut long prompts into several iterations, with trtllm-llm (default: on there)",
+        help="cut long prompts into several iterations, with TensorRT-LLM (default: on where it can)",
     )
     chunked(
         "--disable_chunked_context", action="store_false", default=None, dest="chunked_context", help="never cut them"
@@ -218,5 +229,5 @@ def _add_tuning(parser: CommandParser, is_latency: bool) -> None:
     add(
         "--scheduler_policy",
         metavar="NAME",
-        help="guaranteed_no_evict or max_utilization, with trtllm-llm (default: guaranteed_no_evict)",
+        help="guaranteed_no_evict or max_utilization, with TensorRT-LLM (default: guaranteed_no_evict)",
     )

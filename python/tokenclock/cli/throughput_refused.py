@@ -69,6 +69,7 @@ def idle_flags(args: argparse.Namespace, plan: ThroughputPlan) -> list[str]:
             "threads",
             "device",
             "strict_options",
+            "gpu_sampling_interval",
             "chunked_context",
             "scheduler_policy",
         )
@@ -89,7 +90,7 @@ def idle_flags(args: argparse.Namespace, plan: ThroughputPlan) -> list[str]:
         if args.runtime is not None and args.backend is not None:
             lines.append(f"--backend {args.backend} changes nothing: --runtime {args.runtime} is named")
         if args.engine_dir is not None and args.model_path is not None:
-            lines.append("--model_path changes nothing: --engine_dir is loaded")
+            lines.append("--engine_dir is loaded; --model_path is asked for a tokenizer alone")
     if plan.output.report_json is None and not plan.output.save_columns:
         lines.append("--no-save-columns without --report_json changes nothing")
     return lines

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from tokenclock.metrics.genai_perf_face import PERCENTILES, RULE
 from tokenclock.metrics.summary import distribution, percentile_label
 
-__all__ = ["CONSTANT", "dcgm_statistics", "nvml_statistics"]
+__all__ = ["CONSTANT", "SeenGpus", "dcgm_statistics", "merged_statistics", "nvml_statistics"]
 
 _MIB_GB = 1024 * 1024 / 1e9
 # DCGM's field -> name, unit, factor from the field's unit to that one
@@ -97,3 +98,59 @@ def nvml_statistics(gpu: Mapping[str, Any] | None) -> dict[str, Any] | None:
         if by_gpu:
             found[name] = {"unit": unit, **by_gpu}
     return found or None
+
+
+@dataclass(frozen=True)
+class SeenGpus:
+    """The quantities that one run has of its GPUs.
+
+    Args:
+        source: whom they were asked of; runs of one source saw the same GPUs.
+        statistics: as of `dcgm_statistics`.
+        duration_ns: of the load, over which they were looked at.
+    """
+
+    source: Hashable
+    statistics: Mapping[str, Any]
+    duration_ns: int
+
+
+def merged_statistics(runs: Sequence[SeenGpus]) -> dict[str, Any] | None:
+    """The quantities of all runs, their GPUs numbered one run's after the other's. None without any.
+
+    GPUs that several runs saw are there once: mean by the runs' durations, lowest and highest of all; percentiles and
+    deviation of such a GPU are None, as runs keep no single looks.
+    """
+    found: dict[str, Any] = {}
+    first = 0
+    for source in dict.fromkeys(run.source for run in runs):
+        own = [run for run in runs if run.source == source]
+        names = list(dict.fromkeys(name for run in own for name in run.statistics))
+        keys = {key for run in own for by_gpu in run.statistics.values() for key in by_gpu if key != "unit"}
+        numbers = sorted(int(key.removeprefix("gpu")) for key in keys)
+        for name in names:
+            unit = next(run.statistics[name]["unit"] for run in own if name in run.statistics)
+            for place, number in enumerate(numbers):
+                seen = [
+                    (run.statistics[name][f"gpu{number}"], run.duration_ns)
+                    for run in own
+                    if f"gpu{number}" in run.statistics.get(name, {})
+                ]
+                if seen:
+                    found.setdefault(name, {"unit": unit})[f"gpu{first + place}"] = _merged(seen)
+        first += len(numbers)
+    return found or None
+
+
+def _merged(seen: Sequence[tuple[Mapping[str, float | None], int]]) -> dict[str, float | None]:
+    if len(seen) == 1:
+        return dict(seen[0][0])
+    merged: dict[str, float | None] = dict.fromkeys(name for statistics, _ in seen for name in statistics)
+    for name, pick in (("min", min), ("max", max)):
+        known = [value for statistics, _ in seen if (value := statistics.get(name)) is not None]
+        if name in merged and known:
+            merged[name] = pick(known)
+    means = [(value, weight) for statistics, weight in seen if (value := statistics.get("avg")) is not None]
+    total = sum(weight for _, weight in means)
+    merged["avg"] = sum(value * weight for value, weight in means) / total if total else None
+    return merged

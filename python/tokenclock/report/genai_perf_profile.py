@@ -1,7 +1,8 @@
 """`inputs.json`, and the file of perf_analyzer that lists every request with its instants.
 
-Our client stamps each event and keeps a reply's text whole. The events listed here are built again: their instants and
-their text together are what was received; where the text is cut between them follows the tokens each one carried.
+Our client stamps each event and keeps a reply's text whole, without the places where events cut it. An answer of one
+event is listed as it came. Of several, instants and the text as a whole are as received, the cuts follow the tokens
+each event carried, and the request says so. Where no text was kept there are no outputs.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from tokenclock.metrics.request_series import RequestSeries
 __all__ = ["NOTE", "cut_text", "write_inputs", "write_profile"]
 
 NOTE = (
-    "response_outputs were built again from the whole text of each reply: instants and text are as received, the cut "
-    "of the text between events follows the tokens each event carried"
+    "response_timestamps are as received. response_outputs hold the text received; where tokenclock_cuts is by tokens, "
+    "where one event ends and the next begins was not kept: the cuts follow the tokens each event carried. Requests "
+    "whose text was not kept have no response_outputs"
 )
 
 
@@ -53,7 +55,7 @@ def write_profile(
         endpoint: path of the API without its first slash.
         window_ns: begin and end of the measurement.
         streaming: whether answers were streams of events.
-        form: the plan's backend, whose answers they are like; of those without text they are empty.
+        form: the plan's backend, whose answers they are like; those of backends without text are left out.
         version: of the program.
 
     Raises:
@@ -67,10 +69,7 @@ def write_profile(
                 "timestamp": found.t_sent_ns,
                 "request_inputs": {"payload": payloads(found.row)},
                 "response_timestamps": found.t_response_ns,
-                "response_outputs": [
-                    {"response": event}
-                    for event in _events(found.text or "", found.n_tokens, streaming=streaming, form=form)
-                ],
+                **_outputs(found, streaming=streaming, form=form),
             }
             file.write((",\n" if number else "\n").encode() + json.dumps(entry).encode())
         tail = {
@@ -83,11 +82,23 @@ def write_profile(
         file.write(json.dumps(tail)[1:].encode() + b"\n")
 
 
+def _outputs(found: RequestSeries, *, streaming: bool, form: str) -> dict[str, Any]:
+    """``response_outputs`` and how sure their cuts are; nothing where the text was not kept."""
+    if not found.text or _body("", streaming=streaming, form=form) is None:
+        return {}
+    is_whole = len(found.n_tokens) == 1
+    return {
+        "response_outputs": [
+            {"response": event} for event in _events(found.text, found.n_tokens, streaming=streaming, form=form)
+        ],
+        "tokenclock_cuts": "as received" if is_whole else "by tokens",
+    }
+
+
 def _events(text: str, n_tokens: Sequence[int], *, streaming: bool, form: str) -> Iterator[str]:
     for piece in cut_text(text, n_tokens):
-        body = _body(piece, streaming=streaming, form=form)
-        json_text = "" if body is None else json.dumps(body, ensure_ascii=False)
-        yield f"data: {json_text}\n\n" if streaming and json_text else json_text
+        json_text = json.dumps(_body(piece, streaming=streaming, form=form), ensure_ascii=False)
+        yield f"data: {json_text}\n\n" if streaming else json_text
 
 
 def _body(piece: str, *, streaming: bool, form: str) -> dict[str, Any] | None:

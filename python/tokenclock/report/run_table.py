@@ -91,7 +91,7 @@ def facts(result: Result) -> Sequence[tuple[str, str]]:
             ("Concurrency", load.get("max_concurrency", plan.get("concurrency"))),
             ("Rate (req/s)", None if rate in (None, "inf") else rate),
             ("Duration (s)", _seconds(result.durations.get("first_sent_to_last_token_ns"))),
-            ("Dataset", dataset.rpartition("/")[2] if isinstance(dataset, str) else dataset.get("name")),
+            ("Dataset", dataset.rpartition("/")[2] if isinstance(dataset, str) else result.workload.get("dataset")),
         ]
     pairs += [("Host", machine.get("host")), ("Started", result.created[:16].replace("T", " "))]
     return [(name, str(value)) for name, value in pairs if value not in (None, "")]

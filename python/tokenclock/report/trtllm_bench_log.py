@@ -55,6 +55,8 @@ def _engine(found: Mapping[str, Any]) -> Iterator[str]:
         ("Dtype:", "dtype"),
         ("KV Cache Dtype:", "kv_cache_dtype"),
         ("Quantization:", "quantization"),
+        ("Max Input Length:", "max_input_length"),
+        ("Max Sequence Length:", "max_sequence_length"),
     ]
     yield from _labelled(24, *((label, _text(found.get(key))) for label, key in rows))
     yield ""

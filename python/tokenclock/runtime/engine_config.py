@@ -137,8 +137,13 @@ def holds_engine(directory: str) -> bool:
     return all('"build_config"' in _text(place) or '"builder_config"' in _text(place) for place in places)
 
 
-def read_engine_directory(directory: str, family: str, world: World) -> EngineDirectory:
+def read_engine_directory(directory: str, family: str, world: World | None) -> EngineDirectory:
     """Read and check an engine directory.
+
+    Args:
+        directory: of the engine.
+        family: ``dec``, ``enc`` or ``enc-dec``.
+        world: the ranks of this run, each of which loads its part; None: the runtime starts ranks of its own.
 
     Raises:
         UsageError: no engine, one of another family, one for another number of ranks, or a rank's file is missing.
@@ -175,16 +180,17 @@ def _read(folder: Path) -> EngineConfig:
     return EngineConfig(folder, config["pretrained_config"], config["build_config"], config.get("version"))
 
 
-def _require_ranks(found: EngineDirectory, world: World) -> None:
+def _require_ranks(found: EngineDirectory, world: World | None) -> None:
     for config in found.configs:
         tp, pp = config.ranks
-        if tp * pp != world.size:
+        if world is not None and tp * pp != world.size:
             raise UsageError(
                 f"{config.folder} was built for {tp * pp} rank{'s' * (tp * pp > 1)} (tp {tp}, pp {pp}), but this run "
                 f"has {world.size}: start it under mpirun -n {tp * pp}"
             )
-        if not (config.folder / f"rank{world.rank}.engine").is_file():
-            raise UsageError(f"{config.folder} must hold rank{world.rank}.engine, found no such file; build it again")
+        for rank in range(tp * pp) if world is None else (world.rank,):
+            if not (config.folder / f"rank{rank}.engine").is_file():
+                raise UsageError(f"{config.folder} must hold rank{rank}.engine, found no such file; build it again")
 
 
 def _is_encoder(pretrained: Mapping[str, Any]) -> bool:

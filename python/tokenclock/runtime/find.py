@@ -30,6 +30,7 @@ _RUN_TINY = ("ctranslate2", "transformers", "null")
 IN_FLIGHT: dict[str, str] = {
     "ctranslate2": "tokenclock.runtime.ctranslate2_in_flight",
     "trtllm-llm": "tokenclock.runtime.trtllm_in_flight",
+    "trtllm-engine": "tokenclock.runtime.trtllm_engine_in_flight",
     "null": "tokenclock.runtime.null_in_flight",
 }
 Follow: TypeAlias = Callable[[str, str, RuntimeOptions, World], None]

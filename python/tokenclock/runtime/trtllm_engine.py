@@ -9,11 +9,11 @@ from typing import Any
 
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.parallel import World
-from tokenclock.runtime import engine_config
+from tokenclock.runtime import engine_config, trtllm_package
 from tokenclock.runtime.options import RuntimeOptions
 from tokenclock.runtime.protocol import Runtime
 
-__all__ = ["load", "recognises"]
+__all__ = ["NAME", "engine_release", "load", "recognises", "require_what_it_was_built_for"]
 
 NAME = "trtllm-engine"
 
@@ -33,17 +33,9 @@ def load(directory: str, family: str, options: RuntimeOptions, world: World) -> 
         UsageError: no engine, one of another family, dtype or number of ranks, or something it was not built for.
         MeasurementError: TensorRT-LLM is not installed, is a release without engines, or does not load this one.
     """
-    from tokenclock.runtime import trtllm_package
-
     engine = engine_config.read_engine_directory(directory, family, world)
-    _require_what_it_was_built_for(engine, options)
-    package = trtllm_package.import_trtllm(NAME)
-    version = str(getattr(package, "__version__", "unknown"))
-    if trtllm_package.member("tensorrt_llm.runtime", "Session") is None:
-        raise MeasurementError(
-            f"--runtime {NAME} needs TensorRT-LLM 1.2 or earlier, found {version}, which has no engines any more: "
-            "give the checkpoint's directory to --runtime trtllm-llm, or install tensorrt-llm<1.3"
-        )
+    require_what_it_was_built_for(engine, options)
+    version = engine_release()
     details = {"device": "cuda", "tensorrt_llm": version}
     if family == "enc":
         from tokenclock.runtime.trtllm_encoder import EncoderEngine
@@ -58,7 +50,24 @@ def load(directory: str, family: str, options: RuntimeOptions, world: World) -> 
     return ExecutorEngine(engine, options, world, details)
 
 
-def _require_what_it_was_built_for(engine: engine_config.EngineDirectory, options: RuntimeOptions) -> None:
+def engine_release() -> str:
+    """The installed TensorRT-LLM's version.
+
+    Raises:
+        MeasurementError: it is not installed, or is a release without engines.
+    """
+    package = trtllm_package.import_trtllm(NAME)
+    version = str(getattr(package, "__version__", "unknown"))
+    if trtllm_package.member("tensorrt_llm.runtime", "Session") is None:
+        raise MeasurementError(
+            f"--runtime {NAME} needs TensorRT-LLM 1.2 or earlier, found {version}, which has no engines any more: "
+            "give the checkpoint's directory to --runtime trtllm-llm, or install tensorrt-llm<1.3"
+        )
+    return version
+
+
+def require_what_it_was_built_for(engine: engine_config.EngineDirectory, options: RuntimeOptions) -> None:
+    """Raise UsageError for a dtype, parallel sizes, a device or shares of the weights that an engine does not have."""
     built: Any = engine.main.pretrained.get("dtype")
     if options.dtype_named and built is not None and built != options.dtype:
         raise UsageError(f"--dtype must be what the engine was built for, {built}, got {options.dtype}")

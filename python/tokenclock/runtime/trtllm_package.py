@@ -13,7 +13,7 @@ from typing import Any
 from tokenclock.errors import MeasurementError
 from tokenclock.runtime.llm_api_keys import KnownOptions, known_of_release
 
-__all__ = ["accepts", "argument_model", "import_trtllm", "installed_options", "is_installed", "member"]
+__all__ = ["accepts", "argument_model", "bindings", "import_trtllm", "installed_options", "is_installed", "member"]
 
 
 def is_installed() -> bool:
@@ -43,6 +43,14 @@ def member(module: str, name: str) -> Any:
     """A class or function of a module of the package; None where this release has no such thing."""
     try:
         return getattr(importlib.import_module(module), name, None)
+    except ImportError:
+        return None
+
+
+def bindings(module: str) -> Any:
+    """A module of the package that is made of compiled code; None where this release has no such thing."""
+    try:
+        return importlib.import_module(module)
     except ImportError:
         return None
 

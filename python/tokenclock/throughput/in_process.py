@@ -14,11 +14,12 @@ import numpy as np
 from tokenclock import environment
 from tokenclock._core import now_ns
 from tokenclock.errors import MeasurementError, UsageError
+from tokenclock.event_log import EventLog
 from tokenclock.impatience import second_signal_ends
 from tokenclock.interrupts import deferred_interrupts
-from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.summary import summarise
 from tokenclock.parallel import connect
+from tokenclock.plan_facts import bench_facts
 from tokenclock.plan_throughput import BenchRuntime, ThroughputPlan
 from tokenclock.quality import assess
 from tokenclock.records import Records
@@ -27,7 +28,9 @@ from tokenclock.result_sections import certainty_sections
 from tokenclock.runtime.find import find_in_flight, follower_of
 from tokenclock.runtime.in_flight import InFlight, InFlightOptions, InFlightRequest, Outcome, Sampling
 from tokenclock.runtime.options import RuntimeOptions
-from tokenclock.throughput.load import Progress, run_in_flight
+from tokenclock.throughput.gpu_watch import GpuWatch
+from tokenclock.throughput.in_process_sections import engine_sections
+from tokenclock.throughput.load import OpenLog, Progress, run_in_flight
 from tokenclock.throughput.measured import Measured
 from tokenclock.throughput.prompts import check_fit, fingerprint, requests_of, tokenizer_of, warm_ups
 from tokenclock.workload.datasets.trtllm_bench import BenchRows
@@ -47,8 +50,17 @@ def measure_in_process(
     on_progress: Progress | None,
     say: Say,
     ends_process: bool,
+    log_place: Path | None = None,
 ) -> Measured:
     """Run the rows on the plan's runtime. Under mpirun the other ranks work for rank 0's engine, and end here.
+
+    Args:
+        plan: of the run.
+        rows: of the data set.
+        on_progress: told the counters 20 times a second.
+        say: told one line at a time what the user should know.
+        ends_process: the caller exits after this run.
+        log_place: directory of the event log; None: none is written.
 
     Raises:
         UsageError: no such model, or rows that it cannot take, with the line of the file.
@@ -80,54 +92,85 @@ def measure_in_process(
             follow(runtime.directory, "dec", options, ranks)
             raise SystemExit(0)
     sampling = Sampling(plan.eos_id, plan.beam_width, tuple(plan.sampling.items()))
-    begun_ns = now_ns()
-    target = find_in_flight(
-        runtime.directory, runtime=runtime.runtime, options=options, sampling=sampling, asked=asked, world=ranks
-    )
-    load_ns = now_ns() - begun_ns
-    try:
-        if asked.iterations and not hasattr(target, "iterations"):
-            raise UsageError(
-                f"--iteration_log needs --runtime trtllm-llm: {target.name} tells nothing of iterations; leave it out"
-            )
-        longest = min((n for n in (target.limits.max_seq_len, runtime.max_seq_len) if n is not None), default=None)
-        check_fit(rows, requests, target.model.vocab_size, longest, takes_lora=target.takes_lora)
-        if extra is not None and target.name != "trtllm-llm":
-            say(f"--extra_llm_api_options changes nothing: the runtime {target.name} does not read it")
-        for line in (*target.notes, *target.model.details.get("warnings", ())):
-            say(line)
-        alone = ends_process and ranks.size == 1
-        with deferred_interrupts(say, ends_process=ends_process) as stop_requested:
-            with second_signal_ends(say) if alone else contextlib.nullcontext():
-                _warm_up(plan, target, requests, stop_requested)
-                records, outcomes = run_in_flight(
-                    target,
-                    requests,
-                    concurrency=plan.concurrency,
-                    streaming=plan.streaming,
-                    stop_requested=stop_requested,
-                    on_progress=on_progress,
+    with GpuWatch(runtime.gpu_sampling_interval_ms) as gpus:
+        begun_ns = now_ns()
+        target = find_in_flight(
+            runtime.directory, runtime=runtime.runtime, options=options, sampling=sampling, asked=asked, world=ranks
+        )
+        load_ns = now_ns() - begun_ns
+        gpus.mark_loaded()
+        try:
+            _require_what_it_can(plan, runtime, target, rows, requests, say)
+            if gpus.unavailable is not None and runtime.gpu_sampling_interval_ms and _is_on_gpu(target):
+                say(f"no figures of GPUs: {gpus.unavailable}")
+            alone = ends_process and ranks.size == 1
+            with deferred_interrupts(say, ends_process=ends_process) as stop_requested:
+                with second_signal_ends(say) if alone else contextlib.nullcontext():
+                    _warm_up(plan, target, requests, stop_requested)
+                    gpus.begin()
+                    records, outcomes = run_in_flight(
+                        target,
+                        requests,
+                        concurrency=plan.concurrency,
+                        streaming=plan.streaming,
+                        stop_requested=stop_requested,
+                        on_progress=on_progress,
+                        open_log=None if log_place is None else _opener(plan, log_place, say),
+                    )
+                    gpus.end()
+                if not records.ok.any() and records.errors:
+                    say(f"every request failed: {next(iter(records.errors.values()))}")
+                records = _with_texts(plan, records, outcomes, tokenizer)
+                result = _conclude(plan, rows, requests, records, started, tokenizer, gpus.stop())
+                model = {
+                    **asdict(target.model),
+                    "runtime": target.name,
+                    "limits": asdict(target.limits),
+                    "load_ns": load_ns,
+                }
+                isl = np.array([len(request.ids) for request in requests], np.int32)
+                return Measured(
+                    replace(result, model=model),
+                    records,
+                    isl,
+                    *engine_sections(plan, runtime, target),
+                    iterations=_iterations(plan, target),
                 )
-            if not records.ok.any() and records.errors:
-                say(f"every request failed: {next(iter(records.errors.values()))}")
-            records = _with_texts(plan, records, outcomes, tokenizer)
-            result = _conclude(plan, rows, requests, records, started, tokenizer)
-            model = {
-                **asdict(target.model),
-                "runtime": target.name,
-                "limits": asdict(target.limits),
-                "load_ns": load_ns,
-            }
-            isl = np.array([len(request.ids) for request in requests], np.int32)
-            return Measured(
-                replace(result, model=model),
-                records,
-                isl,
-                *_sections(plan, runtime, target),
-                iterations=_iterations(plan, target),
-            )
-    finally:
-        target.close()
+        finally:
+            target.close()
+
+
+def _require_what_it_can(
+    plan: ThroughputPlan,
+    runtime: BenchRuntime,
+    target: InFlight,
+    rows: BenchRows,
+    requests: Sequence[InFlightRequest],
+    say: Say,
+) -> None:
+    """Refuse what the loaded model cannot do, and say what changes nothing."""
+    if plan.output.iteration_log is not None and not hasattr(target, "iterations"):
+        raise UsageError(
+            "--iteration_log needs --runtime trtllm-llm or trtllm-engine: "
+            f"{target.name} tells nothing of iterations; leave it out"
+        )
+    longest = min((n for n in (target.limits.max_seq_len, runtime.max_seq_len) if n is not None), default=None)
+    check_fit(rows, requests, target.model.vocab_size, longest, takes_lora=target.takes_lora)
+    if runtime.extra_llm_api_options is not None and target.name != "trtllm-llm":
+        say(f"--extra_llm_api_options changes nothing: the runtime {target.name} does not read it")
+    for line in (*target.notes, *target.model.details.get("warnings", ())):
+        say(line)
+
+
+def _is_on_gpu(target: InFlight) -> bool:
+    return not str(target.model.details.get("device") or "cpu").startswith("cpu")
+
+
+def _opener(plan: ThroughputPlan, place: Path, say: Say) -> OpenLog:
+    def open_log(asked: Mapping[str, Any]) -> EventLog:
+        return EventLog(place, plan.to_dict(), asked, warn=say)
+
+    return open_log
 
 
 def _options(plan: ThroughputPlan, runtime: BenchRuntime, requests: Sequence[InFlightRequest]) -> RuntimeOptions:
@@ -202,18 +245,9 @@ def _conclude(
     records: Records,
     started: datetime,
     tokenizer: Tokenizer | None,
+    gpu: Mapping[str, Any] | None,
 ) -> Result:
-    facts = RunFacts(
-        backend="in process",
-        model=plan.model,
-        tokenizer=None if tokenizer is None else tokenizer.source,
-        num_prompts=len(requests),
-        max_concurrency=plan.concurrency,
-        streaming=plan.streaming,
-        percentile_metrics=("ttft", "tpot", "itl", "e2el") if plan.streaming else ("e2el",),
-        metric_percentiles=(50.0, 90.0, 95.0, 99.0),
-        max_failure_share=plan.output.max_failure_share,
-    )
+    facts = bench_facts(plan, len(requests), None if tokenizer is None else tokenizer.source)
     summary, incomplete = summarise(records, facts), bool(records.client["interrupted"])
     names = [request.lora[0] for request in requests if request.lora is not None]
     return build_result(
@@ -232,54 +266,9 @@ def _conclude(
         client=records.client,
         created=started,
         incomplete=incomplete,
+        gpu=gpu,
         **certainty_sections(records, facts, summary, seed=plan.seed),
     )
-
-
-def _sections(
-    plan: ThroughputPlan, runtime: BenchRuntime, target: InFlight
-) -> tuple[Mapping[str, Any], Mapping[str, Any], dict[str, str]]:
-    """`engine` and `world_info`, and why what is None there is so."""
-    model, details = target.model, target.model.details
-    version = details.get("tensorrt_llm")
-    is_trtllm = target.name == "trtllm-llm"
-    effective = details.get("options", {})
-    cache = effective.get("kv_cache_config", {})
-    engine = {
-        "model": plan.model,
-        "model_path": runtime.directory,
-        "engine_dir": None,
-        "version": version,
-        "backend": "Pytorch" if is_trtllm else target.name,
-        "dtype": model.precision,
-        "kv_cache_dtype": cache.get("dtype") if is_trtllm else None,
-        "quantization": model.quantization,
-    }
-    world = {
-        "tp_size": plan.tp,
-        "pp_size": plan.pp,
-        "ep_size": runtime.ep,
-        "world_size": plan.world_size,
-        "max_batch_size": effective.get("max_batch_size") if is_trtllm else details.get("inter_threads"),
-        "max_num_tokens": effective.get("max_num_tokens") if is_trtllm else None,
-        "scheduling_policy": runtime.scheduler_policy if is_trtllm else None,
-        "kv_cache_percentage": cache.get("free_gpu_memory_fraction") if is_trtllm else None,
-    }
-    other = f"the runtime is {target.name}" + (f" {details['version']}" if "version" in details else "")
-    unset = "left to the engine"
-    why = {
-        "engine.engine_dir": "no TensorRT engine was run",
-        "engine.version": other,
-        "engine.kv_cache_dtype": unset if is_trtllm else f"{other}, which does not tell",
-        "engine.quantization": "the weights are not quantised",
-        "world_info.ep_size": "not asked for",
-        "world_info.max_batch_size": unset,
-        "world_info.max_num_tokens": unset if is_trtllm else f"{other}, which has no scheduler",
-        "world_info.scheduling_policy": unset if is_trtllm else f"{other}, which has no scheduler",
-        "world_info.kv_cache_percentage": unset if is_trtllm else f"{other}, which reserves no share of memory",
-        "world_info.issue_rate": "fewer than two requests were sent",
-    }
-    return engine, world, why
 
 
 def _iterations(plan: ThroughputPlan, target: InFlight) -> list[Any] | None:

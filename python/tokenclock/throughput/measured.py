@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tokenclock.metrics.trtllm_bench_face import BenchFacts, trtllm_bench_face
 from tokenclock.plan_throughput import ThroughputPlan
-from tokenclock.quality import Quality
+from tokenclock.quality_words import in_words_of_throughput
 from tokenclock.records import Records
 from tokenclock.report.trtllm_bench_files import FACE
 from tokenclock.result import Result
@@ -42,38 +42,6 @@ class Measured:
     iterations: list[Any] | None = None
 
 
-# flags of `serving` that reasons and remedies name -> this command's
-_WORDS = {
-    "--num-prompts": "--num_requests",
-    "--max-concurrency": "--concurrency",
-    "--num-warmups": "--warmup",
-    "say --non-streaming": "leave --streaming out",
-    "add --ignore-eos, and": "leave --eos_id out, and",
-    ", or raise --workers": "",
-}
-
-
-_WORDS_IN_PROCESS = {
-    "see the message above and the server's log": "see the message above",
-    "see what the server did then": "see what the runtime did then",
-    "where the server falls behind, lower the rate": "where the runtime falls behind, lower --concurrency",
-    ", and leave room in the server's context length": ", and see the model's longest sequence",
-    "raise --workers": "lower --concurrency",
-}
-
-
-def _in_own_words(quality: Quality, *, in_process: bool) -> Quality:
-    words = (_WORDS_IN_PROCESS if in_process else {}) | _WORDS
-
-    def told(text: str) -> str:
-        for theirs, ours in words.items():
-            text = text.replace(theirs, ours)
-        return text
-
-    checks = [replace(check, reason=told(check.reason), remedy=told(check.remedy)) for check in quality.checks]
-    return replace(quality, checks=tuple(checks))
-
-
 def with_face(plan: ThroughputPlan, rows: BenchRows, measured: Measured) -> Result:
     """The result with trtllm-bench's face, and the plan of this command."""
     facts = BenchFacts(
@@ -90,7 +58,7 @@ def with_face(plan: ThroughputPlan, rows: BenchRows, measured: Measured) -> Resu
     own = plan.to_dict()
     if plan.server is not None:
         own["serving"] = result.to_dict()["plan"]
-    quality = _in_own_words(result.quality, in_process=plan.server is None)
+    quality = in_words_of_throughput(result.quality, command=plan.command, in_process=plan.server is None)
     return replace(
         result, plan=own, quality=quality, faces={**result.faces, FACE: trtllm_bench_face(measured.records, facts)}
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,13 @@ Say = Callable[[str], None]
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty")
 
 
-def serving_plan(plan: ThroughputPlan, rows: BenchRows) -> serving.ServingPlan:
+def serving_plan(plan: ThroughputPlan, rows: BenchRows, log_place: Path | None = None) -> serving.ServingPlan:
     """The load test that the rows make: a closed loop, greedy unless said otherwise, in the order of the file.
+
+    Args:
+        plan: of the run.
+        rows: of the data set.
+        log_place: directory of the event log; None: none is written.
 
     Raises:
         UsageError: rows or sampling options that a server cannot be sent.
@@ -72,6 +78,7 @@ def serving_plan(plan: ThroughputPlan, rows: BenchRows) -> serving.ServingPlan:
             percentile_metrics=("ttft", "tpot", "itl", "e2el") if plan.streaming else ("e2el",),
             metric_percentiles=(50.0, 90.0, 95.0, 99.0),
             max_failure_share=plan.output.max_failure_share,
+            save_events=None if log_place is None else str(log_place),
         ),
         transport=server.transport,
     )
@@ -82,7 +89,13 @@ def _tokenizer_beside(model_path: str | None) -> str | None:
 
 
 def measure_on_server(
-    plan: ThroughputPlan, rows: BenchRows, *, on_progress: Progress | None, say: Say, ends_process: bool
+    plan: ThroughputPlan,
+    rows: BenchRows,
+    *,
+    on_progress: Progress | None,
+    say: Say,
+    ends_process: bool,
+    log_place: Path | None = None,
 ) -> Measured:
     """Run the rows on the plan's server. Under mpirun all ranks are one client, and those other than 0 end here.
 
@@ -94,7 +107,7 @@ def measure_on_server(
         raise UsageError(f"--dataset must be a file with --base-url, got the pipe {rows.path}: it is read twice")
     found: list[Records] = []
     result = run_serving(
-        serving_plan(plan, rows),
+        serving_plan(plan, rows, log_place),
         on_progress=on_progress,
         say=lambda line: say(line.removeprefix("tokenclock serving: ")),
         ends_process=ends_process,

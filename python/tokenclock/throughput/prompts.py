@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -23,11 +24,14 @@ _BATCH = 512  # texts encoded at a time
 
 
 def tokenizer_of(plan: ThroughputPlan) -> Tokenizer | None:
-    """The tokenizer of --tokenizer, else of --model_path or --model where that is a directory with a tokenizer.json.
+    """The tokenizer of --tokenizer, else of --model_path or --model where that is a directory with a tokenizer.json;
+    an engine's directory has none: there it is the one beside it in --model_path.
 
     Raises UsageError when a named tokenizer cannot be read.
     """
     directory = plan.runtime.directory if plan.runtime is not None else plan.model_path or plan.model
+    if plan.model_path is not None and not Path(directory, "tokenizer.json").is_file():
+        directory = plan.model_path
     return find_tokenizer(ServingPlan(EndpointPlan(model=directory, tokenizer=plan.tokenizer)))
 
 

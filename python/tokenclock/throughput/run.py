@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from tokenclock.errors import UsageError
 from tokenclock.metrics.trtllm_bench_face import request_rows
+from tokenclock.output_place import temporary_log, usable_directory
 from tokenclock.parallel import connect
 from tokenclock.plan_throughput import ThroughputPlan
 from tokenclock.report import columns_file, trtllm_bench_files
@@ -57,27 +59,67 @@ def run_throughput(
     if plan.server is None and connect().rank == 0:  # on a server the workload says it
         for note in rows.notes:
             voice(note)
-    measured = _measure(plan, rows, on_progress, voice, ends_process)
+    place = _log_place(plan, voice)
+    try:
+        measured = _measure(plan, rows, on_progress, voice, ends_process, place)
+    except BaseException:
+        _clear_unused(plan, place)
+        raise
     result = with_face(plan, rows, measured)
-    _write_files(plan, rows, measured, result, voice)
+    whole = _write_files(plan, rows, measured, result, voice)
+    if place is not None and plan.output.save_events is None:
+        if whole:
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            voice(f"everything that was measured is kept in {place}")
     return result
 
 
+def _log_place(plan: ThroughputPlan, say: Say) -> Path | None:
+    """Where the event log goes: as asked for, or a temporary one beside the report, so that a killed run loses a second
+    at most; None without either, on ranks that only help, and for several ranks of one client."""
+    ranks = connect()
+    if plan.output.save_events is not None:
+        return Path(plan.output.save_events)
+    if plan.output.report_json is None or ranks.rank or (ranks.size > 1 and plan.server is not None):
+        return None
+    return temporary_log(Path(plan.output.report_json), say)
+
+
+def _clear_unused(plan: ThroughputPlan, place: Path | None) -> None:
+    """Take a temporary log away in which nothing was measured yet."""
+    if place is not None and plan.output.save_events is None and len(list(place.glob("part-*.npz"))) <= 1:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def _measure(
-    plan: ThroughputPlan, rows: BenchRows, on_progress: Progress | None, say: Say, ends_process: bool
+    plan: ThroughputPlan,
+    rows: BenchRows,
+    on_progress: Progress | None,
+    say: Say,
+    ends_process: bool,
+    place: Path | None,
 ) -> Measured:
     if plan.server is None:
         from tokenclock.throughput.in_process import measure_in_process
 
-        return measure_in_process(plan, rows, on_progress=on_progress, say=say, ends_process=ends_process)
+        return measure_in_process(
+            plan, rows, on_progress=on_progress, say=say, ends_process=ends_process, log_place=place
+        )
     from tokenclock.throughput.on_server import measure_on_server
 
-    return measure_on_server(plan, rows, on_progress=on_progress, say=say, ends_process=ends_process)
+    return measure_on_server(plan, rows, on_progress=on_progress, say=say, ends_process=ends_process, log_place=place)
 
 
 def _prepare_files(plan: ThroughputPlan) -> None:
     """Try the places that will be written to, so that a typo costs a second and not an hour."""
     output = plan.output
+    if output.save_events is not None and connect().rank == 0:
+        usable_directory(Path(output.save_events), "--save-events")
+        if any(Path(output.save_events).glob("part-*.npz")):
+            raise UsageError(
+                f"--save-events {output.save_events} holds the events of another run: name a new directory"
+            )
     flags = {
         "--report_json": output.report_json,
         "--request_json": output.request_json,
@@ -105,8 +147,9 @@ def _prepare_files(plan: ThroughputPlan) -> None:
         raise UsageError("--report_json, --request_json, --output_json and --iteration_log must be files of their own")
 
 
-def _write_files(plan: ThroughputPlan, rows: BenchRows, measured: Measured, result: Result, say: Say) -> None:
-    """Each by itself: one that cannot be written takes no other with it, and is said."""
+def _write_files(plan: ThroughputPlan, rows: BenchRows, measured: Measured, result: Result, say: Say) -> bool:
+    """Each by itself: one that cannot be written takes no other with it, and is said. Whether the report is there,
+    with its columns."""
     output, records = plan.output, measured.records
     ids = np.array([row.task_id for row in rows.rows], np.int64)
     texts: list[str | None] = list(records.texts) if records.texts is not None else [None] * records.n_requests
@@ -120,12 +163,14 @@ def _write_files(plan: ThroughputPlan, rows: BenchRows, measured: Measured, resu
         files.append(("answers", output.output_json, lambda: {str(number): text for number, text in answered}))
     if output.iteration_log is not None:
         files.append(("iterations", output.iteration_log, lambda: measured.iterations or []))
+    whole = True
     for what, name, content in files:
         write = trtllm_bench_files.write_lines if name == output.iteration_log else trtllm_bench_files.write_json
         try:
             write(content(), name)
         except OSError as error:
             say(f"cannot write {name}: {error.strerror or error}")
+            whole = whole and name != output.report_json
         else:
             say(f"{what} in {name}")
     if output.report_json is not None and output.save_columns:
@@ -135,3 +180,5 @@ def _write_files(plan: ThroughputPlan, rows: BenchRows, measured: Measured, resu
                 say(f"too many token events for {path}: only the request columns are in it")
         except OSError as error:
             say(f"cannot write {path}: {error.strerror or error}")
+            whole = False
+    return whole
