@@ -3,7 +3,8 @@
 //   gpus 2                                  number of GPUs (default 1)
 //   used 0 1073741824                       quantity, GPU, value: used (bytes), power (mW), energy (mJ), sm and memory
 //   (MHz),
-//                                           utilization (%), temperature (C), reasons (bits), mig (1: on), slices (number of MIG slices)
+//                                           utilization (%), temperature (C), reasons (bits), mig (1: on), slices
+//                                           (number of MIG slices)
 //   model 0 B200                            its name (default: Stand-in GPU)
 //   process 0 1234 536870912                GPU, pid, bytes (-1: not told); several
 //   fail nvmlDeviceGetPowerUsage 4          this call fails with that code; "fail CALL CODE GPU": on one GPU only
