@@ -470,21 +470,6 @@ def test_no_orphan_outlives_a_killed_parent() -> None:
     pytest.fail("the server still answers ten seconds after its parent was killed")
 
 
-def test_the_truth_can_be_kept_in_a_file(tmp_path: Path) -> None:
-    with PacedServer(**QUICK, truth_path=tmp_path / "truth.npz") as server:
-        stream(server, 2)
-    kept = Truth.from_npz(tmp_path / "truth.npz")
-    assert kept.t_send_ns.tolist() == server.truth().t_send_ns.tolist()
-    assert kept.meta == server.truth().meta
-    assert [path.name for path in tmp_path.iterdir()] == ["truth.npz"]
-    with np.load(tmp_path / "truth.npz") as file:
-        before = {name: file[name] for name in file if name != "t_first_on_wire_ns"}
-    np.savez(tmp_path / "of_an_earlier_version.npz", **before)
-    older = Truth.from_npz(tmp_path / "of_an_earlier_version.npz")
-    assert older.t_first_on_wire_ns.tolist() == [MISSING_NS]
-    assert older.ttft_ns.tolist() == (older.t_first_content_ns - older.t_arrival_ns).tolist()
-
-
 def sleep_late_ms() -> float:
     """How late this machine, as busy as it is now, wakes a process from a sleep of 5 ms: the median of 50."""
     late_s = []
