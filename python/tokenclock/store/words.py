@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from tokenclock import units
+from tokenclock.compare.run import Load
 from tokenclock.store.record import RunRow
 
 __all__ = ["column_name", "load_words", "shown_number", "shown_unit", "sparkline", "table"]
@@ -39,13 +40,8 @@ def column_name(metric: str, unit: str) -> str:
 
 def load_words(run: RunRow) -> str:
     """What the server or the runtime had to bear, in few letters."""
-    words = []
-    if run.batch_size is not None:
-        words.append(f"batch {run.batch_size}")
-    if run.concurrency is not None:
-        words.append(f"{run.concurrency} at once")
-    if run.request_rate is not None and math.isfinite(run.request_rate):
-        words.append(f"{run.request_rate:g}/s")
+    load = Load(run.concurrency, run.request_rate, run.batch_size)
+    words = [] if load == Load() else [str(load)]
     if run.isl is not None and run.osl is not None:
         words.append(f"{run.isl:.0f}+{run.osl:.0f} tokens")
     return ", ".join(words)
