@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from html import escape
@@ -199,16 +200,26 @@ def _plots(session: Session) -> list[Plot]:
     verdicts = list(dict.fromkeys(decision.verdict for _, decision in decided))
     traces = [_trace(verdict, [pair for pair in decided if pair[1].verdict == verdict]) for verdict in verdicts]
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": "change against the baseline (%)"}, "zeroline": True},
+        "xaxis": {"title": {"text": "change against the baseline (%)"}, "zeroline": True, "range": _range(decided)},
         "yaxis": {"type": "category", "automargin": True, "autorange": "reversed"},
     }
     caption = (
-        "# is the case below. Bars are prediction intervals of the change. Lower is better for times and memory, "
-        "higher for rates."
+        "# is the case below. Bars are prediction intervals of the change; one that leaves the picture is wider. Lower "
+        "is better for times and memory, higher for rates."
     )
     if len(decided) < len(every):
         caption += f" {len(decided)} of {len(every)} metrics, regressions first; the tables below have all."
     return [Plot("against-baseline", "Metrics against their baseline", caption, traces, layout, wide=True)]
+
+
+def _range(decided: Sequence[tuple[int, Decided]]) -> list[float]:
+    """Of the axis: every change, and the intervals of all that is not too noisy, whose bars would dwarf the rest."""
+    ends = [0.0]
+    for _, decision in decided:
+        bounds = (decision.ratio, *(() if decision.verdict == "too noisy" else (decision.low, decision.high)))
+        ends += [(bound - 1) * 100 for bound in bounds if bound is not None and math.isfinite(bound)]
+    margin = max(2.0, 0.08 * (max(ends) - min(ends)))
+    return [min(ends) - margin, max(ends) + margin]
 
 
 def _trace(verdict: str, pairs: Sequence[tuple[int, Decided]]) -> dict[str, Any]:
