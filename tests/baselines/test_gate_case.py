@@ -46,7 +46,8 @@ class Bench:
             rows=(SimpleNamespace(started=started),), folder=self.folder,
         )  # fmt: skip
         settings = SimpleNamespace(history=self.place, max_repeats=max_repeats)
-        return [(one.metric, one.verdict) for one in gate_case(outcome, settings, again)]  # type: ignore[arg-type]
+        self.decisions = gate_case(outcome, settings, again)  # type: ignore[arg-type]
+        return [(one.metric, one.verdict) for one in self.decisions]
 
     def pins(self):
         with open_database(self.place) as database:
@@ -64,6 +65,15 @@ def bench(tmp_path: Path) -> Bench:
 
 def verdicts(found: list[tuple[str, str]]) -> set[str]:
     return {verdict for _, verdict in found}
+
+
+def test_each_metric_comes_with_its_last_sessions(bench) -> None:
+    for tpot in QUIET:
+        bench.run(tpot)
+    bench.run(11.0)
+    trends = {one.metric: one.trend for one in bench.decisions}
+    assert trends["OUTPUT_TOKEN_TIME"] == (*QUIET, 11.0)
+    assert trends["TOKEN_THROUGHPUT"][-1] == pytest.approx(8000 / 11)
 
 
 def test_the_first_runs_have_no_baseline(bench) -> None:

@@ -29,6 +29,7 @@ class Decision:
     reason: str = "25 % more <than> before"
     n_history: int = 8
     smallest_seen: float | None = 0.03
+    trend: tuple[float, ...] = (10.0, 10.1, 10.0, 12.5)
 
 
 def valid(folder: Path) -> Outcome:
@@ -62,7 +63,7 @@ def test_a_session_leaves_its_files(tmp_path: Path) -> None:
     assert data["options"] == {"perf": True, "x": "y"}
     text = (output / "report.md").read_text()
     assert "2 cases: 1 valid, 1 failed; gate, by metric: 1 regression." in text
-    assert "| INFERENCE_TIME | regression | 12.5 | 10 | +25.0 % [+20.0, +30.0] | 3.0 % | 8 |" in text
+    assert "| INFERENCE_TIME | regression | 12.5 | 10 | +25.0 % [+20.0, +30.0] | ▁▁▁█ | 3.0 % | 8 |" in text
     assert "25 % more &lt;than> before" in text
     assert "dataset ended \\| with &lt;exit code 2>" in text
     page = (output / "report.html").read_text()

@@ -86,6 +86,7 @@ class Decision:
         n_history: earlier runs.
         smallest_seen: smallest relative change for the worse that would have been called with the power asked for.
         repeats_needed: in all, to see a change of the size asked for; None where no number of repeats would do.
+        trend: values of recent sessions in order of time, this one's at the end; empty without earlier ones.
     """
 
     metric: str
@@ -100,6 +101,7 @@ class Decision:
     n_history: int = 0
     smallest_seen: float | None = None
     repeats_needed: int | None = None
+    trend: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

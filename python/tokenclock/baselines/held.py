@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Sequence
 
@@ -35,12 +36,14 @@ def hold(
     if not sessions:
         return decide(metric, fresh, (), threshold)
     recent = sessions[-RECENT:]
-    return decide(
+    decision = decide(
         metric, fresh, sessions[-last:] if pin is None else pin, threshold,
         since=() if pin is None else _since(pin, recent),
         repeats_in_history=statistics.fmean(session.repeats for session in recent),
         alpha=alpha, power=power, max_repeats=max_repeats,
     )  # fmt: skip
+    now = () if decision.value is None else (decision.value,)
+    return dataclasses.replace(decision, trend=(*(session.value for session in recent), *now))
 
 
 def _since(pin: PinnedRuns, sessions: Sequence[Session]) -> Sequence[Session]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from tokenclock.perftest.outcome import FAILED, INVALID, SKIPPED, STATES, VALID, MetricRow, Outcome
+from tokenclock.store.words import sparkline
 
 __all__ = [
     "VERDICTS",
@@ -18,6 +19,7 @@ __all__ = [
     "counts",
     "headline",
     "shown_value",
+    "trend",
     "visible",
     "worst_verdict",
 ]
@@ -49,6 +51,8 @@ class Decided(Protocol):
     def n_history(self) -> int: ...
     @property
     def smallest_seen(self) -> float | None: ...
+    @property
+    def trend(self) -> Sequence[float]: ...
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,11 @@ def change(decision: Decided) -> str:
 def visible(decision: Decided) -> str:
     """The smallest change for the worse that would have been called."""
     return "" if decision.smallest_seen is None else f"{decision.smallest_seen * 100:.1f} %"
+
+
+def trend(decision: Decided) -> str:
+    """One character for each of the last sessions, low to high, this one's at the end."""
+    return sparkline(decision.trend, width=20) if len(decision.trend) > 1 else ""
 
 
 def _percent(ratio: float) -> str:

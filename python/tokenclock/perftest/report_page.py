@@ -19,6 +19,7 @@ from tokenclock.perftest.report_entry import (
     counts,
     headline,
     shown_value,
+    trend,
     visible,
     worst_verdict,
 )
@@ -142,6 +143,7 @@ def _decisions(entry: Entry) -> str:
             _number(decision.value),
             _number(decision.baseline),
             escape(change(decision)),
+            trend(decision),
             visible(decision),
             str(decision.n_history),
             escape(decision.reason),
@@ -151,11 +153,12 @@ def _decisions(entry: Entry) -> str:
     head = [
         *("metric", "verdict", "value", "baseline"),
         term("change", "value against baseline, with the prediction interval of the change"),
+        term("trend", "the last sessions in order of time, low to high, this one at the end"),
         term("visible from", "the smallest change for the worse that would have been called with the power asked for"),
         term("runs before", "valid runs of the same key that the baseline was made from"),
         "why",
     ]
-    return page.table(head, rows, words=(1, 7), label=f"{entry.outcome.case.canonical} against the baseline")
+    return page.table(head, rows, words=(1, 5, 8), label=f"{entry.outcome.case.canonical} against the baseline")
 
 
 def _numbers(entry: Entry) -> str:

@@ -10,13 +10,14 @@ from tokenclock.perftest.report_entry import (
     change,
     headline,
     shown_value,
+    trend,
     visible,
     worst_verdict,
 )
 
 __all__ = ["render"]
 
-_DECIDED = ("case", "metric", "verdict", "value", "baseline", "change", "visible from", "runs before", "why")
+_DECIDED = ("case", "metric", "verdict", "value", "baseline", "change", "trend", "visible from", "runs before", "why")
 
 
 def render(session: Session) -> str:
@@ -37,6 +38,7 @@ def render(session: Session) -> str:
             _number(decision.value),
             _number(decision.baseline),
             change(decision),
+            trend(decision),
             visible(decision),
             str(decision.n_history),
             decision.reason,
