@@ -11,7 +11,7 @@ import pytest
 from tokenclock.errors import UsageError
 from tokenclock.perftest.case import CASE_PREFIX, Case, case_of
 from tokenclock.perftest.case_list import corrections, is_chosen, read_cases
-from tokenclock.perftest.conditions import parse_condition
+from tokenclock.perftest.conditions import FACTS, parse_condition
 from tokenclock.perftest.machine_facts import facts_of
 from tokenclock.perftest.models import hold_models, read_models
 from tokenclock.perftest.test_database import read_database
@@ -79,7 +79,6 @@ def test_facts_of_two_h100() -> None:
     [
         (None, True, True),
         ({"terms": {"supports_fp8": True}}, True, False),
-        ({"terms": {"supports_fp8": 1}}, False, False),
         ({"ranges": {"system_gpu_count": {"gte": 2, "lt": 3}}}, True, False),
         ({"ranges": {"system_gpu_count": {"gt": 2}}}, False, False),
         ({"ranges": {"gpu_memory": {"lte": 81559}}}, True, False),
@@ -106,11 +105,33 @@ def test_conditions(condition: Any, on_h100: bool, without: bool) -> None:
         ({"ranges": {"a": {"gte": True}}}, "must be a number"),
         ({"wildcards": {"a": 3}}, "list of patterns"),
         ([], "c must be a mapping"),
+        ({"terms": {"supports_fp8": 1}}, "terms.supports_fp8 must be true or false, got int 1"),
+        ({"terms": {"supports_fp8": "maybe"}}, "must be true or false, got str maybe"),
+        ({"terms": {"cpu_count": True}}, "cpu_count must be a number"),
+        ({"ranges": {"hostname": {"gte": 1}}}, "ranges.hostname has no order"),
+        ({"ranges": {"cpu_cuont": {"gte": 1}}}, "names cpu_cuont, which no machine tells; did you mean cpu_count"),
     ],
 )
 def test_conditions_of_the_wrong_kind(condition: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_condition(condition, "c")
+
+
+def test_the_facts_of_conditions_are_those_of_machines() -> None:
+    told = {**facts_of(None), **facts_of(H100)}
+    assert set(FACTS) == set(told)
+    for name, value in told.items():
+        assert isinstance(value, bool) == (FACTS[name] is bool)
+        assert isinstance(value, str) == (FACTS[name] is str)
+
+
+def test_a_fact_that_no_machine_tells_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tests.yml"
+    path.write_text(
+        "nightly:\n- condition: {terms: {stage: post_merge}}\n  tests: ['m-bench-float16-input_output_len:1,2']\n"
+    )
+    assert read_database(path, facts_of(None)) == []
+    assert "no machine tells stage; blocks that ask for it hold nowhere" in capsys.readouterr().err
 
 
 def test_blocks_that_match_are_joined(tmp_path: Path) -> None:

@@ -11,7 +11,13 @@ from typing import Any
 
 from tokenclock.errors import UsageError
 
-__all__ = ["Condition", "parse_condition"]
+__all__ = ["FACTS", "Condition", "parse_condition"]
+
+FACTS: Mapping[str, type] = {
+    "gpu": str, "system_gpu_count": float, "gpu_memory": float, "compute_capability": float, "supports_fp8": bool,
+    "supports_fp4": bool, "cpu": str, "cpu_count": float, "os": str, "hostname": str,
+}  # fmt: skip
+"""What machines tell of themselves (`machine_facts`), and of which kind it is; float: a number."""
 
 _RANGES: Mapping[str, Callable[[float, float], bool]] = {
     "gte": operator.ge, "gt": operator.gt, "lte": operator.le, "lt": operator.lt,
@@ -32,6 +38,11 @@ class Condition:
     terms: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     ranges: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     wildcards: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def strange(self) -> tuple[str, ...]:
+        """Facts that no machine tells: such a condition holds nowhere."""
+        return tuple(name for part in (self.terms, self.ranges, self.wildcards) for name in part if name not in FACTS)
 
     @property
     def is_empty(self) -> bool:
@@ -77,17 +88,33 @@ def parse_condition(data: Any, place: str) -> Condition:
             close = difflib.get_close_matches(str(kind), _KINDS, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise UsageError(f"{place} must hold {', '.join(_KINDS)}, got {kind}{hint}")
-    terms = _mapping(parts.get("terms") or {}, f"{place}.terms")
+    terms = _facts(parts, "terms", place)
     for name, value in terms.items():
         if not isinstance(value, (bool, int, float, str)):
             raise UsageError(f"{place}.terms.{name} must be one value, got {_said(value)}")
-    ranges = _mapping(parts.get("ranges") or {}, f"{place}.ranges")
-    wildcards = _mapping(parts.get("wildcards") or {}, f"{place}.wildcards")
+        if (FACTS.get(name) is bool) != isinstance(value, bool) and name in FACTS:
+            expected = "true or false" if FACTS[name] is bool else "a number" if FACTS[name] is float else "a text"
+            raise UsageError(f"{place}.terms.{name} must be {expected}, got {_said(value)}")
+    ranges = _facts(parts, "ranges", place)
+    for name in ranges:
+        if FACTS.get(name, float) is not float:
+            raise UsageError(f"{place}.ranges.{name} has no order: use terms or wildcards")
+    wildcards = _facts(parts, "wildcards", place)
     return Condition(
         terms,
         {name: _limits(value, f"{place}.ranges.{name}") for name, value in ranges.items()},
         {name: _patterns(value, f"{place}.wildcards.{name}") for name, value in wildcards.items()},
     )
+
+
+def _facts(parts: Mapping[str, Any], kind: str, place: str) -> dict[str, Any]:
+    """One kind of a condition; a name that is nearly that of a fact is a slip."""
+    found = _mapping(parts.get(kind) or {}, f"{place}.{kind}")
+    for name in found:
+        close = [] if name in FACTS else difflib.get_close_matches(name, FACTS, n=1, cutoff=0.75)
+        if close:
+            raise UsageError(f"{place}.{kind} names {name}, which no machine tells; did you mean {close[0]}?")
+    return found
 
 
 def _limits(value: Any, place: str) -> dict[str, float]:

@@ -10,6 +10,7 @@ from tokenclock.errors import UsageError
 from tokenclock.perftest.conditions import Condition, parse_condition
 from tokenclock.perftest.test_list import Entry, parse_entry
 from tokenclock.perftest.text_file import read_yaml
+from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["read_database"]
 
@@ -33,6 +34,8 @@ def read_database(path: Path, facts: Mapping[str, Any] | None = None) -> list[En
         if name != "version"
         for index, block in enumerate(_sequence(listed, f"{path}: {name}"))
     ]
+    for name in dict.fromkeys(name for condition, _ in blocks for name in condition.strange):
+        say_on_stderr(f"--test-list {path}: no machine tells {name}; blocks that ask for it hold nowhere")
     if facts is None and any(not condition.is_empty for condition, _ in blocks):
         from tokenclock.perftest.machine_facts import machine_facts
 
