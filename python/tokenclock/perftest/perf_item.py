@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tokenclock.perftest.perf_session import PerfSession
     from tokenclock.perftest.waives import Waiver
 
-__all__ = ["PerfFailure", "PerfItem", "folder_name"]
+__all__ = ["PerfFailure", "PerfItem", "folder_name", "new_folder"]
 
 
 class PerfFailure(Exception):
@@ -44,7 +45,11 @@ class PerfItem(pytest.Item):
         from tokenclock.perftest.run_case import CaseRun, run_case
 
         files, settings = self._session.files, self._session.settings
-        folder = self._session.folder / folder_name(self.case)
+        folder = (
+            new_folder(self._session.folder, self.case)
+            if self._is_run()
+            else self._session.folder / folder_name(self.case)
+        )
         if self._waiver is not None:
             reason = f"waived: {self._waiver.reason or self._waiver.place}"
             files.add(Outcome(self.case, SKIPPED, reason, (), (), (), folder))
@@ -76,6 +81,9 @@ class PerfItem(pytest.Item):
         if regressions:
             raise PerfFailure("\n".join(f"regression: {one.metric}: {one.reason}" for one in regressions))
 
+    def _is_run(self) -> bool:
+        return self._waiver is None and self._session.settings.replay_dir is None
+
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The reason alone; a traceback only for what nobody foresaw."""
         if isinstance(excinfo.value, PerfFailure):
@@ -91,6 +99,23 @@ def folder_name(case: Case) -> str:
     """Of the folder of a case: begins with its canonical label, and is short enough for any file system."""
     digest = hashlib.sha256(case.canonical.encode()).hexdigest()[:8]
     return f"{re.sub(r'[^A-Za-z0-9._+-]+', '_', case.canonical)[:100]}-{digest}"
+
+
+def new_folder(top: Path, case: Case) -> Path:
+    """Make a folder for a run of a case that nobody else has: a later session, or one beside this, gets another.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    name = folder_name(case)
+    for number in itertools.count(1):
+        folder = top / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+    raise AssertionError("never comes here")
 
 
 def _say(line: str) -> None:

@@ -22,15 +22,21 @@ def replay_case(case: Case, directory: Path, folder: Path) -> Outcome:
         folder: of the outcome where nothing is stored: the state is `skipped` then.
 
     Raises:
-        UsageError: the directory is none, or a record in it cannot be read.
+        UsageError: the directory is none, or it has no record of this case and one that cannot be read.
     """
     if not directory.is_dir():
         raise UsageError(f"--replay must be the output directory of an earlier session, got {directory}, which is none")
-    found = []
+    found, problem = [], None
     for path in directory.rglob(NAME):
-        commands = read_case_file(path, case)
+        try:
+            commands = read_case_file(path, case)
+        except UsageError as error:  # of another case, perhaps
+            problem = error
+            continue
         if commands:
             found.append((max(ran.ended for ran in commands), str(path), path, commands))
+    if not found and problem is not None:
+        raise problem
     if not found:
         return Outcome(case, SKIPPED, f"no stored run of this case in {directory}", (), (), (), folder)
     _, _, path, commands = max(found)
