@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,7 +53,7 @@ def test_a_signal_and_a_missing_program(tmp_path: Path) -> None:
     ran = run_command(python("import os; os.kill(os.getpid(), 11)"), 1, tmp_path / "x.log")
     assert ran.problem == "dataset ended with signal 11: no output"
     ran = run_command(Command(("no-such-program",), None, "build"), 1, tmp_path / "y.log")
-    assert ran.problem == "No such file or directory: no-such-program"
+    assert ran.problem == "cannot start no-such-program: No such file or directory: no-such-program"
 
 
 def test_another_process_is_ended_at_the_deadline(tmp_path: Path) -> None:
@@ -57,6 +61,39 @@ def test_another_process_is_ended_at_the_deadline(tmp_path: Path) -> None:
     ran = run_command(python("import time; time.sleep(60)"), 1, tmp_path / "x.log", begun_s + 0.2)
     assert ran.problem == "it ran past the case's TIMEOUT"
     assert time.monotonic() - begun_s < 20
+
+
+def test_a_killed_session_leaves_no_command_behind(tmp_path: Path) -> None:
+    mark = f"mark-{os.getpid()}"
+    program = (
+        "import sys, time; from pathlib import Path; from tokenclock.perftest.commands import Command\n"
+        "from tokenclock.perftest.run_command import run_command\n"
+        f"words = (sys.executable, '-c', 'import time; time.sleep(60)', '{mark}')\n"
+        f"run_command(Command(words, None, 'dataset'), 1, Path({str(tmp_path / 'x.log')!r}), time.monotonic() + 50)"
+    )
+    session = subprocess.Popen([sys.executable, "-c", program])
+    try:
+        wait_for(lambda: is_running(mark, but=session.pid))
+    finally:
+        session.kill()
+        session.wait()
+    wait_for(lambda: not is_running(mark, but=session.pid))
+
+
+def is_running(mark: str, *, but: int) -> bool:
+    """Whether a process has the word among its arguments."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if int(path.parent.name) != but and mark.encode() in path.read_bytes().split(b"\0"):
+                return True
+    return False
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
 
 
 def test_ctrl_c_ends_the_session_and_a_bug_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -14,13 +12,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO
 
-from tokenclock.errors import TokenclockError
+from tokenclock.errors import MeasurementError, TokenclockError
 from tokenclock.perftest.commands import Command
 from tokenclock.perftest.outcome import Ran
+from tokenclock.sweep.processes import Supervised
 
 __all__ = ["not_run", "run_command"]
 
-_KILL_S = 10.0  # between SIGINT, SIGTERM and SIGKILL to what runs too long
+_KILL_S = 10.0  # between SIGINT and SIGKILL to what runs too long
+_INTO_FILE = 'out=$1; shift; exec "$@" >"$out"'
 
 
 def run_command(command: Command, repeat: int, log: Path, deadline_s: float | None = None) -> Ran:
@@ -44,9 +44,10 @@ def run_command(command: Command, repeat: int, log: Path, deadline_s: float | No
         with open(log, "w", encoding="utf-8", errors="backslashreplace") as err:
             err.write(f"$ {' '.join(command.argv)}\n")
             err.flush()
-            with _output(command.stdout, err) as out:
-                code, was_ended = _run(command, out, err, deadline_s)
+            code, was_ended = _run(command, err, log, deadline_s)
         problem = "it ran past the case's TIMEOUT" if was_ended else _problem(command, code, log)
+    except MeasurementError as error:  # it could not be started
+        problem = str(error)
     except OSError as error:
         problem = f"{error.strerror or error}: {error.filename or command.argv[0]}"
     if problem and command.stdout is not None:
@@ -91,17 +92,18 @@ def _output(path: Path | None, log: IO[str]) -> Iterator[IO[str]]:
         yield file
 
 
-def _run(command: Command, out: IO[str], err: IO[str], deadline_s: float | None) -> tuple[int, bool]:
+def _run(command: Command, err: IO[str], log: Path, deadline_s: float | None) -> tuple[int, bool]:
     """The exit code, and whether the deadline ended it."""
     if command.argv[0] == "tokenclock" and deadline_s is None:
-        return _run_here(command.argv[1:], out, err), False
+        with _output(command.stdout, err) as out:
+            return _run_here(command.argv[1:], out, err), False
     argv = list(command.argv)
     if "tokenclock" in argv[:4]:  # behind mpirun, or to be ended at a deadline, which a call in here could not be
         at = argv.index("tokenclock")
         argv[at : at + 1] = [sys.executable, "-m", "tokenclock"]
     if argv[0] == "mpirun" and (beside := Path(sys.executable).with_name("mpirun")).exists():
         argv[0] = str(beside)
-    return _run_apart(argv, out, err, deadline_s)
+    return _run_apart(argv, command.stdout, log, deadline_s)
 
 
 def _run_here(words: tuple[str, ...], out: IO[str], err: IO[str]) -> int:
@@ -135,29 +137,21 @@ def _same_signals() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _run_apart(argv: list[str], out: IO[str], err: IO[str], deadline_s: float | None) -> tuple[int, bool]:
-    environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    with subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=environment, start_new_session=True
-    ) as process:
-        try:
-            left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
-            return process.wait(left_s), False
-        except subprocess.TimeoutExpired:
-            _end(process)
-            return process.returncode, True
-        except BaseException:
-            _end(process)
-            raise
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_KILL_S)
-            return
+def _run_apart(argv: list[str], stdout: Path | None, log: Path, deadline_s: float | None) -> tuple[int, bool]:
+    """Under a supervisor: nothing of it outlives this process, however that ends."""
+    words = argv if stdout is None else ["/bin/sh", "-c", _INTO_FILE, "sh", str(stdout), *argv]
+    allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    if stdout is not None:
+        stdout.parent.mkdir(parents=True, exist_ok=True)
+    with Supervised(words, log=log, environment=allowed, stop_signal=signal.SIGINT, stop_timeout_s=_KILL_S) as process:
+        while process.poll() is None:
+            left_s = 3600.0 if deadline_s is None else deadline_s - time.monotonic()
+            if left_s <= 0:
+                process.stop()
+                return -signal.SIGINT if process.exit_code is None else process.exit_code, True
+            process.wait(left_s)
+        assert process.exit_code is not None
+        return process.exit_code, False
 
 
 def _problem(command: Command, code: int, log: Path) -> str:
