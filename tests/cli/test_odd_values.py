@@ -34,7 +34,10 @@ def cases() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("base", "flag"), cases())
-def test_odd_values(base: str, flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_odd_values(
+    base: str, flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some values name places
     row = {"task_id": 0, "input_ids": [5, 6], "output_tokens": 2}
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
     for value in VALUES:

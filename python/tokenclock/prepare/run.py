@@ -57,7 +57,7 @@ def prepare(plan: PreparePlan, to: Destination, say: Callable[[str], None]) -> d
             sink.write(manifest_line(found))
     if to.manifest == "file":
         with open_sink(f"{to.path}.manifest.json") as sink:
-            sink.write(json.dumps(found, indent=2, ensure_ascii=False).encode() + b"\n")
+            sink.write(json.dumps(found, indent=2, ensure_ascii=False).encode(errors="backslashreplace") + b"\n")
     elif to.manifest == "stderr":
         say(manifest_line(found).decode().rstrip("\n"))
     return found
