@@ -22,7 +22,7 @@ from tokenclock.store.engine import connect, shown_place, told
 from tokenclock.store.filter import Filter
 from tokenclock.store.opening import LOCK, bring_up_to_date
 from tokenclock.store.record import Added, MetricValue, Pin, RunRecord, RunRow
-from tokenclock.store.series import Point
+from tokenclock.store.series import Line, Point
 from tokenclock.store.writing import add_records
 
 __all__ = ["Database", "open_database"]
@@ -152,6 +152,13 @@ class Database:
         with self._reading() as connection:
             found = reading.series_of(connection, metric, by, where)
         return found if last is None else {group: points[-last:] for group, points in found.items() if last > 0}
+
+    def lines(
+        self, metric: str, *, by: Sequence[str] = (), where: Filter = _ALL, last: int | None = None
+    ) -> dict[tuple[str, ...], Line]:
+        """The values of `series` alone, in less than half the time. Args: as of `series`; ``last`` 1 or more."""
+        with self._reading() as connection:
+            return reading.lines_of(connection, metric, by, where, last)
 
     def unit(self, metric: str) -> str | None:
         """Of a metric; None where no run has it."""
