@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,13 @@ LISTS = Path(__file__).parents[2] / "perf_lists"
 ENTRY = f"perf/test_perf.py::test_perf[{LABEL}]"
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """pytest in `folder`, whose list.txt and models.yml are there."""
+def run(folder: Path, *words: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """pytest in `folder`, whose list.txt and models.yml are there; `before`: words in front of the command."""
     models = folder / "models.yml"
     if not models.exists():
         models.write_text("tiny_llama: tiny:llama\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    command = [sys.executable, "-m", "pytest", *_WITHOUT, *words]
+    command = [*before, sys.executable, "-m", "pytest", *_WITHOUT, *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
 

@@ -29,12 +29,15 @@ class PerfItem(pytest.Item):
     Args:
         case: what it runs.
         perf_session: that it belongs to.
-        waiver: why it is not run; None: it is.
+        waiver: why it is not run now; None: it is.
+        never: why it can never be run here; empty: it can.
     """
 
-    def __init__(self, *, case: Case, perf_session: PerfSession, waiver: Waiver | None, **rest: Any) -> None:
+    def __init__(
+        self, *, case: Case, perf_session: PerfSession, waiver: Waiver | None, never: str = "", **rest: Any
+    ) -> None:
         super().__init__(**rest)
-        self.case, self._session, self._waiver = case, perf_session, waiver
+        self.case, self._session, self._waiver, self._never = case, perf_session, waiver, never
 
     def runtest(self) -> None:
         """Run the case. Raises PerfFailure where it fails, is invalid, or has a regression."""
@@ -45,8 +48,10 @@ class PerfItem(pytest.Item):
 
         files, settings = self._session.files, self._session.settings
         folder = self._session.folder / folder_name(self.case)
-        if self._waiver is not None:
-            reason = f"waived: {self._waiver.reason or self._waiver.place}"
+        if self._waiver is not None or self._never:
+            reason = self._never
+            if self._waiver is not None:
+                reason = f"waived: {self._waiver.reason or self._waiver.place}"
             files.add(Outcome(self.case, SKIPPED, reason, (), (), (), folder))
             pytest.skip(reason)
         run = None

@@ -12,7 +12,7 @@ from typing import Any
 from tokenclock.errors import TokenclockError
 
 try:
-    from sqlalchemy import Connection, Engine, func, select, text
+    from sqlalchemy import Connection, Engine, false, func, select, text
 except ImportError as error:
     raise TokenclockError("the history needs SQLAlchemy; pip install 'tokenclock[history]'") from error
 
@@ -89,6 +89,13 @@ class Database:
             if connection.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
             yield connection
+
+    def check_writable(self) -> None:
+        """Raise UsageError where runs and pins could not be added; changes nothing."""
+        with self._writing() as connection:
+            for table in (tables.runs, tables.tags, tables.metric_names, tables.metrics, tables.contents, tables.pins):
+                nothing = select(*table.c).where(false())
+                connection.execute(table.insert().from_select(list(table.c), nothing))
 
     def add(self, records: Iterable[RunRecord]) -> Added:
         """Add all that are not there yet, or nothing where one of them cannot be added."""
