@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import platform
+import shlex
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,7 +18,7 @@ pytest.importorskip("sqlalchemy", reason="the history needs SQLAlchemy")
 
 from tokenclock.__main__ import main
 from tokenclock.baselines.decide import Decision
-from tokenclock.perftest.gate_case import gate_case
+from tokenclock.perftest.gate_case import accept_command, gate_case
 from tokenclock.store.database import open_database
 from tokenclock.store.filter import Filter
 
@@ -30,6 +32,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.place, self.folder, self.n = str(folder / "history.db"), folder, 0
+        self.accept = ""
 
     def run(
         self,
@@ -61,7 +64,9 @@ class Bench:
             rows=(SimpleNamespace(started=started),), folder=self.folder,
         )  # fmt: skip
         settings = SimpleNamespace(history=self.place, max_repeats=max_repeats)
-        return gate_case(outcome, settings, again)  # type: ignore[arg-type]
+        found = gate_case(outcome, settings, again)  # type: ignore[arg-type]
+        self.accept = found.accept
+        return found.decisions
 
     def pins(self):
         with open_database(self.place) as database:
@@ -166,6 +171,39 @@ def test_show_of_one_metric_shares_the_level_with_those_that_are_not_shown(bench
     assert main(["baseline", "show", "--history", bench.place, *words]) == 0
     (one,) = json.loads(path.read_text())["baselines"]
     assert one["latest"] == whole
+
+
+def test_the_command_that_is_named_accepts_and_nothing_else_is_touched(bench, capsys) -> None:
+    for value in QUIET:
+        bench.run(value)
+        assert bench.accept == ""
+    for value in (12.0, 12.02, 11.98, 12.01):
+        assert verdicts(bench.run(value)) == {"regression"}
+    words = shlex.split(bench.accept)
+    assert words == [
+        "tokenclock", "baseline", "accept", "--history", bench.place, "--label", LABEL,
+        "--host", platform.node(), "--last", "3", "--reason", "WHY",
+    ]  # fmt: skip
+    assert main(words[1:]) == 0
+    capsys.readouterr()
+    pins = bench.pins()
+    assert {(pin.reason, len(pin.values)) for pin in pins.values()} == {("WHY", 3)}
+    assert verdicts(bench.run(12.0)) == {"no difference shown"}
+    assert bench.accept == ""
+    assert "--gpu 'NVIDIA H100'" in accept_command("a.db", {"label": "x", "gpu": "NVIDIA H100"})
+
+
+def test_after_a_false_alarm_the_pin_holds_good_runs_and_can_be_replaced(bench, capsys) -> None:
+    for value in QUIET:
+        bench.run(value)
+    assert verdicts(bench.run(11.5)) == {"regression"}
+    words = shlex.split(bench.accept)[1:]
+    for value in (10.02, 9.99, 10.0):
+        assert verdicts(bench.run(value)) == {"no difference shown"}
+    assert main(words) == 0
+    capsys.readouterr()
+    assert bench.pins()["OUTPUT_TOKEN_TIME"].values == (10.02, 9.99, 10.0)  # the mishap is none of them
+    assert verdicts(bench.run(10.01)) == {"no difference shown"}
 
 
 def test_a_mishap_is_measured_again(bench) -> None:

@@ -44,6 +44,7 @@ class PerfItem(pytest.Item):
         from tokenclock.errors import UsageError
         from tokenclock.perftest import junit
         from tokenclock.perftest.outcome import SKIPPED, VALID, Outcome
+        from tokenclock.perftest.report_entry import IF_MEANT
         from tokenclock.perftest.run_case import CaseRun, run_case
 
         files, settings = self._session.files, self._session.settings
@@ -62,15 +63,16 @@ class PerfItem(pytest.Item):
             outcome = run_case(self.case, settings, folder, say=_say)
         files.add(outcome)
         decisions: list[Any] = []
+        accept = ""
         if settings.history is not None and settings.replay_dir is None:
             from tokenclock.perftest.gate_case import gate_case
 
             try:
-                decisions = gate_case(outcome, settings, None if run is None else run.again)
+                decisions, accept = gate_case(outcome, settings, None if run is None else run.again)
             except UsageError as error:
                 raise PerfFailure(str(error)) from None
             outcome = outcome if run is None else run.outcome
-            files.decide(decisions, outcome)
+            files.decide(decisions, outcome, accept)
         self.user_properties += junit.properties(outcome, decisions)
         _say_outcome(outcome, decisions)
         if outcome.state == SKIPPED:
@@ -79,7 +81,8 @@ class PerfItem(pytest.Item):
             raise PerfFailure(f"{outcome.state}: {outcome.reason}")
         regressions = [one for one in decisions if one.verdict == "regression"]
         if regressions:
-            raise PerfFailure("\n".join(f"regression: {one.metric}: {one.reason}" for one in regressions))
+            lines = [f"regression: {one.metric}: {one.reason}" for one in regressions]
+            raise PerfFailure("\n".join([*lines, f"{IF_MEANT}: {accept}"]))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The reason alone; a traceback only for what nobody foresaw."""

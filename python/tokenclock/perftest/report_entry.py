@@ -10,6 +10,7 @@ from typing import Protocol
 from tokenclock.perftest.outcome import FAILED, INVALID, SKIPPED, STATES, VALID, MetricRow, Outcome
 
 __all__ = [
+    "IF_MEANT",
     "VERDICTS",
     "Decided",
     "Entry",
@@ -24,6 +25,10 @@ __all__ = [
 
 VERDICTS = ("regression", "too noisy", "no baseline", "no difference shown", "improvement")
 """Of the gate, those that ask for something first."""
+
+
+IF_MEANT = "if it is meant to stay, or was a false alarm: after three more runs make these the baseline"
+"""Said before the command that accepts."""
 
 
 class Decided(Protocol):
@@ -53,11 +58,19 @@ class Decided(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """One case of a session: its outcome, what the gate said, and its page relative to the report; None without one."""
+    """One case of a session.
+
+    Args:
+        outcome: what became of it.
+        decisions: of the gate.
+        page: of its results, relative to the report; None: it has none.
+        accept: the command that makes three more sessions the baseline; empty without a regression.
+    """
 
     outcome: Outcome
     decisions: Sequence[Decided] = ()
     page: str | None = None
+    accept: str = ""
 
 
 @dataclass(frozen=True)
