@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
+import platform
+import shlex
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("sqlalchemy", reason="the history needs SQLAlchemy")
 
 from tokenclock.__main__ import main
-from tokenclock.perftest.gate_case import gate_case
+from tokenclock.baselines.decide import Decision
+from tokenclock.perftest.gate_case import accept_command, gate_case
 from tokenclock.store.database import open_database
 from tokenclock.store.filter import Filter
 
@@ -27,6 +32,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.place, self.folder, self.n = str(folder / "history.db"), folder, 0
+        self.accept = ""
 
     def run(
         self,
@@ -37,17 +43,30 @@ class Bench:
         at: int | None = None,
     ) -> list[tuple[str, str]]:
         """Verdict of each metric."""
+        repeats = tuple({"OUTPUT_TOKEN_TIME": tpot, "TOKEN_THROUGHPUT": 8000 / tpot} for tpot in tpots_ms)
+        found = self.judge(*repeats, again=again, max_repeats=max_repeats, state=state, at=at)
+        return [(one.metric, one.verdict) for one in found]
+
+    def judge(
+        self,
+        *repeats: Mapping[str, float],
+        again: Callable[[], Mapping[str, float]] | None = None,
+        max_repeats: int = 1,
+        state: str = "valid",
+        at: int | None = None,
+    ) -> list[Decision]:
+        """The gate's decisions on one session."""
         self.n += 1
         started = START + timedelta(hours=self.n if at is None else at)
         case = SimpleNamespace(canonical=LABEL, name=f"perf/test_perf.py::test_perf[{LABEL}]")
-        repeats = tuple({"OUTPUT_TOKEN_TIME": tpot, "TOKEN_THROUGHPUT": 8000 / tpot} for tpot in tpots_ms)
         outcome = SimpleNamespace(
             case=case, state=state, reason="" if state == "valid" else "it broke", repeats=repeats, results=(),
             rows=(SimpleNamespace(started=started),), folder=self.folder,
         )  # fmt: skip
         settings = SimpleNamespace(history=self.place, max_repeats=max_repeats)
-        self.decisions = gate_case(outcome, settings, again)  # type: ignore[arg-type]
-        return [(one.metric, one.verdict) for one in self.decisions]
+        found = gate_case(outcome, settings, again)  # type: ignore[arg-type]
+        self.accept, self.decisions = found.accept, found.decisions
+        return found.decisions
 
     def pins(self):
         with open_database(self.place) as database:
@@ -115,6 +134,85 @@ def test_accept_makes_the_last_runs_the_baseline(bench, capsys) -> None:
     assert [one["metric"] for one in shown] == ["OUTPUT_TOKEN_TIME", "TOKEN_THROUGHPUT"]
     assert shown[0]["pin"]["values"] == list(pin.values)
     assert shown[0]["latest"]["verdict"] == "no difference shown"
+
+
+def decided(bench, capsys) -> dict[str, dict[str, object]]:
+    """What `baseline show` says of the last session: metric -> decision."""
+    path = bench.folder / "shown.json"
+    assert main(["baseline", "show", "--history", bench.place, "--json", str(path)]) == 0
+    capsys.readouterr()
+    return {one["metric"]: one["latest"] for one in json.loads(path.read_text())["baselines"]}
+
+
+LIKE = ("verdict", "value", "baseline", "low", "high", "smallest_seen", "n_history")
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_show_judges_as_the_gate_did(bench, capsys, repeats) -> None:
+    """Eight metrics: alone each would be judged at 5 %, in the case they share it."""
+    names = [f"{prefix}{name}" for prefix in ("", "MEDIAN_") for name in (
+        "FIRST_TOKEN_TIME", "OUTPUT_TOKEN_TIME", "INTER_TOKEN_TIME", "INFERENCE_TIME")]  # fmt: skip
+    random = np.random.default_rng(1)
+    differ = 0
+    for n in range(24):
+        level = [1.0, 1.12, 1.0][n // 8]
+        values = [
+            {name: float(100 * level * math.exp(random.normal(0, 0.03))) for name in names} for _ in range(repeats)
+        ]
+        gate = {one.metric: one for one in bench.judge(*values)}
+        shown = decided(bench, capsys)
+        assert shown.keys() == gate.keys() == set(names)
+        for name, one in gate.items():
+            assert {key: shown[name][key] for key in LIKE} == {key: getattr(one, key) for key in LIKE}, (n, name)
+        if n == 8:
+            called = {one["verdict"] for one in shown.values()}
+        differ += len({one["verdict"] for one in shown.values()} - {"no baseline", "too noisy"})
+    assert differ > 10  # there was something to agree on
+    assert "regression" in called
+
+
+def test_show_of_one_metric_shares_the_level_with_those_that_are_not_shown(bench, capsys) -> None:
+    for value in [*QUIET, 12.0]:
+        bench.run(value)
+    whole = decided(bench, capsys)["OUTPUT_TOKEN_TIME"]
+    path = bench.folder / "one.json"
+    words = ["--metrics", "OUTPUT_TOKEN_TIME", "--json", str(path)]
+    assert main(["baseline", "show", "--history", bench.place, *words]) == 0
+    (one,) = json.loads(path.read_text())["baselines"]
+    assert one["latest"] == whole
+
+
+def test_the_command_that_is_named_accepts_and_nothing_else_is_touched(bench, capsys) -> None:
+    for value in QUIET:
+        bench.run(value)
+        assert bench.accept == ""
+    for value in (12.0, 12.02, 11.98, 12.01):
+        assert verdicts(bench.run(value)) == {"regression"}
+    words = shlex.split(bench.accept)
+    assert words == [
+        "tokenclock", "baseline", "accept", "--history", bench.place, "--label", LABEL,
+        "--host", platform.node(), "--last", "3", "--reason", "WHY",
+    ]  # fmt: skip
+    assert main(words[1:]) == 0
+    capsys.readouterr()
+    pins = bench.pins()
+    assert {(pin.reason, len(pin.values)) for pin in pins.values()} == {("WHY", 3)}
+    assert verdicts(bench.run(12.0)) == {"no difference shown"}
+    assert bench.accept == ""
+    assert "--gpu 'NVIDIA H100'" in accept_command("a.db", {"label": "x", "gpu": "NVIDIA H100"})
+
+
+def test_after_a_false_alarm_the_pin_holds_good_runs_and_can_be_replaced(bench, capsys) -> None:
+    for value in QUIET:
+        bench.run(value)
+    assert verdicts(bench.run(11.5)) == {"regression"}
+    words = shlex.split(bench.accept)[1:]
+    for value in (10.02, 9.99, 10.0):
+        assert verdicts(bench.run(value)) == {"no difference shown"}
+    assert main(words) == 0
+    capsys.readouterr()
+    assert bench.pins()["OUTPUT_TOKEN_TIME"].values == (10.02, 9.99, 10.0)  # the mishap is none of them
+    assert verdicts(bench.run(10.01)) == {"no difference shown"}
 
 
 def test_a_mishap_is_measured_again(bench) -> None:

@@ -67,7 +67,7 @@ def judged(folder: Path, name: str, slowdown: float) -> dict[str, Decision]:
         rows=(SimpleNamespace(started=datetime.now(timezone.utc)),), folder=folder,
     )  # fmt: skip
     settings = SimpleNamespace(history=str(folder / "history.db"), max_repeats=5)
-    decisions = {one.metric: one for one in gate_case(outcome, settings, again)}  # type: ignore[arg-type]
+    decisions = {one.metric: one for one in gate_case(outcome, settings, again).decisions}  # type: ignore[arg-type]
     for one in decisions.values():
         print(f"  {name}: {one.metric} {one.value:.3f} ms, {one.verdict}: {one.reason}")
     return decisions

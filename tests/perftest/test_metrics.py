@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tokenclock.baselines.thresholds import TEST_METRICS
 from tokenclock.perftest.metrics import (
     BENCHMARK,
     METRICS,
@@ -41,6 +42,14 @@ def test_thresholds_are_the_flow_s(name: str, relative: float, absolute: float) 
 def test_signs_and_directions_agree() -> None:
     for metric in METRICS.values():
         assert (metric.threshold < 0) == (metric.better == "higher")
+
+
+def test_the_gate_has_one_table_and_it_is_the_baselines_one() -> None:
+    assert METRICS.keys() <= TEST_METRICS.keys()
+    fields = set(type(METRICS["BUILD_TIME"]).__dataclass_fields__)
+    assert fields == {"metric_type", "threshold", "absolute_threshold", "is_optional"}  # no gate's value beside it
+    for name, metric in METRICS.items():
+        assert (metric.unit, metric.better) == (TEST_METRICS[name][0], TEST_METRICS[name][1].better)
 
 
 def test_metric_types_of_each_kind() -> None:

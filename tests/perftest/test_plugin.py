@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+from tokenclock.store.database import open_database
+from tokenclock.store.record import MetricValue, hash_of
 
 LABEL = "tiny_llama-bench-pytorch-float32-maxbs:4-maxnt:512-input_output_len:8,4-reqs:4"
 _OTHERS = ("cacheprovider", "benchmark", "hypothesispytest", "anyio")
@@ -17,13 +25,13 @@ LISTS = Path(__file__).parents[2] / "perf_lists"
 ENTRY = f"perf/test_perf.py::test_perf[{LABEL}]"
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """pytest in `folder`, whose list.txt and models.yml are there."""
+def run(folder: Path, *words: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """pytest in `folder`, whose list.txt and models.yml are there; `before`: words in front of the command."""
     models = folder / "models.yml"
     if not models.exists():
         models.write_text("tiny_llama: tiny:llama\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    command = [sys.executable, "-m", "pytest", *_WITHOUT, *words]
+    command = [*before, sys.executable, "-m", "pytest", *_WITHOUT, *words]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
 
@@ -138,6 +146,27 @@ def test_importing_the_plugin_imports_next_to_nothing() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "['tokenclock', 'tokenclock.perftest', 'tokenclock.perftest.plugin']"
+
+
+def test_a_regression_names_the_command_that_accepts(tmp_path: Path) -> None:
+    listed(tmp_path, ENTRY)
+    assert run(tmp_path, "--perf-history=first.db", *PERF).returncode == 0
+    with open_database(str(tmp_path / "first.db")) as database:
+        first = database.run(database.runs()[0].id)
+    with open_database(str(tmp_path / "history.db")) as database:
+        for i in range(1, 6):  # earlier sessions, all far faster than this machine can be
+            quick = {"INFERENCE_TIME": MetricValue(0.01 * (1 + 0.001 * i), None, None, "ms")}
+            earlier = first.created - timedelta(hours=i)
+            database.add([replace(first, hash=hash_of({"i": i}), created=earlier, metrics=quick, tags={})])
+    ended = run(tmp_path, "--perf-history=history.db", "--output-dir=output", *PERF)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "regression: INFERENCE_TIME" in ended.stdout
+    found = re.search(r"make these the baseline: (tokenclock baseline accept --history .*)", ended.stdout)
+    assert found is not None, ended.stdout
+    words = shlex.split(found[1])
+    assert words[3:7] == ["--history", "history.db", "--label", first.label]
+    assert words[-4:] == ["--last", "3", "--reason", "WHY"]
+    assert found[1] in (tmp_path / "output" / "report.md").read_text().splitlines()
 
 
 def test_the_local_list_runs_here(tmp_path: Path) -> None:

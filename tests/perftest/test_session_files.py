@@ -48,7 +48,8 @@ def test_a_session_leaves_its_files(tmp_path: Path) -> None:
     session = SessionFiles(settings)
     assert yaml.safe_load((output / "session_data.yml").read_text())["end_timestamp"] is None
     session.add(valid(tmp_path))
-    session.decide([Decision()])
+    command = "tokenclock baseline accept --history 'a <b>.db' --label x --reason WHY"
+    session.decide([Decision()], accept=command)
     session.add(make_outcome(tmp_path, "failed", reason="dataset ended | with <exit code 2>"))
     with open(output / "perf_script_test_results.csv", newline="") as file:
         assert [row["state"] for row in csv.DictReader(file)] == ["valid", "skipped", "failed"]  # before its end
@@ -66,7 +67,9 @@ def test_a_session_leaves_its_files(tmp_path: Path) -> None:
     assert "| INFERENCE_TIME | regression | 12.5 | 10 | +25.0 % [+20.0, +30.0] | ▁▁▁█ | 3.0 % | 8 |" in text
     assert "25 % more &lt;than> before" in text
     assert "dataset ended \\| with &lt;exit code 2>" in text
+    assert f"make these the baseline:\n\n```\n{command}\n```\n" in text
     page = (output / "report.html").read_text()
+    assert "make these the baseline: <code>tokenclock baseline accept --history &#x27;a &lt;b&gt;.db&#x27;" in page
     assert "2 cases: 1 valid, 1 failed; gate, by metric: 1 regression" in page
     assert "25 % more &lt;than&gt; before" in page
     assert "against-baseline" in page

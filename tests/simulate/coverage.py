@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
+from types import MappingProxyType
 
 import numpy as np
 from tests.simulate.processes import MS, correlated_stream, stalling_server
@@ -87,11 +88,17 @@ def of_server(n_runs: int, n_requests: int, slots: int, *, seed: int = 0) -> Map
 
 
 def of_rates(
-    n_runs: int, run: Callable[[np.random.Generator], Records], slots: int, *, seed: int = 0
+    n_runs: int,
+    run: Callable[[np.random.Generator], Records],
+    slots: int,
+    *,
+    truths: Mapping[str, float] = MappingProxyType({}),
+    seed: int = 0,
 ) -> Mapping[str, Coverage]:
     """Of request and output throughput, of whole runs and of their steady windows.
 
-    The truth is the mean of the rates of all the runs: what a run of this size shows of this server in the mean.
+    The truth is that of ``truths`` (name -> per second), where the server's arithmetic says it; else the mean of the
+    rates of all the runs: what a run of this size shows of this server in the mean.
     """
     found: dict[str, list[tuple[float, Interval]]] = defaultdict(list)
     facts = RunFacts(max_concurrency=slots)
@@ -105,7 +112,7 @@ def of_rates(
                 found[f"steady {name}"].append((getattr(steady, name), window.rates[name]))
     covered: dict[str, Coverage] = defaultdict(Coverage)
     for name, runs in found.items():
-        truth = float(np.mean([value for value, _ in runs]))
+        truth = truths.get(name, float(np.mean([value for value, _ in runs])))
         for _, interval in runs:
             covered[name].add(interval, truth)
     return covered

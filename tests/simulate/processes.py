@@ -77,7 +77,7 @@ def server_in_step(
     """A closed loop of equal answers, whose slots keep step: all requests of a wave end together, all are sent again.
 
     Steps of 20 ms with a noise of 2 % and the stalls of `stalling_server`; a request waits ``n_waiting`` of them and
-    then has a token a step. The next wave is sent 0.2 ms after the last token of the one before.
+    then has a token a step. The next wave is sent as each slot is free: 0.2 ms after its own last token.
     """
     steps_ns = 20 * MS * (1 + 0.02 * rng.standard_normal(n_waves * (osl + n_waiting)))
     stalled = rng.random(len(steps_ns)) < (20 / 3000 if stalls else 0)
@@ -92,7 +92,8 @@ def server_in_step(
     columns["status"][:] = 0
     columns["osl"][:] = osl
     columns["isl_requested"][:] = 32
-    columns["t_sent_ns"][:] = (t_step_ns[first] + 0.2 * MS).astype(np.int64)
+    free = np.concatenate([np.full(slots, t_step_ns[0]), t_token[:-slots, -1]])
+    columns["t_sent_ns"][:] = (free + 0.2 * MS).astype(np.int64)
     columns["t_first_token_ns"][:] = t_token[:, 0]
     columns["t_last_token_ns"][:] = columns["t_done_ns"][:] = t_token[:, -1]
     flat = t_token.ravel()

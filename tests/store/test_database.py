@@ -11,7 +11,7 @@ from tokenclock.errors import UsageError
 from tokenclock.store.database import open_database
 from tokenclock.store.filter import Filter
 from tokenclock.store.record import Added, MetricValue, Pin, RunRecord, hash_of
-from tokenclock.store.series import Point
+from tokenclock.store.series import Point, line_of
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
 
@@ -143,6 +143,27 @@ def test_series(place: str) -> None:
         assert database.series("none") == {}
         assert database.metric_names() == ["rate", "ttft.mean"]
         assert database.metric_names(Filter(key={"concurrency": "2"})) == ["ttft.mean"]
+
+
+def test_lines_are_the_values_of_series(place: str) -> None:
+    records = [  # added in another order than they were started, some at the same instant
+        record(i, created=NOON - timedelta(hours=i // 2), concurrency=i % 3, streaming=i % 2 == 0) for i in range(12)
+    ]
+    with open_database(place) as database:
+        database.add(records)
+        for by in ((), ("concurrency", "model"), ("streaming",), ("tag.k",)):
+            for last in (None, 1, 3, 100):
+                points = database.series("ttft.mean", by=by, last=last)
+                lines = database.lines("ttft.mean", by=by, last=last)
+                assert list(lines) == list(points)
+                assert lines == {group: line_of(of) for group, of in points.items()}
+                assert all(one.first <= one.last for one in lines.values())
+        where = Filter(key={"concurrency": "1"})
+        assert list(database.lines("ttft.mean", where=where)[()].values) == [
+            point.value for point in database.series("ttft.mean", where=where)[()]
+        ]
+        assert database.lines("none") == {}
+        assert database.run(1).created.tzinfo is not None  # text again after binary rows
 
 
 def test_pins(place: str) -> None:

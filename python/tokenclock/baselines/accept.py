@@ -17,12 +17,16 @@ from tokenclock.store.record import Pin
 if TYPE_CHECKING:
     from tokenclock.store.database import Database
 
-__all__ = ["accept", "gated_metrics", "pin_sessions"]
+__all__ = ["accept", "gated_metrics", "judged_on", "pin_sessions"]
 
 
 def gated_metrics(database: Database, key: Mapping[str, str]) -> list[str]:
     """What runs of a key are judged on: a performance test's metric types, else our latencies and rates."""
-    names = database.metric_names(Filter(key=key, states=VALID_STATES))
+    return judged_on(database.metric_names(Filter(key=key, states=VALID_STATES)))
+
+
+def judged_on(names: Sequence[str]) -> list[str]:
+    """Of the metrics that runs have, those that they are judged on, and that share the false alarms of a case."""
     types = [name for name in names if name.partition("[")[0] in TEST_METRICS]
     return types or [name for name in FAMILY if name in names]
 

@@ -49,11 +49,13 @@ class Session:
         value: median of its repeats.
         created: start of the first, UTC.
         run_ids: of the runs.
+        values: of its repeats, in the order of the runs; empty where they are not known.
     """
 
     value: float
     created: datetime
     run_ids: tuple[int, ...]
+    values: tuple[float, ...] = ()
 
     @property
     def repeats(self) -> int:
@@ -96,24 +98,31 @@ def sessions_of(groups: Iterable[tuple[str, Sequence[Point]]]) -> list[Session]:
     found = []
     for name, points in groups:
         for part in [points] if name else [[point] for point in points]:
-            value = statistics.median(point.value for point in part)
-            found.append(Session(value, min(point.created for point in part), tuple(point.run_id for point in part)))
+            values, ids = tuple(point.value for point in part), tuple(point.run_id for point in part)
+            found.append(Session(statistics.median(values), min(point.created for point in part), ids, values))
     return sorted(found, key=lambda session: (session.created, session.run_ids))
 
 
 def sessions_in(
-    database: Database, key: Mapping[str, str], metric: str, *, not_after: datetime | None = None, without: str = ""
+    database: Database,
+    key: Mapping[str, str],
+    metric: str,
+    *,
+    not_after: datetime | None = None,
+    without: str = "",
+    last: int = RECENT,
 ) -> list[Session]:
-    """The last RECENT sessions of a metric, of valid runs of that key, in order of time.
+    """The last sessions of a metric, of valid runs of that key, in order of time.
 
     Args:
         not_after: only runs that were started by then (UTC), which results say to the second; None: all.
         without: name of a session that is left out.
+        last: how many, 1 or more.
     """
     until = None if not_after is None else not_after + timedelta(microseconds=1)
     where = Filter(key=key, states=VALID_STATES, until=until)
     found = database.series(metric, by=(f"tag.{SESSION_TAG}",), where=where)
-    return sessions_of((name, points) for (name,), points in found.items() if not without or name != without)[-RECENT:]
+    return sessions_of((name, points) for (name,), points in found.items() if not without or name != without)[-last:]
 
 
 def pin_of(database: Database, key: Mapping[str, str], metric: str) -> Pin | None:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from tokenclock.baselines.accept import gated_metrics
-from tokenclock.baselines.decide import Decision
+from tokenclock.baselines.accept import gated_metrics, judged_on
+from tokenclock.baselines.decide import ALPHA, Decision
 from tokenclock.baselines.held import hold
-from tokenclock.baselines.history import LAST, pin_of, sessions_in
-from tokenclock.baselines.thresholds import Threshold, threshold_of
+from tokenclock.baselines.history import LAST, RECENT, pin_of, sessions_in
+from tokenclock.baselines.thresholds import Threshold, shared_alpha, threshold_of
 from tokenclock.report.compare_table import columns
 
 if TYPE_CHECKING:
@@ -41,21 +41,28 @@ class Standing:
 def standings(
     database: Database, keys: Iterable[Mapping[str, str]], metrics: Sequence[str] = (), *, last: int = LAST
 ) -> list[Standing]:
-    """How each metric of each key stands.
+    """How each metric of each key stands: the last session, with all its repeats, judged as the gate judges it.
 
     Args:
-        metrics: names; none given: those that runs of the key are judged on.
+        metrics: names; none given: those that runs of the key are judged on. All that its run was judged on share the
+            false alarms, whichever are shown.
     """
     found = []
+    of_run: dict[int, list[str]] = {}
     for key in keys:
         for metric in metrics or gated_metrics(database, key):
             threshold = threshold_of(metric)
-            sessions = sessions_in(database, key, metric)
+            sessions = sessions_in(database, key, metric, last=RECENT + 1)
             if threshold is None or not sessions:
                 continue
             pin = pin_of(database, key, metric)
-            latest = hold(metric, [sessions[-1].value], sessions[:-1], pin, threshold, last=last)
-            found.append(Standing(key, metric, threshold, pin, latest))
+            latest, run = sessions[-1], sessions[-1].run_ids[0]
+            if run not in of_run:
+                of_run[run] = judged_on(list(database.metrics(run)))
+            judged = [name for name in of_run[run] if threshold_of(name) is not None]
+            alpha = shared_alpha(list(dict.fromkeys([*judged, metric])), ALPHA)
+            decision = hold(metric, latest.values, sessions[:-1], pin, threshold, alpha=alpha, last=last)
+            found.append(Standing(key, metric, threshold, pin, decision))
     return found
 
 

@@ -20,7 +20,7 @@ from tokenclock.standard_error import say_on_stderr
 if TYPE_CHECKING:
     from tokenclock.store.database import Database
     from tokenclock.store.filter import Filter
-    from tokenclock.store.series import Point
+    from tokenclock.store.series import Line
 
 __all__ = ["add_flags", "run"]
 
@@ -51,21 +51,29 @@ def run(arguments: argparse.Namespace) -> int:
     by = column_list(arguments.by)
     where = filter_of(arguments, states=_TRUSTED)
     with open_history(arguments.history) as database:
-        found = database.series(arguments.metric, by=by, where=where, last=arguments.last)
+        points = lines = None
+        if arguments.png is None:
+            lines = database.lines(arguments.metric, by=by, where=where, last=arguments.last)
+        else:
+            points = database.series(arguments.metric, by=by, where=where, last=arguments.last)
         unit = database.unit(arguments.metric)
         if unit is None:
             raise UsageError(_unknown(arguments.metric, database))
         left_out = 0 if arguments.state else _left_out(database, where)
     if left_out:
         say_on_stderr(f"tokenclock history: {left_out} runs that are not valid are left out; --state all takes them")
-    if not found:
+    if lines is None:
+        from tokenclock.store.series import line_of
+
+        lines = {group: line_of(of) for group, of in (points or {}).items()}
+    if not lines:
         say_on_stderr("tokenclock history: no run is as asked for")
         return 0
-    code = show("tokenclock history", _text(found, by, arguments.metric, unit, arguments.limit))
-    if arguments.png is not None:
+    code = show("tokenclock history", _text(lines, by, arguments.metric, unit, arguments.limit))
+    if points is not None:
         from tokenclock.store import trend_png
 
-        write_output("history", arguments.png, lambda: trend_png.write(found, arguments.metric, unit, arguments.png))
+        write_output("history", arguments.png, lambda: trend_png.write(points, arguments.metric, unit, arguments.png))
     return code
 
 
@@ -91,20 +99,17 @@ def _left_out(database: Database, where: Filter) -> int:
     return database.count(replace(where, states=("invalid", "incomplete")))
 
 
-def _text(
-    found: Mapping[tuple[str, ...], Sequence[Point]], by: Sequence[str], metric: str, unit: str, limit: int
-) -> str:
+def _text(found: Mapping[tuple[str, ...], Line], by: Sequence[str], metric: str, unit: str, limit: int) -> str:
     from tokenclock.store.words import shown_number, shown_unit, sparkline, table
 
     plain = not _draws_bars()
     rows = []
     groups = list(found)[: limit or None]
     for group in groups:
-        points = found[group]
-        values = [point.value for point in points]
+        first, last, values = found[group]
         rows.append(
             [
-                *group, str(len(points)), f"{points[0].created:%Y-%m-%d}", f"{points[-1].created:%Y-%m-%d}",
+                *group, str(len(values)), f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}",
                 shown_number(statistics.median(values), unit), shown_number(values[-1], unit), _change(values),
                 sparkline(values, plain=plain),
             ]

@@ -6,19 +6,18 @@ from pathlib import Path
 
 from tokenclock.errors import UsageError
 
-__all__ = ["link_adapters"]
+__all__ = ["adapters_in", "link_adapters"]
 
 
-def link_adapters(source: Path | None, n: int, folder: Path) -> list[str]:
-    """Link the adapters below `source`, in order of name, and return the links.
+def adapters_in(source: Path | None, n: int) -> list[Path]:
+    """The adapters below `source`, in order of name.
 
     Args:
         source: holds one directory an adapter; None: none was named.
         n: of the label.
-        folder: of the case.
 
     Raises:
-        UsageError: there are not exactly `n`, or they cannot be linked.
+        UsageError: there are not exactly `n`.
     """
     if source is None:
         raise UsageError(f"the label asks for {n} LoRA adapters: name the directory that holds them (--perf-lora-dir)")
@@ -28,6 +27,20 @@ def link_adapters(source: Path | None, n: int, folder: Path) -> list[str]:
         raise UsageError(f"cannot read the LoRA adapters in {source}: {error.strerror or error}") from error
     if len(found) != n:
         raise UsageError(f"the label asks for {n} LoRA adapters, and {source} holds {len(found)} directories")
+    return found
+
+
+def link_adapters(source: Path | None, n: int, folder: Path) -> list[str]:
+    """Link the adapters below `source`, in order of name, and return the links.
+
+    Args:
+        source, n: as of `adapters_in`.
+        folder: of the case.
+
+    Raises:
+        UsageError: there are not exactly `n`, or they cannot be linked.
+    """
+    found = adapters_in(source, n)
     links = folder / "loras"
     try:
         links.mkdir(parents=True, exist_ok=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokenclock.baselines.accept import pin_sessions
-from tokenclock.baselines.decide import ALPHA, REGRESSION, Decision
+from tokenclock.baselines.decide import ALPHA, FEWEST_RUNS, REGRESSION, Decision
 from tokenclock.baselines.held import hold
 from tokenclock.baselines.history import LAST, SESSION_TAG, key_of, pin_of, sessions_in
 from tokenclock.baselines.thresholds import shared_alpha, threshold_of
@@ -20,12 +21,24 @@ if TYPE_CHECKING:
     from tokenclock.store.database import Database
     from tokenclock.store.record import RunRecord
 
-__all__ = ["gate_case"]
+__all__ = ["Gated", "accept_command", "gate_case"]
 
 PINNED_BY = "the gate"
 
 
-def gate_case(outcome: Outcome, settings: Settings, again: Callable[[], Mapping[str, float]] | None) -> list[Decision]:
+class Gated(NamedTuple):
+    """What the gate said of a case.
+
+    Args:
+        decisions: one a metric, in the order of the outcome.
+        accept: the command that makes the next three sessions the baseline; empty where there is no regression.
+    """
+
+    decisions: list[Decision]
+    accept: str = ""
+
+
+def gate_case(outcome: Outcome, settings: Settings, again: Callable[[], Mapping[str, float]] | None) -> Gated:
     """Judge a case and add it to the history.
 
     Each metric that was measured and has a known direction is held against its pin, or the last valid sessions of the
@@ -38,19 +51,16 @@ def gate_case(outcome: Outcome, settings: Settings, again: Callable[[], Mapping[
         settings: ``history`` names the database; without one nothing is done. ``max_repeats`` bounds the repeats.
         again: makes one more repeat and returns its values by metric type; None: it cannot be repeated.
 
-    Returns:
-        one decision a metric, in the order of the outcome.
-
     Raises:
         UsageError: the database cannot be used.
     """
     if settings.history is None:
-        return []
+        return Gated([])
     with open_database(settings.history) as database:
         records = records_of_case(outcome, outcome.repeats) if outcome.state == "valid" else []
         if not records:
             database.add([record_of_failure(outcome)])
-            return []
+            return Gated([])
         repeats = [values for values in outcome.repeats if values]
         judge = _Judge(database, records[0], list(repeats[0]), max(settings.max_repeats, len(repeats)))
         decisions = judge.decide(repeats)
@@ -62,7 +72,22 @@ def gate_case(outcome: Outcome, settings: Settings, again: Callable[[], Mapping[
                 break
         database.add(records_of_case(outcome, repeats))
         judge.pin(decisions)
-        return decisions
+        is_worse = any(one.verdict == REGRESSION for one in decisions)
+        return Gated(decisions, accept_command(database.place, judge.key) if is_worse else "")
+
+
+def accept_command(history: str, key: Mapping[str, str]) -> str:
+    """The words that make the last three sessions of a key the baseline, for a shell; a reason is to be filled in.
+
+    Three are the fewest that make one. More would mix levels: those before the regression, or the mishap that it was.
+
+    Args:
+        history: path or URL, without a password.
+        key: of the runs; columns that say nothing are left out.
+    """
+    named = [word for name, text in key.items() if text for word in (f"--{name}", text)]
+    last = ["--last", str(FEWEST_RUNS)]
+    return shlex.join(["tokenclock", "baseline", "accept", "--history", history, *named, *last, "--reason", "WHY"])
 
 
 class _Judge:
@@ -70,16 +95,17 @@ class _Judge:
 
     def __init__(self, database: Database, run: RunRecord, metrics: Sequence[str], max_repeats: int) -> None:
         self._database, self._max_repeats = database, max_repeats
-        self._key = key_of(run)
+        self.key = key_of(run)
+        """What the case's runs have in common."""
         thresholds = {name: threshold_of(name) for name in metrics}
         self._thresholds = {name: found for name, found in thresholds.items() if found is not None}
         self._alpha = shared_alpha(list(self._thresholds), ALPHA)
         session = run.tags[SESSION_TAG]
         self._sessions = {
-            name: sessions_in(database, self._key, name, not_after=run.created, without=session)
+            name: sessions_in(database, self.key, name, not_after=run.created, without=session)
             for name in self._thresholds
         }
-        self._pins = {name: pin_of(database, self._key, name) for name in self._thresholds}
+        self._pins = {name: pin_of(database, self.key, name) for name in self._thresholds}
 
     def decide(self, repeats: Sequence[Mapping[str, float]]) -> list[Decision]:
         """One decision a metric."""
@@ -98,4 +124,4 @@ class _Judge:
             if one.verdict == REGRESSION and self._pins[one.metric] is None:
                 reason = f"regression of {abs((one.ratio or 1) - 1):.1%} seen, not accepted yet"
                 sessions = self._sessions[one.metric][-LAST:]
-                self._database.pin(pin_sessions(self._key, one.metric, sessions, reason=reason, by=PINNED_BY, now=now))
+                self._database.pin(pin_sessions(self.key, one.metric, sessions, reason=reason, by=PINNED_BY, now=now))

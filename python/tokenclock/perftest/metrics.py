@@ -1,4 +1,7 @@
-"""The metric types of the performance-test flow: unit, direction, thresholds, and where our JSON has each."""
+"""The metric types of the performance-test flow: their columns in its CSV, and where our JSON has each.
+
+Unit, direction and the gate's thresholds are in one table, `baselines.thresholds.TEST_METRICS`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tokenclock.baselines.thresholds import TEST_METRICS
 from tokenclock.units import NS_PER_MS
 
 __all__ = [
@@ -33,32 +37,38 @@ class Metric:
 
     Args:
         metric_type: as in the flow's rows, such as ``INFERENCE_TIME``.
-        unit: of its values, the flow's.
-        better: ``lower`` or ``higher``.
         threshold, absolute_threshold: of the flow's CSV columns; a negative relative one says that higher is better.
-            Total and user throughput have the sign that fits them; the flow marked them lower-is-better. Our own gate
-            has thresholds of its own: `baselines.thresholds`.
+            Total and user throughput have the sign that fits them; the flow marked them lower-is-better. The gate does
+            not read them.
         is_optional: not every target has such a value: its row is `skipped` where it is not there, not `failed`.
     """
 
     metric_type: str
-    unit: str
-    better: str
     threshold: float
     absolute_threshold: float
     is_optional: bool = False
 
+    @property
+    def unit(self) -> str:
+        """Of its values, the flow's."""
+        return TEST_METRICS[self.metric_type][0]
+
+    @property
+    def better(self) -> str:
+        """``lower`` or ``higher``."""
+        return TEST_METRICS[self.metric_type][1].better
+
 
 def _latency(name: str) -> Metric:
-    return Metric(name, "ms", "lower", 0.1, 50.0)
+    return Metric(name, 0.1, 50.0)
 
 
-def _rate(name: str, unit: str) -> Metric:
-    return Metric(name, unit, "higher", -0.1, 10.0)
+def _rate(name: str) -> Metric:
+    return Metric(name, -0.1, 10.0)
 
 
-def _memory(name: str, unit: str, threshold: float, absolute_threshold: float) -> Metric:
-    return Metric(name, unit, "lower", threshold, absolute_threshold, is_optional=True)
+def _memory(name: str, threshold: float, absolute_threshold: float) -> Metric:
+    return Metric(name, threshold, absolute_threshold, is_optional=True)
 
 
 _PREFIXES = ("", "MEDIAN_", "P99_")
@@ -72,19 +82,19 @@ _SERVING_LATENCIES = {
 METRICS: Mapping[str, Metric] = {
     metric.metric_type: metric
     for metric in (
-        Metric("BUILD_TIME", "s", "lower", 0.1, 30.0, is_optional=True),
+        Metric("BUILD_TIME", 0.1, 30.0, is_optional=True),
         *(_latency(prefix + name) for name in _SERVING_LATENCIES for prefix in _PREFIXES),
         _latency("SEQ_LATENCY"),
-        _rate("TOKEN_THROUGHPUT", "tok/s"),
-        _rate("SEQ_THROUGHPUT", "req/s"),
-        _rate("TOTAL_TOKEN_THROUGHPUT", "tok/s"),
-        _rate("USER_THROUGHPUT", "tok/s"),
-        _memory("INFERENCE_PEAK_GPU_MEMORY", "GiB", 0.1, 0.1),
-        _memory("CONTEXT_GPU_MEMORY", "MiB", 0.1, 50.0),
-        _memory("ENGINE_SIZE", "MiB", 0.3, 100.0),
-        _memory("BUILD_PEAK_CPU_MEMORY", "MiB", 0.1, 100.0),
-        _memory("BUILD_PEAK_GPU_MEMORY", "MiB", 0.1, 100.0),
-        Metric("KV_CACHE_SIZE", "GiB", "higher", -0.1, 50.0, is_optional=True),
+        _rate("TOKEN_THROUGHPUT"),
+        _rate("SEQ_THROUGHPUT"),
+        _rate("TOTAL_TOKEN_THROUGHPUT"),
+        _rate("USER_THROUGHPUT"),
+        _memory("INFERENCE_PEAK_GPU_MEMORY", 0.1, 0.1),
+        _memory("CONTEXT_GPU_MEMORY", 0.1, 50.0),
+        _memory("ENGINE_SIZE", 0.3, 100.0),
+        _memory("BUILD_PEAK_CPU_MEMORY", 0.1, 100.0),
+        _memory("BUILD_PEAK_GPU_MEMORY", 0.1, 100.0),
+        Metric("KV_CACHE_SIZE", -0.1, 50.0, is_optional=True),
     )
 }
 """Metric type -> what there is to know of it."""

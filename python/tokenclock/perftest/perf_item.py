@@ -30,28 +30,33 @@ class PerfItem(pytest.Item):
     Args:
         case: what it runs.
         perf_session: that it belongs to.
-        waiver: why it is not run; None: it is.
+        waiver: why it is not run now; None: it is.
+        never: why it can never be run here; empty: it can.
     """
 
-    def __init__(self, *, case: Case, perf_session: PerfSession, waiver: Waiver | None, **rest: Any) -> None:
+    def __init__(
+        self, *, case: Case, perf_session: PerfSession, waiver: Waiver | None, never: str = "", **rest: Any
+    ) -> None:
         super().__init__(**rest)
-        self.case, self._session, self._waiver = case, perf_session, waiver
+        self.case, self._session, self._waiver, self._never = case, perf_session, waiver, never
 
     def runtest(self) -> None:
         """Run the case. Raises PerfFailure where it fails, is invalid, or has a regression."""
         from tokenclock.errors import UsageError
         from tokenclock.perftest import junit
         from tokenclock.perftest.outcome import SKIPPED, VALID, Outcome
+        from tokenclock.perftest.report_entry import IF_MEANT
         from tokenclock.perftest.run_case import CaseRun, run_case
 
         files, settings = self._session.files, self._session.settings
+        is_run = self._waiver is None and not self._never and settings.replay_dir is None
         folder = (
-            new_folder(self._session.folder, self.case)
-            if self._is_run()
-            else self._session.folder / folder_name(self.case)
+            new_folder(self._session.folder, self.case) if is_run else self._session.folder / folder_name(self.case)
         )
-        if self._waiver is not None:
-            reason = f"waived: {self._waiver.reason or self._waiver.place}"
+        if self._waiver is not None or self._never:
+            reason = self._never
+            if self._waiver is not None:
+                reason = f"waived: {self._waiver.reason or self._waiver.place}"
             files.add(Outcome(self.case, SKIPPED, reason, (), (), (), folder))
             pytest.skip(reason)
         run = None
@@ -62,15 +67,16 @@ class PerfItem(pytest.Item):
             outcome = run_case(self.case, settings, folder, say=_say)
         files.add(outcome)
         decisions: list[Any] = []
+        accept = ""
         if settings.history is not None and settings.replay_dir is None:
             from tokenclock.perftest.gate_case import gate_case
 
             try:
-                decisions = gate_case(outcome, settings, None if run is None else run.again)
+                decisions, accept = gate_case(outcome, settings, None if run is None else run.again)
             except UsageError as error:
                 raise PerfFailure(str(error)) from None
             outcome = outcome if run is None else run.outcome
-            files.decide(decisions, outcome)
+            files.decide(decisions, outcome, accept)
         self.user_properties += junit.properties(outcome, decisions)
         _say_outcome(outcome, decisions)
         if outcome.state == SKIPPED:
@@ -79,10 +85,8 @@ class PerfItem(pytest.Item):
             raise PerfFailure(f"{outcome.state}: {outcome.reason}")
         regressions = [one for one in decisions if one.verdict == "regression"]
         if regressions:
-            raise PerfFailure("\n".join(f"regression: {one.metric}: {one.reason}" for one in regressions))
-
-    def _is_run(self) -> bool:
-        return self._waiver is None and self._session.settings.replay_dir is None
+            lines = [f"regression: {one.metric}: {one.reason}" for one in regressions]
+            raise PerfFailure("\n".join([*lines, f"{IF_MEANT}: {accept}"]))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """The reason alone; a traceback only for what nobody foresaw."""

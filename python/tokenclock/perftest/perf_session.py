@@ -71,12 +71,21 @@ class PerfSession:
             self._regexp = re.escape(self._regexp)  # it is a part of a name: its dots and plus signs mean themselves
         chosen = [case for case in self._cases if self._is_chosen(case)]
         self._check_choice(chosen, found.cases)
-        if self.settings.replay_dir is None and not self.settings.dry_run:
-            hold_models((case for case in chosen if case not in self._waived), self.settings.models)
+        self._never: dict[Case, str] = {}
+        if self.settings.replay_dir is None:
+            self._check_cases([case for case in chosen if case not in self._waived])
         if not entries:
             say_on_stderr(f"{self.list_path}: no block has a condition that holds on this machine")
         if not self._others:
             config.args[:] = []  # nothing that pytest could collect is in the list
+
+    def _check_cases(self, cases: Sequence[Case]) -> None:
+        """Note which cases can never run here; raise UsageError where one that can lacks something."""
+        from tokenclock.perftest.before_running import never_run
+
+        self._never = never_run(cases, self.settings)
+        if not self.settings.dry_run:
+            hold_models((case for case in cases if case not in self._never), self.settings.models)
 
     def _check_choice(self, chosen: Sequence[Case], listed: Sequence[Case]) -> None:
         """Raise UsageError where nothing is left to run, for a reason that nobody means."""
@@ -114,6 +123,7 @@ class PerfSession:
                 case=case,
                 perf_session=self,
                 waiver=self._waiver(case),
+                never=self._never.get(case, ""),
             )
             (made if self._is_chosen(case) else left).append(item)
         ours: list[pytest.Item | pytest.Collector] = [item for item in (*made, *left) if isinstance(item, PerfItem)]
@@ -122,6 +132,10 @@ class PerfSession:
         items[:] = [*made, *kept]
         if left:
             config.hook.pytest_deselected(items=left)
+
+    def pytest_report_collectionfinish(self) -> list[str]:
+        """Lines about cases that can never run here, and will be skipped."""
+        return [f"will be skipped: {self._node(case, case.written)}: {why}" for case, why in self._never.items()]
 
     def _waiver(self, case: Case) -> Waiver | None:
         return self._waived.get(case)
@@ -146,13 +160,17 @@ class PerfSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
-        """Check the output's place before the first case; with `--dry-run` print the commands instead."""
+        """Check the history and the output's place before the first case; with `--dry-run` print commands instead."""
         if session.config.option.collectonly or session.testsfailed:
             return None
         try:
             if self.settings.dry_run:
                 self._print_commands(session)
                 return True
+            if self.settings.history is not None and self.settings.replay_dir is None:
+                from tokenclock.perftest.before_running import hold_history
+
+                hold_history(self.settings.history)
             from tokenclock.perftest.session_files import SessionFiles
 
             self.files = SessionFiles(self.settings)
@@ -177,6 +195,8 @@ class PerfSession:
                 lines = [f"# {item.nodeid}"]
                 if (waiver := self._waiver(item.case)) is not None:
                     lines.append(f"# waived: {waiver.reason}")
+                elif (why := self._never.get(item.case)) is not None:
+                    lines.append(f"# skipped: {why}")
                 else:
                     commands = commands_of(item.case, self.settings, output / folder_name(item.case))
                     lines += [written_command(command) for command in commands]

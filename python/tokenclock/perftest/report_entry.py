@@ -11,6 +11,7 @@ from tokenclock.perftest.outcome import FAILED, INVALID, SKIPPED, STATES, VALID,
 from tokenclock.store.words import sparkline
 
 __all__ = [
+    "IF_MEANT",
     "VERDICTS",
     "Decided",
     "Entry",
@@ -26,6 +27,10 @@ __all__ = [
 
 VERDICTS = ("regression", "too noisy", "no baseline", "no difference shown", "improvement")
 """Of the gate, those that ask for something first."""
+
+
+IF_MEANT = "if it is meant to stay, or was a false alarm: after three more runs make these the baseline"
+"""Said before the command that accepts."""
 
 
 class Decided(Protocol):
@@ -57,11 +62,19 @@ class Decided(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """One case of a session: its outcome, what the gate said, and its page relative to the report; None without one."""
+    """One case of a session.
+
+    Args:
+        outcome: what became of it.
+        decisions: of the gate.
+        page: of its results, relative to the report; None: it has none.
+        accept: the command that makes three more sessions the baseline; empty without a regression.
+    """
 
     outcome: Outcome
     decisions: Sequence[Decided] = ()
     page: str | None = None
+    accept: str = ""
 
 
 @dataclass(frozen=True)

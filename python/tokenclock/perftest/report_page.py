@@ -11,6 +11,7 @@ from typing import Any
 
 from tokenclock.perftest.outcome import FAILED, INVALID, Outcome
 from tokenclock.perftest.report_entry import (
+    IF_MEANT,
     VERDICTS,
     Decided,
     Entry,
@@ -51,6 +52,8 @@ def write(session: Session, path: str | os.PathLike[str]) -> None:
             parts.append(f"<h2>#{number} {escape(entry.outcome.case.canonical)}</h2>")
             if entry.decisions:
                 parts += ["<h3>Against the baseline</h3>", _decisions(entry)]
+            if entry.accept:
+                parts.append(f"<p>{escape(IF_MEANT.capitalize())}: <code>{escape(entry.accept)}</code></p>")
             parts += ["<h3>Numbers</h3>", _numbers(entry)]
     page.write(path, "Performance tests", "\n".join(parts), plots)
 

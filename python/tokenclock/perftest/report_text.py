@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tokenclock.perftest.report_entry import (
+    IF_MEANT,
     Entry,
     Session,
     change,
@@ -49,6 +50,9 @@ def render(session: Session) -> str:
     if decided:
         lines += ["## Against the baseline", ""]
         lines += _table(_DECIDED, decided)
+        accepting = [entry.accept for entry in session.entries if entry.accept]
+        if accepting:
+            lines += [f"Regressions: {IF_MEANT}:", "", "```", *accepting, "```", ""]
     rows = [
         (row.network or entry.outcome.case.canonical, row.metric_type, shown_value(row), row.state)
         for entry in session.entries

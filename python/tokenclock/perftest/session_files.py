@@ -37,7 +37,7 @@ class SessionFiles:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._started = datetime.now(timezone.utc)
-        self._entries: list[tuple[Outcome, tuple[Decided, ...]]] = []
+        self._entries: list[tuple[Outcome, tuple[Decided, ...], str]] = []
         self._directory = settings.output_dir
         self._rows: RowFiles | None = None
         self._properties: dict[str, Any] = {}
@@ -60,7 +60,7 @@ class SessionFiles:
 
     def add(self, outcome: Outcome, decisions: Sequence[Decided] = ()) -> None:
         """Write the rows of a case at once, so that a killed session keeps them; a full disk is said, not raised."""
-        self._entries.append((outcome, tuple(decisions)))
+        self._entries.append((outcome, tuple(decisions), ""))
         if self._rows is None:
             return
         try:
@@ -68,15 +68,15 @@ class SessionFiles:
         except (OSError, UsageError) as error:
             self._say(f"rows of {outcome.case.name} are not written: {error}")
 
-    def decide(self, decisions: Sequence[Decided], outcome: Outcome | None = None) -> None:
+    def decide(self, decisions: Sequence[Decided], outcome: Outcome | None = None, accept: str = "") -> None:
         """Put the gate's decisions to the case that was added last, for the reports.
 
         Args:
             decisions: of that case.
             outcome: the same case with the repeats that the gate asked for; None: there were none.
+            accept: the command that makes three more sessions the baseline; empty without a regression.
         """
-        last, _ = self._entries[-1]
-        self._entries[-1] = (outcome or last, tuple(decisions))
+        self._entries[-1] = (outcome or self._entries[-1][0], tuple(decisions), accept)
 
     def finish(self) -> Path | None:
         """Write properties, report.html and report.md; the path of report.html, None where it is not written."""
@@ -106,14 +106,14 @@ class SessionFiles:
     def _write_reports(self, directory: Path, ended: datetime) -> Path | None:
         entries: list[Entry] = []
         problem = ""
-        for outcome, decisions in self._entries:
+        for outcome, decisions, accept in self._entries:
             page = None
             if not problem:
                 try:
                     page = self._run_page(outcome, directory, len(entries) + 1)
                 except ImportError as error:
                     problem = f"no report.html: {error.name} is not installed; pip install 'tokenclock[report]'"
-            entries.append(Entry(outcome, decisions, page))
+            entries.append(Entry(outcome, decisions, page, accept))
         session = Session(entries, self._started, ended, platform.node(), self._settings.test_prefix)
         with atomic_write(directory / "report.md") as file:
             file.write(report_text.render(session).encode())

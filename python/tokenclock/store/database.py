@@ -12,7 +12,7 @@ from typing import Any
 from tokenclock.errors import TokenclockError
 
 try:
-    from sqlalchemy import Connection, Engine, func, select, text
+    from sqlalchemy import Connection, Engine, false, func, select, text
 except ImportError as error:
     raise TokenclockError("the history needs SQLAlchemy; pip install 'tokenclock[history]'") from error
 
@@ -22,7 +22,7 @@ from tokenclock.store.engine import connect, shown_place, told
 from tokenclock.store.filter import Filter
 from tokenclock.store.opening import LOCK, bring_up_to_date
 from tokenclock.store.record import Added, MetricValue, Pin, RunRecord, RunRow
-from tokenclock.store.series import Point
+from tokenclock.store.series import Line, Point
 from tokenclock.store.writing import add_records
 
 __all__ = ["Database", "open_database"]
@@ -90,6 +90,13 @@ class Database:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
             yield connection
 
+    def check_writable(self) -> None:
+        """Raise UsageError where runs and pins could not be added; changes nothing."""
+        with self._writing() as connection:
+            for table in (tables.runs, tables.tags, tables.metric_names, tables.metrics, tables.contents, tables.pins):
+                nothing = select(*table.c).where(false())
+                connection.execute(table.insert().from_select(list(table.c), nothing))
+
     def add(self, records: Iterable[RunRecord]) -> Added:
         """Add all that are not there yet, or nothing where one of them cannot be added."""
         with self._writing() as connection:
@@ -152,6 +159,13 @@ class Database:
         with self._reading() as connection:
             found = reading.series_of(connection, metric, by, where)
         return found if last is None else {group: points[-last:] for group, points in found.items() if last > 0}
+
+    def lines(
+        self, metric: str, *, by: Sequence[str] = (), where: Filter = _ALL, last: int | None = None
+    ) -> dict[tuple[str, ...], Line]:
+        """The values of `series` alone, in less than half the time. Args: as of `series`; ``last`` 1 or more."""
+        with self._reading() as connection:
+            return reading.lines_of(connection, metric, by, where, last)
 
     def unit(self, metric: str) -> str | None:
         """Of a metric; None where no run has it."""

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from tokenclock.errors import TokenclockError, UsageError
 
-__all__ = ["BUSY_S", "connect", "is_url", "shown_place", "told"]
+__all__ = ["BUSY_S", "binary_rows", "connect", "is_url", "shown_place", "told"]
 
 BUSY_S = 60.0
 """How long a writer waits for the others."""
@@ -128,6 +128,29 @@ def _opened(uri: str) -> sqlite3.Connection:
 def _begin(connection: Any) -> None:
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextlib.contextmanager
+def binary_rows(connection: Connection) -> Iterator[None]:
+    """Within, PostgreSQL sends numbers as they lie in memory, not as text: many rows cost half the time to read."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    from psycopg import Cursor
+    from psycopg.pq import Format
+
+    class BinaryCursor(Cursor[Any]):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            self.format = Format.BINARY
+
+    driver: Any = connection.connection.driver_connection
+    usual = driver.cursor_factory
+    driver.cursor_factory = BinaryCursor
+    try:
+        yield
+    finally:
+        driver.cursor_factory = usual
 
 
 @contextlib.contextmanager

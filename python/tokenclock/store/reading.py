@@ -12,13 +12,14 @@ from sqlalchemy import Connection, Row, Select, exists, select
 
 from tokenclock.errors import UsageError
 from tokenclock.store.conditions import conditions
+from tokenclock.store.engine import binary_rows
 from tokenclock.store.filter import Filter, checked_column, text_of
 from tokenclock.store.record import MetricValue, RunRow
-from tokenclock.store.series import Point
+from tokenclock.store.series import Line, Point
 from tokenclock.store.tables import contents, instant, metric_names, metrics, runs, tags
 
 __all__ = [
-    "content_of", "metrics_of", "names_of_metrics", "packed_content_of", "row_of", "run_id_of", "runs_that",
+    "content_of", "lines_of", "metrics_of", "names_of_metrics", "packed_content_of", "row_of", "run_id_of", "runs_that",
     "series_of", "unit_of", "values_of",
 ]  # fmt: skip
 
@@ -116,22 +117,52 @@ def series_of(
     connection: Connection, metric: str, by: Sequence[str], where: Filter
 ) -> dict[tuple[str, ...], list[Point]]:
     """Group -> points in order of time; groups in order of their text."""
-    name_id = connection.execute(select(metric_names.c.id).where(metric_names.c.name == metric)).scalar_one_or_none()
-    if name_id is None:
+    facts = (runs.c.id, runs.c.created_us, metrics.c.value, metrics.c.low, metrics.c.high, runs.c.state)
+    query = _values_query(connection, metric, facts, by, where)
+    if query is None:
         return {}
-    columns = [_group_column(checked_column(name)) for name in by]
-    query = (
-        select(runs.c.id, runs.c.created_us, metrics.c.value, metrics.c.low, metrics.c.high, runs.c.state, *columns)
-        .select_from(metrics.join(runs, runs.c.id == metrics.c.run_id))
-        .where(metrics.c.name_id == name_id, *conditions(where))
-        .order_by(runs.c.created_us, runs.c.id)
-    )
     found: dict[tuple[Any, ...], list[Point]] = {}
     with _without_collector():
-        for row in connection.execute(query).all():
+        for row in connection.execute(query.order_by(runs.c.created_us, runs.c.id)).all():
             point = Point(row[0], instant(row[1]), row[2], row[3], row[4], row[5])
             found.setdefault(tuple(row[6:]), []).append(point)
     return {tuple(map(text_of, group)): found[group] for group in sorted(found, key=_order)}
+
+
+def lines_of(
+    connection: Connection, metric: str, by: Sequence[str], where: Filter, last: int | None
+) -> dict[tuple[str, ...], Line]:
+    """Group -> its values; groups in order of their text. Of many runs in less than half the time of `series_of`.
+
+    Sorted here: rows come nearly in order, and to sort them the server would use a file.
+    """
+    query = _values_query(connection, metric, (runs.c.created_us, runs.c.id, metrics.c.value), by, where)
+    if query is None:
+        return {}
+    found: dict[tuple[Any, ...], list[tuple[int, int, float]]] = {}
+    with _without_collector(), binary_rows(connection):
+        for row in connection.execute(query).all():
+            found.setdefault(row[3:], []).append(row[:3])
+    lines = {}
+    for group in sorted(found, key=_order):
+        rows = sorted(found[group])[-last if last else None :]
+        lines[tuple(map(text_of, group))] = Line(instant(rows[0][0]), instant(rows[-1][0]), [row[2] for row in rows])
+    return lines
+
+
+def _values_query(
+    connection: Connection, metric: str, facts: Sequence[Any], by: Sequence[str], where: Filter
+) -> Select[Any] | None:
+    """Those columns of each run that has the metric, then its group; None where no run can have it."""
+    columns = [_group_column(checked_column(name)) for name in by]
+    name_id = connection.execute(select(metric_names.c.id).where(metric_names.c.name == metric)).scalar_one_or_none()
+    if name_id is None:
+        return None
+    return (
+        select(*facts, *columns)
+        .select_from(metrics.join(runs, runs.c.id == metrics.c.run_id))
+        .where(metrics.c.name_id == name_id, *conditions(where))
+    )
 
 
 @contextlib.contextmanager

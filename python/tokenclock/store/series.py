@@ -1,11 +1,12 @@
-"""A metric over time: the points that trends, change points and baselines are made of."""
+"""A metric over time: points, of which change points and baselines are made, and lines, of which trends are."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-__all__ = ["Point"]
+__all__ = ["Line", "Point", "line_of"]
 
 
 class Point(NamedTuple):
@@ -25,3 +26,21 @@ class Point(NamedTuple):
     low: float | None
     high: float | None
     state: str
+
+
+class Line(NamedTuple):
+    """A metric's values in some runs, in order of time, in the metric's unit.
+
+    Args:
+        first, last: start of the first run and of the last one, UTC.
+        values: one a run, never empty.
+    """
+
+    first: datetime
+    last: datetime
+    values: list[float]
+
+
+def line_of(points: Sequence[Point]) -> Line:
+    """Of points in order of time, one or more."""
+    return Line(points[0].created, points[-1].created, [point.value for point in points])
