@@ -132,7 +132,7 @@ class LoraPlan:
     """Which adapter each row asks for, by number."""
 
     task_id: int = -1  # for all rows; -1: none
-    rand_task_id: tuple[int, int] | None = None  # lowest and highest, both included
+    rand_task_id: tuple[int, int] | None = None  # lowest and highest, both included; a row that draws -1 has none
     zipf: float = 0.0  # 0: uniform; else adapter k of the range (k from 1) is drawn in proportion to k ** -zipf
     directory: str | None = None  # holds one folder per id
 
@@ -140,8 +140,8 @@ class LoraPlan:
         require_int("--task-id", self.task_id, -1, highest=2**31 - 1)
         if self.rand_task_id is not None:
             low, high = self.rand_task_id
-            require_int("--rand-task-id", low, 0, highest=2**31 - 1)
-            require_int("--rand-task-id", high, 0, highest=2**31 - 1)
+            require_int("--rand-task-id", low, -1, highest=2**31 - 1)
+            require_int("--rand-task-id", high, -1, highest=2**31 - 1)
             require(low <= high, "--rand-task-id", "LOWEST HIGHEST", f"{low} {high}")
             require(high - low < 1_000_000, "--rand-task-id", "a range of a million ids at most", f"{low} {high}")
             require(self.task_id == -1, "--task-id", "left out with --rand-task-id", self.task_id)
