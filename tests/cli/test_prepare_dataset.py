@@ -112,7 +112,8 @@ def test_behind_a_group_option_it_writes_json_lines_to_output(tokenizer: str, tm
     assert all(2 <= len(row["input_ids"]) <= 4 and row["output_tokens"] == 3 for row in rows)
     told = json.loads((tmp_path / "deep/er/rows.jsonl.manifest.json").read_text("utf-8"))
     assert told["sha256"] == hashlib.sha256((tmp_path / "deep/er/rows.jsonl").read_bytes()).hexdigest()
-    assert (told["seed"], told["form"], told["drawn"]["num_requests"]) == (420, "jsonl", 5)
+    assert (told["source"], told["seed"], told["form"]) == ("token-unif-dist", 420, "jsonl")
+    assert told["drawn"]["num_requests"] == 5
     refused = run("--model", "org/name", "prepare-dataset", *unif, directory=tmp_path, code=2)
     assert refused.stderr == (
         "tokenclock prepare-dataset: --model org/name is no directory, and tokenclock never downloads: name the "

@@ -18,6 +18,7 @@ __all__ = [
     "RealData",
     "SessionPlan",
     "UnifLengths",
+    "source_name",
 ]
 
 LARGEST_VOCABULARY = 10_000_000  # ids of seven digits, which is what the writer has room for
@@ -89,7 +90,6 @@ class HistLengths:
         require(bool(self.trace), "--trace", "a file", self.trace)
 
 
-_DISTRIBUTIONS: dict[type, str] = {MixLengths: "token-mix-dist", HistLengths: "token-hist-dist"}
 Lengths = NormLengths | UnifLengths | MixLengths | HistLengths
 
 
@@ -125,6 +125,19 @@ class RealData:
             mean, stdev = self.output_len_dist
             require_number("--output-len-dist", mean, 1, "a mean in tokens")
             require_number("--output-len-dist", stdev, 0, "a standard deviation in tokens")
+
+
+def source_name(source: Lengths | RealData) -> str:
+    """The command's word for it, such as `token-norm-dist`."""
+    if isinstance(source, NormLengths):
+        return "token-lognorm-dist" if source.lognormal else "token-norm-dist"
+    words: dict[type, str] = {
+        UnifLengths: "token-unif-dist",
+        MixLengths: "token-mix-dist",
+        HistLengths: "token-hist-dist",
+        RealData: "dataset",
+    }
+    return words[type(source)]
 
 
 @dataclass(frozen=True)
@@ -270,7 +283,7 @@ class PreparePlan:
             known,
             "--compat",
             "given with the original's distributions",
-            _DISTRIBUTIONS.get(type(source), "token-lognorm-dist"),
+            source_name(source),
         )
         for flag, given in (
             ("--num-prefixes", self.prefixes.count > 0),
