@@ -167,7 +167,7 @@ class EndpointPlan:
     @property
     def wants_text(self) -> bool:
         """Whether prompts without a tokenizer must be words, as token ids cannot be sent in the prompt's place."""
-        return self.backend in ("openai-chat", "responses", "triton", "rerank") or self.batch_size > 1
+        return self.backend in ("openai-chat", "responses", "triton", "rerank")
 
     @property
     def generates(self) -> bool:

@@ -189,6 +189,8 @@ def _http_remedy(plan: ServingPlan, http_status: int, said: str) -> str:
             return "check --endpoint and --backend, and the path in --base-url"
         if "messages" in said.lower() and not plan.endpoint.is_chat:
             return "the server wants a chat's messages: give --backend openai-chat"
+        if plan.endpoint.backend == "embeddings" and plan.endpoint.tokenizer is None:
+            return "where the server takes no token ids, --tokenizer DIR sends text; else check the prompt length"
         return "check the prompt length against the server's limit, and the flags that shape the body"
     if http_status == 405:
         return f"that path takes no POST: check --endpoint, which is {plan.endpoint.path}"
