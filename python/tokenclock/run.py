@@ -188,11 +188,12 @@ def _measure(
             probes.start()
         dcgm.begin()
         gpus.begin()
-        records = _load(plan, workload, addresses, count_tokens, observer, ranks, keep_texts)
+        loaded = _load(plan, workload, addresses, count_tokens, observer, ranks, keep_texts)
+        records = observer.silence.settled_records(loaded)
         gpus.end()
         dcgm.end()
         around.findings.dcgm = dcgm.readings
-        probe_columns = _afterwards(around, probes, bool(records.client["interrupted"]), ranks.say)
+        probe_columns = _afterwards(around, probes, bool(loaded.client["interrupted"]), ranks.say)
     finally:
         around.stop_profile()
         gpus.stop()
@@ -354,14 +355,18 @@ class _Watcher(Observer):
         self._log = log
         self.probes = probes
         self._stop_requested = stop_requested
-        self._silence = silence
+        self.silence = silence
         self._windows = windows
 
     def stop_requested(self) -> bool:
-        return self._stop_requested() or (self._windows is not None and self._windows.ended)
+        return (
+            self._stop_requested()
+            or self.silence.stop_requested()
+            or (self._windows is not None and self._windows.ended)
+        )
 
     def on_progress(self, progress: Mapping[str, int]) -> None:
-        self._silence.on_progress(progress)
+        self.silence.on_progress(progress)
         if self._windows is not None:
             self._windows.begin()
         if self.probes is not None:
@@ -371,6 +376,6 @@ class _Watcher(Observer):
 
     def on_final(self, client: FinalEvents, *, ended: bool) -> None:
         if self._log is not None and (ended or self._log.due()):
-            self._log.write(client.take_final(), client.columns())
+            self._log.write(client.take_final(), self.silence.settled(client.columns()))
         if self._windows is not None and self._windows.due():
             self._windows.look(client.columns())
