@@ -28,6 +28,7 @@ from tokenclock.serving.preflight import send_test_request, send_warmups, wait_u
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.ranks import RankPart, Ranks
 from tokenclock.serving.server import ServerModels, ask_models
+from tokenclock.serving.sessions import check_conversations
 from tokenclock.serving.silence import SilenceWatch
 from tokenclock.serving.transport import reach
 from tokenclock.standard_error import say_on_stderr
@@ -253,6 +254,7 @@ def _check_sessions(plan: ServingPlan, workload: Workload, *, several: bool) -> 
         raise UsageError("sessions are measured by one process: start it without mpirun")
     if plan.load.ramp_up_s > 0:
         raise UsageError("--ramp-up-seconds must be left out with sessions, which begin one by one by themselves")
+    check_conversations(workload.session, workload.t_due_ns, plan.load.max_concurrency)
 
 
 def _spares(plan: ServingPlan, workload: Workload) -> list[tuple[Prompt, int]]:
