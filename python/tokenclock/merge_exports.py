@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 
 from tokenclock import environment
 from tokenclock.errors import UsageError
+from tokenclock.foreign_exports import read_foreign_export
 from tokenclock.merge import Part, merge_records
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.genai_perf_face import genai_perf_face
@@ -48,26 +49,26 @@ class Export:
     records: Records
 
 
-def read_exports(directory: Path) -> list[Export]:
+def read_exports(directory: Path, count_tokens: Callable[[str], int] | None = None) -> list[Export]:
     """Every ``*_genai_perf.json`` in the sub-directories, with the columns beside it, in the order of their names.
 
+    Those of genai-perf itself are read with the raw profile beside them, in place of columns.
+    count_tokens: text -> tokens, for answers there whose stream told no usage.
+
     Raises:
-        UsageError: the directory cannot be read, a file is none of ``tokenclock profile``, or its columns are missing.
+        UsageError: the directory cannot be read, a file is of another command, or what lies beside it is missing.
     """
     if not directory.is_dir():
         raise UsageError(f"--input-directory must be a directory, got {directory}; each run in a directory of its own")
     paths = sorted(directory.glob(f"*/**/*{SUFFIX}.json"))
     if not paths:
         raise UsageError(f"{directory} holds no *{SUFFIX}.json in its sub-directories; copy each run's directory there")
-    return [_read(path) for path in paths]
+    return [_read(path, count_tokens) for path in paths]
 
 
-def _read(path: Path) -> Export:
+def _read(path: Path, count_tokens: Callable[[str], int] | None) -> Export:
     if _is_foreign(path):
-        raise UsageError(
-            f"{path} is of genai-perf itself, whose exports hold no token counts per request and no clock that "
-            "machines share: merge runs of tokenclock profile, or read its numbers by tokenclock compare"
-        )
+        return Export(path, *read_foreign_export(path, count_tokens))
     result = Result.load(path)
     if "profile" not in result.faces:
         raise UsageError(f"{path} was not written by tokenclock profile; requests of other tools have no token counts")

@@ -167,7 +167,7 @@ class EndpointPlan:
     @property
     def wants_text(self) -> bool:
         """Whether prompts without a tokenizer must be words, as token ids cannot be sent in the prompt's place."""
-        return self.backend in ("openai-chat", "responses", "triton", "rerank") or self.batch_size > 1
+        return self.backend in ("openai-chat", "responses", "triton", "rerank")
 
     @property
     def generates(self) -> bool:
@@ -209,6 +209,7 @@ class LoadPlan:
     streaming: bool = True
     request_timeout_s: float = 21600.0  # whole request; 0: none
     no_progress_timeout_s: float = 0.0  # longest silence within a request; 0: none
+    silence_timeout_s: float = 900.0  # longest silence of the whole server while requests wait, ends the run; 0: none
     workers: int = 1  # native client threads
     ramp_up: RampUp | None = None  # a rate that grows over the run, in place of request_rate
     ramp_up_s: float = 0.0  # the slots of a closed loop open one by one over this time; 0: all at once
@@ -240,6 +241,7 @@ class LoadPlan:
         _require_seconds("--ready-check-timeout-sec", self.ready_check_timeout_s, "0 tries once")
         _require_seconds("--request-timeout", self.request_timeout_s, "0 means no limit")
         _require_seconds("--no-progress-timeout", self.no_progress_timeout_s, "0 means no limit")
+        _require_seconds("--silence-timeout", self.silence_timeout_s, "0 means no limit")
         _require_int("--workers", self.workers, 1, highest=256)
         _require_seconds("--ramp-up-seconds", self.ramp_up_s, "0 opens all slots at once")
         paced = math.isfinite(self.request_rate) or self.ramp_up is not None

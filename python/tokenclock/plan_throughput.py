@@ -71,6 +71,7 @@ class BenchServer:
     api_key: str | None = None
     request_timeout_s: float = 21600.0
     no_progress_timeout_s: float = 0.0  # longest silence within a request; 0: none
+    silence_timeout_s: float = 900.0  # longest silence of the whole server while requests wait, ends the run; 0: none
     cache_bust: str | None = None  # nonce of the prompts; auto: each run its own; None: rows as they are
     transport: TransportPlan = field(default_factory=TransportPlan)
 

@@ -17,6 +17,7 @@ _WORDS = {
     " for --dataset-name trace": "",
     "--extra-body": "--extra-inputs",
     "--max-concurrency": "--concurrency",
+    "--max-concurrency of conversations": "--session-concurrency",
     "--num-prompts": "--request-count",
     "--num-warmups": "--warmup-request-count",
     "--random-input-len": "--synthetic-input-tokens-mean",

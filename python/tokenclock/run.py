@@ -28,6 +28,7 @@ from tokenclock.serving.preflight import send_test_request, send_warmups, wait_u
 from tokenclock.serving.probe import Probes
 from tokenclock.serving.ranks import RankPart, Ranks
 from tokenclock.serving.server import ServerModels, ask_models
+from tokenclock.serving.sessions import check_conversations
 from tokenclock.serving.silence import SilenceWatch
 from tokenclock.serving.transport import reach
 from tokenclock.standard_error import say_on_stderr
@@ -188,11 +189,12 @@ def _measure(
             probes.start()
         dcgm.begin()
         gpus.begin()
-        records = _load(plan, workload, addresses, count_tokens, observer, ranks, keep_texts)
+        loaded = _load(plan, workload, addresses, count_tokens, observer, ranks, keep_texts)
+        records = observer.silence.settled_records(loaded)
         gpus.end()
         dcgm.end()
         around.findings.dcgm = dcgm.readings
-        probe_columns = _afterwards(around, probes, bool(records.client["interrupted"]), ranks.say)
+        probe_columns = _afterwards(around, probes, bool(loaded.client["interrupted"]), ranks.say)
     finally:
         around.stop_profile()
         gpus.stop()
@@ -252,6 +254,7 @@ def _check_sessions(plan: ServingPlan, workload: Workload, *, several: bool) -> 
         raise UsageError("sessions are measured by one process: start it without mpirun")
     if plan.load.ramp_up_s > 0:
         raise UsageError("--ramp-up-seconds must be left out with sessions, which begin one by one by themselves")
+    check_conversations(workload.session, workload.t_due_ns, plan.load.max_concurrency)
 
 
 def _spares(plan: ServingPlan, workload: Workload) -> list[tuple[Prompt, int]]:
@@ -354,14 +357,18 @@ class _Watcher(Observer):
         self._log = log
         self.probes = probes
         self._stop_requested = stop_requested
-        self._silence = silence
+        self.silence = silence
         self._windows = windows
 
     def stop_requested(self) -> bool:
-        return self._stop_requested() or (self._windows is not None and self._windows.ended)
+        return (
+            self._stop_requested()
+            or self.silence.stop_requested()
+            or (self._windows is not None and self._windows.ended)
+        )
 
     def on_progress(self, progress: Mapping[str, int]) -> None:
-        self._silence.on_progress(progress)
+        self.silence.on_progress(progress)
         if self._windows is not None:
             self._windows.begin()
         if self.probes is not None:
@@ -371,6 +378,6 @@ class _Watcher(Observer):
 
     def on_final(self, client: FinalEvents, *, ended: bool) -> None:
         if self._log is not None and (ended or self._log.due()):
-            self._log.write(client.take_final(), client.columns())
+            self._log.write(client.take_final(), self.silence.settled(client.columns()))
         if self._windows is not None and self._windows.due():
             self._windows.look(client.columns())

@@ -90,8 +90,10 @@ def test_a_sweep_of_batch_sizes(tmp_path: Path) -> None:
     def answer(request: Request, _connection: socket.socket) -> bytes:
         if request.method == "GET":
             return json_reply({}, "404 Not Found")
-        texts = request.json["input"]
-        sent.add(1 if isinstance(texts[0], int) else len(texts))  # one text goes as its token ids
+        given = request.json["input"]
+        batch = [given] if isinstance(given[0], int) else given
+        assert all(len(ids) == 4 and all(isinstance(one, int) for one in ids) for ids in batch)  # ids at every size
+        sent.add(len(batch))
         return json_reply({"data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": 5}})
 
     sent: set[int] = set()

@@ -77,6 +77,24 @@ def test_the_command_of_the_performance_tests_with_lora(tokenizer: str, tmp_path
     assert "no folder" not in done.stderr
 
 
+@pytest.mark.parametrize("compat", ["", "--compat "])
+def test_a_row_that_draws_minus_one_has_no_adapter(compat: str, tokenizer: str, tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / "loras" / str(number)).mkdir(parents=True)
+    said = f"{SCRIPT} {compat}--rand-task-id -1 1 --tokenizer={tokenizer} --lora-dir=loras"
+    done = shell(
+        f"{said} --stdout token-norm-dist {LENGTHS} > rows.txt && {said} --output w.json token-norm-dist {LENGTHS}",
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no folder" not in done.stderr
+    rows = lines(tmp_path / "rows.txt")
+    samples = json.loads((tmp_path / "w.json").read_text("utf-8"))["samples"]
+    drawn = [row.get("lora_request", {"lora_int_id": -1})["lora_int_id"] for row in rows]
+    assert set(drawn) == {-1, 0, 1}
+    assert [sample["task_id"] for sample in samples] == drawn
+
+
 def run(*arguments: str, directory: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tokenclock", *arguments]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
@@ -94,7 +112,8 @@ def test_behind_a_group_option_it_writes_json_lines_to_output(tokenizer: str, tm
     assert all(2 <= len(row["input_ids"]) <= 4 and row["output_tokens"] == 3 for row in rows)
     told = json.loads((tmp_path / "deep/er/rows.jsonl.manifest.json").read_text("utf-8"))
     assert told["sha256"] == hashlib.sha256((tmp_path / "deep/er/rows.jsonl").read_bytes()).hexdigest()
-    assert (told["seed"], told["form"], told["drawn"]["num_requests"]) == (420, "jsonl", 5)
+    assert (told["source"], told["seed"], told["form"]) == ("token-unif-dist", 420, "jsonl")
+    assert told["drawn"]["num_requests"] == 5
     refused = run("--model", "org/name", "prepare-dataset", *unif, directory=tmp_path, code=2)
     assert refused.stderr == (
         "tokenclock prepare-dataset: --model org/name is no directory, and tokenclock never downloads: name the "
@@ -236,6 +255,8 @@ def test_pictures_that_the_data_holds_become_files(tokenizer: str, tmp_path: Pat
          "--output-max 5", "--stdout and --output exclude each other; leave one out"),
         ("--task-id 1 --rand-task-id 0 2 token-unif-dist --num-requests 3 --input-min 4 --input-max 4 --output-min 5 "
          "--output-max 5", "--task-id must be left out with --rand-task-id, got 1"),
+        ("--rand-task-id -2 2 token-unif-dist --num-requests 3 --input-min 4 --input-max 4 --output-min 5 "
+         "--output-max 5", "--rand-task-id must be a whole number >= -1, got -2"),
         ("--compat --num-prefixes 1 --prefix-len 2 --vocab-size 99 token-unif-dist --num-requests 3 --input-min 4 "
          "--input-max 4 --output-min 5 --output-max 5",
          "--compat must be left out with --num-prefixes, got both; the original has no such draws"),

@@ -286,3 +286,13 @@ def test_a_file_of_payloads_keeps_its_schedule(server: PacedServer, tmp_path: Pa
     assert untimed.returncode == 0, untimed.stderr
     found = read(tmp_path / "paced-openai-chat-concurrency2" / "profile_export_genai_perf.json")
     assert found["request_count"]["avg"] == 4
+
+
+def test_more_conversations_than_this_client_bears_are_refused(server: PacedServer, tmp_path: Path) -> None:
+    flags = ["--session-concurrency", "1001", "--num-sessions", "1200", "--isl", "5", "--osl", "4"]
+    run = profile(tmp_path, server.url, "--endpoint-type", "chat", "--streaming", *flags)
+    assert run.returncode == 2
+    assert run.stderr == (
+        "tokenclock profile: --session-concurrency must be at most 1000, as each has a thread to "
+        "itself, got 1001 for 1200 of them; use several client machines\n"
+    )

@@ -66,7 +66,8 @@ def test_embeddings(tmp_path: Path, flags: str, n_texts: int) -> None:
     assert len(bodies) == 7  # the test request too
     if n_texts > 1:
         assert {len(texts) for texts in bodies} == {n_texts}
-        texts = [text for batch in bodies for text in batch]
+        texts = [tuple(text) for batch in bodies for text in batch]
+        assert {len(text) for text in texts} == {8}  # token ids, as exact as those of a single input
         assert len(set(texts)) == len(texts)  # the test request reuses none
     assert data["mean_e2el_ms"] > 0
     assert data.get("mean_ttft_ms") is None

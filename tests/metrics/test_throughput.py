@@ -76,6 +76,15 @@ def test_nothing_completed_is_missing_and_not_zero(make_records: Any, requests: 
     assert throughput.rates(records, totals, S) == throughput.Rates(None, None, None, None)
 
 
+def test_answers_whose_tokens_nobody_counted_have_no_token_rate(make_records: Any) -> None:
+    records = make_records([{"sent": 0, "tokens": [2], "osl": 3}, {"sent": 0, "tokens": [1, 4], "osl": -1}])
+    found = throughput.rates(records, throughput.token_totals(records), 4)
+    assert found.request_throughput == pytest.approx(5e8)
+    assert (found.output_throughput, found.total_throughput) == (None, None)
+    failed = make_records([{"sent": 0, "tokens": [2], "osl": 3}, {"status": "timeout", "sent": 0, "osl": -1}])
+    assert throughput.rates(failed, throughput.token_totals(failed), 4).output_throughput == pytest.approx(7.5e8)
+
+
 def test_warm_ups_on_the_slots_of_a_ramp_are_no_part_of_the_wall_time(make_records: Any) -> None:
     client = {"wall_ns": 9_000, "measured_from_ns": 2_000}
     spans = throughput.durations(make_records([{"sent": 2_000, "tokens": [8_000]}], client=client))

@@ -41,10 +41,11 @@ def test_compat_goes_on_with_the_generator_of_the_tokens() -> None:
 def test_requests_and_notes(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     lora = LoraPlan(rand_task_id=(1, 8), directory=str(tmp_path))
-    assert json.loads(lora_request(lora, 1)) == {
+    assert lora_request(lora, -1) is None
+    assert json.loads(lora_request(lora, 1) or "") == {
         "lora_name": "lora_1", "lora_int_id": 1, "lora_path": str(tmp_path / "1"),
     }  # fmt: skip
-    assert notes_on_adapters(lora, [1], rows_name_them=True) == []
+    assert notes_on_adapters(lora, [-1, 1], rows_name_them=True) == []
     (note,) = notes_on_adapters(lora, list(range(1, 9)), rows_name_them=True)
     assert note.startswith(f"{tmp_path} has no folder for adapter 2, 3, 4, 5, 6 and 2 more")
     (note,) = notes_on_adapters(LoraPlan(task_id=1), [1], rows_name_them=True)

@@ -32,6 +32,7 @@ RANKING = Ranking.of("what?", ["this", "thät"])
         ("embeddings", "hi", "jina", {"model": "m", "input": "hi"}),
         ("embeddings", [5, 6], "jina", {"model": "m", "input": [5, 6]}),
         ("embeddings", Texts.of(["a", "b"]), "jina", {"model": "m", "input": ["a", "b"]}),
+        ("embeddings", Texts.of([[5, 6], [7]]), "jina", {"model": "m", "input": [[5, 6], [7]]}),
         ("rerank", RANKING, "jina", {"model": "m", "query": "what?", "documents": ["this", "thät"]}),
         ("rerank", RANKING, "nim",
          {"model": "m", "query": {"text": "what?"}, "passages": [{"text": "this"}, {"text": "thät"}]}),

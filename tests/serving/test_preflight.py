@@ -85,6 +85,16 @@ def test_a_wrong_path_is_not_blamed_on_the_model() -> None:
         try_once(server)
 
 
+def test_embeddings_of_a_server_without_token_ids_are_told_how_to_send_text() -> None:
+    def script(request: Request, _: socket.socket) -> bytes:
+        return json_reply({"error": "input: a string was expected"}, "422 Unprocessable Entity")
+
+    with ScriptedServer(script) as server:
+        plan = ServingPlan(EndpointPlan("m", backend="embeddings", base_url=server.url), LoadPlan(streaming=False))
+        with pytest.raises(MeasurementError, match=r"takes no token ids, --tokenizer DIR sends text"):
+            send_test_request(plan, ([1], -1), Endpoint.parse(server.url).resolve())
+
+
 def test_an_echoed_key_stays_secret() -> None:
     def script(request: Request, _: socket.socket) -> bytes:
         return json_reply({"error": f"bad key {request.headers['authorization']}"}, "401 Unauthorized")

@@ -16,7 +16,7 @@ from tokenclock.plan import EndpointPlan, LoadPlan, ServingPlan
 from tokenclock.records import MISSING_NS, STATUS_NAMES, Records
 from tokenclock.serving.client import LoadRequests, run_load
 from tokenclock.serving.history import History
-from tokenclock.serving.sessions import conversations
+from tokenclock.serving.sessions import check_conversations, conversations
 from tokenclock.workload.messages import Messages, Prompt
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 2}
@@ -149,5 +149,13 @@ def test_history_of_messages_keeps_their_roles() -> None:
 
 
 def test_conversations_without_a_limit_are_refused_where_all_would_begin_at_once() -> None:
-    with pytest.raises(UsageError, match="--max-concurrency must be given for 1001 conversations"):
-        sent(["x"] * 1001, list(range(1001)), lambda _: b"", concurrency=None)
+    for limit, got in ((None, "no limit"), (1001, "1001")):
+        with pytest.raises(UsageError, match=f"conversations must be at most 1000, .* got {got} for 1001 of them"):
+            sent(["x"] * 1001, list(range(1001)), lambda _: b"", concurrency=limit)
+
+
+def test_what_may_be_under_way_at_once() -> None:
+    many, few = np.arange(1500), np.arange(1500) % 900
+    at_once, timed = np.zeros(1500, np.int64), np.arange(1500) * 1000
+    for session, due, limit in ((many, at_once, 1000), (few, at_once, None), (few, at_once, 5000), (many, timed, None)):
+        check_conversations(session, due, limit)

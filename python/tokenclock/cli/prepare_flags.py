@@ -153,7 +153,7 @@ def _add_common(parser: CommandParser, *, below: bool = False) -> None:
         type=words.whole_number,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help="adapter of each row, drawn from LOW to HIGH",
+        help="adapter of each row, drawn from LOW to HIGH; a row that draws -1 has none",
     )
     add("--lora-zipf", type=words.number, default=0.0, metavar="A", help="draw LOW+k in proportion to (k+1)**-A "
         "(default: 0, uniform)")  # fmt: skip

@@ -106,6 +106,7 @@ def _plan(args: argparse.Namespace, passed: argparse.Namespace, environment: Map
             streaming=args.streaming,
             request_timeout_s=args.request_timeout,
             no_progress_timeout_s=args.no_progress_timeout,
+            silence_timeout_s=args.silence_timeout,
             workers=args.workers,
             windows=windows,
             cache_bust=args.cache_bust,

@@ -99,6 +99,14 @@ def _add_endpoint(parser: CommandParser) -> None:
         metavar="S",
         help="seconds of silence within a request before it counts as stalled; 0: no limit (default: 0)",
     )
+    add(
+        "--silence-timeout",
+        default=900.0,
+        type=words.number,
+        metavar="S",
+        help="end the run when nothing at all comes from the server for S seconds while requests wait; 0: never "
+        "(default: 900)",
+    )
 
 
 def _add_input(parser: CommandParser) -> None:

@@ -93,6 +93,7 @@ def plan_from_args(args: argparse.Namespace, environment: Mapping[str, str]) -> 
             streaming=not args.non_streaming and backend not in _IN_ONE_PIECE,
             request_timeout_s=args.request_timeout,
             no_progress_timeout_s=args.no_progress_timeout,
+            silence_timeout_s=args.silence_timeout,
             workers=args.workers,
             ramp_up=_ramp_up(args),
             ramp_up_s=args.ramp_up_seconds,

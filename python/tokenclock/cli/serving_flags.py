@@ -216,7 +216,16 @@ def _add_load(parser: CommandParser) -> None:
         default=0.0,
         type=words.number,
         metavar="S",
-        help="longest silence of the server within a request, in seconds; 0: none (default: 0)",
+        help="longest silence of the server within a request, waiting in its queue included, in seconds; 0: none "
+        "(default: 0)",
+    )
+    add(
+        "--silence-timeout",
+        default=900.0,
+        type=words.number,
+        metavar="S",
+        help="end the run when nothing at all comes from the server for S seconds while requests wait; 0: never "
+        "(default: 900)",
     )
     add("--non-streaming", action="store_true", help="ask for replies in one piece: no TTFT, TPOT or ITL")
     add("--ramp-up-strategy", metavar="HOW", help="linear or exponential: the rate changes over the run (default: no)")

@@ -211,6 +211,7 @@ def _server(args: argparse.Namespace, environment: Mapping[str, str]) -> BenchSe
         api_key=environment.get("OPENAI_API_KEY") or None,
         request_timeout_s=args.request_timeout,
         no_progress_timeout_s=args.no_progress_timeout,
+        silence_timeout_s=args.silence_timeout,
         cache_bust=args.cache_bust,
         transport=TransportPlan(
             unix_socket=args.unix_socket, insecure=args.insecure, cacert=args.cacert, cert=args.cert, key=args.key

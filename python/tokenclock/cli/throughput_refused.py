@@ -82,7 +82,7 @@ def idle_flags(args: argparse.Namespace, plan: ThroughputPlan) -> list[str]:
         for name in ("served_model_name", "header", "cache_bust", "unix_socket", "insecure", "cacert", "cert", "key"):
             if getattr(args, name):
                 lines.append(f"--{name.replace('_', '-')} without --base-url changes nothing")
-        for name, default in (("request_timeout", 21600.0), ("no_progress_timeout", 0.0)):
+        for name, default in (("request_timeout", 21600.0), ("no_progress_timeout", 0.0), ("silence_timeout", 900.0)):
             if getattr(args, name) != default:
                 lines.append(f"--{name.replace('_', '-')} without --base-url changes nothing")
         if args.strict_options and args.extra_llm_api_options is None:

@@ -39,7 +39,7 @@ class TokenTotals:
 
 @dataclass(frozen=True)
 class Rates:
-    """Per second; None where nothing completed or the duration is unknown."""
+    """Per second; None where nothing completed, the duration is unknown, or nobody counted the tokens of an answer."""
 
     request_throughput: float | None
     output_throughput: float | None
@@ -95,9 +95,10 @@ def rates(records: Records, totals: TokenTotals, duration_ns: int | None) -> Rat
     user = units.per_s(float(per_user.mean()), 1) if per_user.size else None
     if n_ok == 0 or not duration_ns or duration_ns == MISSING_NS:
         return Rates(None, None, None, user)
+    uncounted = bool((records.ok & records.present("t_last_token_ns") & (osl < 0)).any())
     return Rates(
         units.per_s(n_ok, duration_ns),
-        units.per_s(totals.osl, duration_ns),
-        None if totals.isl is None else units.per_s(totals.isl + totals.osl, duration_ns),
+        None if uncounted else units.per_s(totals.osl, duration_ns),
+        None if uncounted or totals.isl is None else units.per_s(totals.isl + totals.osl, duration_ns),
         user,
     )

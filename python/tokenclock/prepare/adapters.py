@@ -15,7 +15,10 @@ from tokenclock.prepare.plan import LoraPlan
 from tokenclock.prepare.token_rows import zipf_weights
 from tokenclock.workload.streams import stream
 
-__all__ = ["draw_adapters", "lora_request", "notes_on_adapters"]
+__all__ = ["NO_ADAPTER", "draw_adapters", "lora_request", "notes_on_adapters"]
+
+NO_ADAPTER = -1
+"""The id of a row that asks for the model itself."""
 
 _NAMED = 5  # folders that are missing, in a note
 
@@ -23,7 +26,7 @@ _NAMED = 5  # folders that are missing, in a note
 def draw_adapters(
     lora: LoraPlan, count: int, seed: int, compat: random.Random | None = None
 ) -> npt.NDArray[np.int32] | None:
-    """The adapter id of each row, int32[count]; None where none is asked for.
+    """The adapter id of each row, int32[count], NO_ADAPTER among them; None where no row is asked to have one.
 
     compat: the original's generator after it has drawn every row's tokens.
     """
@@ -41,8 +44,10 @@ def draw_adapters(
     return (low + generator.choice(len(shares), size=count, p=shares)).astype(np.int32)
 
 
-def lora_request(lora: LoraPlan, adapter: int) -> str:
-    """The JSON object of `lora_request` for one row."""
+def lora_request(lora: LoraPlan, adapter: int) -> str | None:
+    """The JSON object of `lora_request` for one row; None for a row without an adapter."""
+    if adapter == NO_ADAPTER:
+        return None
     path = os.path.join(lora.directory or "", str(adapter))
     values = {"lora_name": f"lora_{adapter}", "lora_int_id": adapter, "lora_path": path}
     return json.dumps(values, separators=(",", ":"), ensure_ascii=False)
@@ -64,7 +69,8 @@ def notes_on_adapters(lora: LoraPlan, adapters: Sequence[int], *, rows_name_them
         raise UsageError(f"--lora-dir must be a directory with one folder per adapter id, got {lora.directory}")
     if not lora.asked:
         return ["--lora-dir is of no use without --task-id or --rand-task-id: no row asks for an adapter"]
-    missing = [str(one) for one in adapters if not os.path.isdir(os.path.join(lora.directory, str(one)))]
+    named = [str(one) for one in adapters if one != NO_ADAPTER]
+    missing = [one for one in named if not os.path.isdir(os.path.join(lora.directory, one))]
     if not missing:
         return []
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""

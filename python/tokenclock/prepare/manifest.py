@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenclock.environment import tool_version
-from tokenclock.prepare.plan import PreparePlan
+from tokenclock.prepare.plan import PreparePlan, source_name
 from tokenclock.workload.datasets.trace_lines import MANIFEST_KEY
 
 __all__ = ["manifest", "manifest_line"]
@@ -37,7 +37,7 @@ def manifest(
         "numpy": np.__version__,
         "form": form,
         "seed": plan.seed,
-        "source": type(plan.source).__name__,
+        "source": source_name(plan.source),
         "asked": asked,
         "drawn": {"num_requests": len(isl), "isl": _spread(isl), "osl": _spread(osl), **facts},
         "n_bytes": n_bytes,

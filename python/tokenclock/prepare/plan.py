@@ -18,6 +18,7 @@ __all__ = [
     "RealData",
     "SessionPlan",
     "UnifLengths",
+    "source_name",
 ]
 
 LARGEST_VOCABULARY = 10_000_000  # ids of seven digits, which is what the writer has room for
@@ -89,7 +90,6 @@ class HistLengths:
         require(bool(self.trace), "--trace", "a file", self.trace)
 
 
-_DISTRIBUTIONS: dict[type, str] = {MixLengths: "token-mix-dist", HistLengths: "token-hist-dist"}
 Lengths = NormLengths | UnifLengths | MixLengths | HistLengths
 
 
@@ -127,12 +127,25 @@ class RealData:
             require_number("--output-len-dist", stdev, 0, "a standard deviation in tokens")
 
 
+def source_name(source: Lengths | RealData) -> str:
+    """The command's word for it, such as `token-norm-dist`."""
+    if isinstance(source, NormLengths):
+        return "token-lognorm-dist" if source.lognormal else "token-norm-dist"
+    words: dict[type, str] = {
+        UnifLengths: "token-unif-dist",
+        MixLengths: "token-mix-dist",
+        HistLengths: "token-hist-dist",
+        RealData: "dataset",
+    }
+    return words[type(source)]
+
+
 @dataclass(frozen=True)
 class LoraPlan:
     """Which adapter each row asks for, by number."""
 
     task_id: int = -1  # for all rows; -1: none
-    rand_task_id: tuple[int, int] | None = None  # lowest and highest, both included
+    rand_task_id: tuple[int, int] | None = None  # lowest and highest, both included; a row that draws -1 has none
     zipf: float = 0.0  # 0: uniform; else adapter k of the range (k from 1) is drawn in proportion to k ** -zipf
     directory: str | None = None  # holds one folder per id
 
@@ -140,8 +153,8 @@ class LoraPlan:
         require_int("--task-id", self.task_id, -1, highest=2**31 - 1)
         if self.rand_task_id is not None:
             low, high = self.rand_task_id
-            require_int("--rand-task-id", low, 0, highest=2**31 - 1)
-            require_int("--rand-task-id", high, 0, highest=2**31 - 1)
+            require_int("--rand-task-id", low, -1, highest=2**31 - 1)
+            require_int("--rand-task-id", high, -1, highest=2**31 - 1)
             require(low <= high, "--rand-task-id", "LOWEST HIGHEST", f"{low} {high}")
             require(high - low < 1_000_000, "--rand-task-id", "a range of a million ids at most", f"{low} {high}")
             require(self.task_id == -1, "--task-id", "left out with --rand-task-id", self.task_id)
@@ -270,7 +283,7 @@ class PreparePlan:
             known,
             "--compat",
             "given with the original's distributions",
-            _DISTRIBUTIONS.get(type(source), "token-lognorm-dist"),
+            source_name(source),
         )
         for flag, given in (
             ("--num-prefixes", self.prefixes.count > 0),

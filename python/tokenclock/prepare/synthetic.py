@@ -90,7 +90,8 @@ class SyntheticRows:
         assert self.adapters is not None
         adapter = int(self.adapters[row])
         if adapter not in known:
-            known[adapter] = f',"lora_request":{lora_request(self.plan.lora, adapter)}'
+            request = lora_request(self.plan.lora, adapter)
+            known[adapter] = "" if request is None else f',"lora_request":{request}'
         return known[adapter]
 
     def _texts(self) -> Iterator[list[bytes]]:

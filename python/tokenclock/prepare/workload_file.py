@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tokenclock.prepare.plan import MixLengths, NormLengths, PreparePlan, RealData, UnifLengths
+from tokenclock.prepare.plan import MixLengths, NormLengths, PreparePlan, RealData, UnifLengths, source_name
 from tokenclock.prepare.real import RealRows
 from tokenclock.prepare.synthetic import SyntheticRows
 
@@ -28,7 +28,7 @@ def real_metadata(plan: PreparePlan, rows: RealRows) -> dict[str, Any]:
     source = plan.source
     assert isinstance(source, RealData)
     values: dict[str, Any] = {
-        "workload_type": "dataset",
+        "workload_type": source_name(source),
         "tokenizer": type(rows.tokenizer).__name__,
         "num_requests": len(rows.rows),
         "max_input_len": max((len(row.ids) for row in rows.rows if row.ids is not None), default=0),
@@ -39,16 +39,16 @@ def real_metadata(plan: PreparePlan, rows: RealRows) -> dict[str, Any]:
 
 def _parameters(plan: PreparePlan) -> dict[str, Any]:
     source = plan.source
+    kind = {"workload_type": source_name(source)}
     if isinstance(source, NormLengths):
-        kind = "token-lognorm-dist" if source.lognormal else "token-norm-dist"
         names = ("input_mean", "input_stdev", "output_mean", "output_stdev")
-        return {"workload_type": kind, **{name: _plain(getattr(source, name)) for name in names}}
+        return {**kind, **{name: _plain(getattr(source, name)) for name in names}}
     if isinstance(source, UnifLengths):
         names = ("input_min", "input_max", "output_min", "output_max")
-        return {"workload_type": "token-unif-dist", **{name: getattr(source, name) for name in names}}
+        return {**kind, **{name: getattr(source, name) for name in names}}
     if isinstance(source, MixLengths):
-        return {"workload_type": "token-mix-dist", "components": len(source.components)}
-    return {"workload_type": "token-hist-dist"}
+        return {**kind, "components": len(source.components)}
+    return kind
 
 
 def _plain(value: float) -> float:

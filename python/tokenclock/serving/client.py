@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenclock._core import LoadClient
-from tokenclock.errors import UsageError
 from tokenclock.host_load import host_load
 from tokenclock.merge import Part, merge_records
 from tokenclock.plan import ServingPlan
@@ -25,7 +24,7 @@ from tokenclock.serving.endpoint_kind import EndpointKind
 from tokenclock.serving.endpoint_kinds import ENDPOINT_KINDS
 from tokenclock.serving.foreign_answers import settle_answers
 from tokenclock.serving.history import AnswerIds
-from tokenclock.serving.sessions import SessionLoad, conversations
+from tokenclock.serving.sessions import MOST_AT_ONCE, SessionLoad, check_conversations, conversations
 from tokenclock.serving.slot_handover import MeasuredPart, with_warm_ups
 from tokenclock.serving.transport import addresses_of, tls_context
 from tokenclock.serving.unrecognised import Events, read_unrecognised
@@ -43,7 +42,6 @@ _BATCH = 256  # bodies per hand-over
 _BATCH_BYTES = 2 << 20  # beyond it a hand-over ends early: bodies with pictures take long to build
 _POLL_S = 0.05  # how often progress, feeding and Ctrl-C get their turn
 _NO_LIMIT = 1 << 62
-_MOST_LANES = 1000  # conversations that begin at once without a limit
 _SERVER, _TOKENIZER, _EVENTS = (OSL_SOURCE_NAMES.index(name) for name in ("server usage", "tokenizer", "event count"))
 
 
@@ -297,13 +295,10 @@ def _run_sessions(
     """As `run_load`, of conversations: `max_concurrency` limits those under way, pauses included."""
     limit = plan.load.max_concurrency
     closed_loop = limit is not None and not bool(np.any(requests.t_due_ns))
-    n_conversations = len(conversations(requests.session))  # type: ignore[arg-type]
-    if limit is None and not bool(np.any(requests.t_due_ns)) and n_conversations > _MOST_LANES:
-        raise UsageError(
-            f"--max-concurrency must be given for {n_conversations} conversations: all would begin at once, each with "
-            "a client of its own"
-        )
-    allow_connections(min(n_conversations, limit or n_conversations), certain=closed_loop)
+    assert requests.session is not None
+    check_conversations(requests.session, requests.t_due_ns, limit)
+    at_once = min(len(conversations(requests.session)), limit or MOST_AT_ONCE, MOST_AT_ONCE)
+    allow_connections(at_once, certain=closed_loop)
     longest = int(requests.osl_requested.max(initial=1)) + 64
 
     def make_client(n_rows: int) -> LoadClient:

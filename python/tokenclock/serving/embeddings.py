@@ -1,4 +1,4 @@
-"""OpenAI's embeddings: one text, its token ids or a batch of texts in; vectors out, in one piece."""
+"""OpenAI's embeddings: one text, its token ids or a batch of either in; vectors out, in one piece."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["EMBEDDINGS", "embeddings_fields"]
 
 
 def embeddings_fields(plan: ServingPlan, model: Any, prompt: Any, _osl: Any, _form: str) -> dict[str, Any]:
-    """`{"model", "input"}`; `input` is a text, a list of token ids, or a list of texts."""
+    """`{"model", "input"}`; `input` is a text, a list of token ids, or a list of texts or of such lists."""
     return without_absent({"model": model, "input": prompt}, plan.generation.extra_body)
 
 

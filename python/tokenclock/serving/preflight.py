@@ -98,7 +98,9 @@ def _send(
         t_due_ns=np.zeros(n, np.int64),
     )
     silence = SilenceWatch(plan.load, say)
-    records = run_load(plan, requests, addresses=addresses, max_concurrency=max_concurrency, observer=silence)
+    records = silence.settled_records(
+        run_load(plan, requests, addresses=addresses, max_concurrency=max_concurrency, observer=silence)
+    )
     if records.client["interrupted"]:
         raise KeyboardInterrupt
     return records
@@ -127,7 +129,8 @@ def explain_failure(plan: ServingPlan, records: Records, row: int) -> str:
         excerpt = f" ({said[:200]})" if said else ""
         return f"{url} answered HTTP {http_status}{excerpt}; {_http_remedy(plan, http_status, said)}"
     if status in ("timeout", "stalled"):
-        limit = "--no-progress-timeout" if "no-progress" in said else "--request-timeout"
+        flags = {"no-progress": "--no-progress-timeout", "--silence-timeout": "--silence-timeout"}
+        limit = next((flag for mark, flag in flags.items() if mark in said), "--request-timeout")
         return f"{url} did not answer in time ({said}); look at the server's log, or raise {limit}"
     if status == "stream_error":
         return f"{url} sent an error inside its answer ({said[:200]}); look at the server's log"
@@ -189,6 +192,8 @@ def _http_remedy(plan: ServingPlan, http_status: int, said: str) -> str:
             return "check --endpoint and --backend, and the path in --base-url"
         if "messages" in said.lower() and not plan.endpoint.is_chat:
             return "the server wants a chat's messages: give --backend openai-chat"
+        if plan.endpoint.backend == "embeddings" and plan.endpoint.tokenizer is None:
+            return "where the server takes no token ids, --tokenizer DIR sends text; else check the prompt length"
         return "check the prompt length against the server's limit, and the flags that shape the body"
     if http_status == 405:
         return f"that path takes no POST: check --endpoint, which is {plan.endpoint.path}"

@@ -16,13 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenclock._core import LoadClient
+from tokenclock.errors import UsageError
 from tokenclock.records import STATUS_NAMES
 from tokenclock.serving.history import AnswerIds, History
 from tokenclock.workload.messages import Prompt
 
-__all__ = ["Conversation", "Lane", "SessionLoad", "conversations"]
+__all__ = ["MOST_AT_ONCE", "Conversation", "Lane", "SessionLoad", "check_conversations", "conversations"]
 
 Array = npt.NDArray[Any]
+
+MOST_AT_ONCE = 1000
+"""Conversations under way at once: at that number the loop that decides what follows takes a whole core."""
 
 _OK = STATUS_NAMES.index("ok")
 _LANE_ROWS = 1024  # turns that one native client sends before a new one takes its place
@@ -52,6 +56,25 @@ def conversations(session: Array) -> list[Conversation]:
         if number >= 0:
             known[number] = found[-1]
     return found
+
+
+def check_conversations(session: Array, t_due_ns: Array, limit: int | None) -> None:
+    """Raise UsageError where more conversations than can be served are to be under way at once.
+
+    Those with times of their own begin when a place is free: how many there are at once is for the server to say.
+
+    session, t_due_ns: of each row; limit: conversations under way at once, None for no limit.
+    """
+    if limit is not None and limit <= MOST_AT_ONCE:
+        return
+    n = len(conversations(session))
+    at_once = n if limit is None else min(n, limit)
+    if at_once > MOST_AT_ONCE and not bool(np.any(t_due_ns)):
+        got = "no limit" if limit is None else str(limit)
+        raise UsageError(
+            f"--max-concurrency of conversations must be at most {MOST_AT_ONCE}, as each has a thread to itself, got "
+            f"{got} for {n} of them; use several client machines"
+        )
 
 
 @dataclass
@@ -84,11 +107,12 @@ class SessionLoad:
     ) -> None:
         """make_client: makes a native client for so many rows. requests: `LoadRequests` with `session`.
 
-        max_lanes: conversations under way at once at most; closed_loop: one begins as soon as a lane is free.
+        max_lanes: conversations under way at once at most, MOST_AT_ONCE where None; closed_loop: one begins as soon as
+            a lane is free.
         """
         self._make_client, self._build, self._requests = make_client, build, requests
         self._chat, self._answer_ids = chat, answer_ids
-        self._max_lanes, self._closed_loop = max_lanes, closed_loop
+        self._max_lanes, self._closed_loop = min(max_lanes or MOST_AT_ONCE, MOST_AT_ONCE), closed_loop
         found = conversations(requests.session)
         found.sort(key=lambda one: int(requests.t_due_ns[one.rows[0]]))
         self._waiting = found[::-1]  # the next one is the last
@@ -135,7 +159,7 @@ class SessionLoad:
 
     def _begin_due(self) -> None:
         """Hand conversations whose time has come, or is near, to free lanes."""
-        while self._waiting and (self._max_lanes is None or len(self._busy) < self._max_lanes):
+        while self._waiting and len(self._busy) < self._max_lanes:
             conversation = self._waiting[-1]
             now_ns = time.perf_counter_ns() - self.epoch_ns
             due_ns = now_ns if self._closed_loop else int(self._requests.t_due_ns[conversation.rows[0]])

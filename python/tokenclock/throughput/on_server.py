@@ -66,6 +66,7 @@ def serving_plan(plan: ThroughputPlan, rows: BenchRows, log_place: Path | None =
             streaming=plan.streaming,
             request_timeout_s=server.request_timeout_s,
             no_progress_timeout_s=server.no_progress_timeout_s,
+            silence_timeout_s=server.silence_timeout_s,
             cache_bust=server.cache_bust,
         ),
         generation=serving.GenerationPlan(

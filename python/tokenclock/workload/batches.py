@@ -12,7 +12,7 @@ from tokenclock.errors import UsageError
 from tokenclock.plan import ServingPlan
 from tokenclock.workload.assemble import drawn_due_times
 from tokenclock.workload.lora import assign_lora
-from tokenclock.workload.messages import Prompt, Ranking, Texts
+from tokenclock.workload.messages import Messages, Prompt, Ranking, Texts
 from tokenclock.workload.realised import Workload, workload_sha256
 
 __all__ = ["build_without_output"]
@@ -22,7 +22,9 @@ def build_without_output(plan: ServingPlan, build: Callable[[ServingPlan], Workl
     """The workload of a backend whose answers are no tokens: output lengths are unknown (-1), due times the plan's.
 
     Each request of a batch takes `batch_size` prompts of the dataset, a ranking one more, its query, before them.
-    Raises UsageError where prompts are no texts, and where the dataset has too few for one request.
+    A batch holds what a single request would, texts or token ids: so the sizes of a sweep differ in nothing else.
+    Raises UsageError where prompts are messages, for a ranking where they are no texts, and where the dataset has too
+    few for one request.
     """
     is_ranking = plan.endpoint.backend == "rerank"
     size = plan.endpoint.batch_size + is_ranking
@@ -79,10 +81,14 @@ def _without_output(
 
 
 def _joined(prompts: Sequence[Prompt], *, is_ranking: bool) -> Prompt:
+    if any(isinstance(prompt, (Messages, Texts, Ranking)) for prompt in prompts):
+        raise UsageError("--batch-size and --backend rerank need prompts of text or token ids, got messages")
     texts = [prompt for prompt in prompts if isinstance(prompt, str)]
+    if not is_ranking:
+        return Texts.of([prompt for prompt in prompts if not isinstance(prompt, (Messages, Texts, Ranking))])
     if len(texts) != len(prompts):
-        raise UsageError("--batch-size and --backend rerank need prompts of text, got messages or token ids")
-    return Ranking.of(texts[0], texts[1:]) if is_ranking else Texts.of(texts)
+        raise UsageError("--backend rerank needs prompts of text, got token ids")
+    return Ranking.of(texts[0], texts[1:])
 
 
 def _sums(column: npt.NDArray[np.int32], n: int, size: int) -> npt.NDArray[np.int32]:

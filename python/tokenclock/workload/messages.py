@@ -31,14 +31,14 @@ class Messages:
 
 @dataclass(frozen=True)
 class Texts:
-    """Several texts of one request for embeddings, kept as the JSON list that is sent."""
+    """Several inputs of one request for embeddings, kept as the JSON list that is sent."""
 
     json: str
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Texts:
-        """Of the texts themselves."""
-        return cls(_encode(list(texts)))
+    def of(cls, texts: Sequence[str | Sequence[int]]) -> Texts:
+        """Of the texts themselves, or of the token ids of each."""
+        return cls(_encode([text if isinstance(text, str) else list(text) for text in texts]))
 
 
 @dataclass(frozen=True)
