@@ -100,7 +100,7 @@ def _is_foreign(path: Path) -> bool:
     """Whether it is an export of the original, which has no result of ours in it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):  # said by who reads it as ours
         return False
     return isinstance(content, dict) and "tokenclock" not in content and "request_latency" in content
 

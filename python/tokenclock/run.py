@@ -251,7 +251,10 @@ def _check_sessions(plan: ServingPlan, workload: Workload, *, several: bool) -> 
     if backend not in ("openai", "openai-chat"):
         raise UsageError(f"sessions need --backend openai or openai-chat, got {backend}: answers must be fed back")
     if several:
-        raise UsageError("sessions are measured by one process: start it without mpirun")
+        raise UsageError(
+            "sessions are measured by one process: start it without mpirun, or one for each client machine with a "
+            "part of the conversations"
+        )
     if plan.load.ramp_up_s > 0:
         raise UsageError("--ramp-up-seconds must be left out with sessions, which begin one by one by themselves")
     check_conversations(workload.session, workload.t_due_ns, plan.load.max_concurrency)

@@ -68,7 +68,7 @@ THROUGHPUT = {
     "--concurrency 3": None, "--concurrency -1": None, "--streaming": None, "--report_json r": None,
     "--iteration_log r": None, "--output_json r": None, "--request_json r": None, "--enable_chunked_context": None,
     "--disable_chunked_context": None, "--scheduler_policy max_utilization": None,
-    "--telemetry": "sends nothing anywhere", "--no-telemetry": "sends nothing anywhere",
+    "--telemetry": "sends nothing anywhere", "--no-telemetry": None,
 }  # fmt: skip
 
 LATENCY = {
@@ -156,8 +156,9 @@ def test_prepare_dataset(words: str, tmp_path: Path) -> None:
         ("config -f x.yaml", "tokenclock: config is refused: genai-perf's YAML files are not read"),
         ("create-template -v", "tokenclock: create-template is refused: genai-perf's YAML files are not read"),
         ("--model a visual_gen", "tokenclock: visual_gen is refused: pictures and videos are not generated"),
-        ("--no-telemetry --model a latency", "unknown command --no-telemetry"),
-        ("--model a --no-telemetry latency", "--no-telemetry is refused: tokenclock sends nothing anywhere"),
+        ("--no-telemetry --model a latency", "--dataset"),
+        ("--model a --no-telemetry latency", "--dataset"),
+        ("--model a --telemetry latency", "--telemetry is refused: tokenclock sends nothing anywhere"),
         ("compare --files a.json b.json", "tokenclock compare: --files is refused: name the files by themselves"),
         ("compare --config=plots.yaml", "tokenclock compare: --config is refused: plots are not configured by YAML"),
         ("profile --generate-plots -m a", "--endpoint-type must be given"),

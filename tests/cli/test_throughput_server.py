@@ -174,3 +174,17 @@ def test_what_excludes_a_server_is_named(
 def test_nobody_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("http://127.0.0.1:9", write(tmp_path / "d.jsonl", rows_of(2))) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_the_originals_flags_for_pictures_change_nothing_with_a_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows_of(2)), "utf-8")
+    words = "--no_skip_tokenizer_init --modality image --image_data_format pil --data_device cpu --max_input_len 4096"
+    with ScriptedServer(answer) as server:
+        command = f"--model m --no-telemetry throughput --dataset {path} --base-url {server.url} {words}"
+        assert main(command.split()) == 0
+    said = capsys.readouterr().err
+    for flag in ("no_skip_tokenizer_init", "modality", "image_data_format", "data_device", "max_input_len"):
+        assert f"tokenclock throughput: --{flag} changes nothing: " in said

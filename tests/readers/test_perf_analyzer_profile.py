@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +41,17 @@ def test_each_request_by_hand() -> None:
     assert records.ok.tolist() == [True, True, False]
     assert columns["t_first_token_ns"][2] == MISSING_NS
     assert records.errors == {2: '{"message": "out of memory"}'}
+
+
+def test_our_own_raw_profile_reads_back_to_the_same_instants() -> None:
+    """Requests of 3 to 6 events, 1.2 s to the first and 25 ms apart; two of them were written without their text."""
+    records = read_raw_profile(GOLDEN.with_name("genai_perf_profile.json")).records
+    columns = records.columns
+    assert records.ok.all()
+    assert (columns["t_sent_ns"] // MS).tolist() == [0, 3, 4500, 4600]
+    assert ((columns["t_first_token_ns"] - columns["t_sent_ns"]) // MS).tolist() == [1200] * 4
+    assert set((np.diff(records.t_token_ns[:4]) // MS).tolist()) == {25}
+    assert (np.diff(records.token_offsets)).tolist()[:3] == [4, 5, 6]
 
 
 def test_a_tokenizer_counts_where_the_server_did_not() -> None:

@@ -25,6 +25,7 @@ GROUP_FLAGS: dict[str, str] = {
     "--log-level": "log_level",
     "--revision": "revision",
 }
+_AS_EVER = "--no-telemetry"  # asks for what is so in any case
 _LOG_LEVELS = ("internal_error", "error", "warning", "info", "verbose", "debug", "trace")
 
 
@@ -45,7 +46,7 @@ class GroupOptions:
 
 def starts_with_group_option(argv: Sequence[str]) -> bool:
     """Whether a command line begins with one of the options rather than with a command."""
-    return bool(argv) and _split(argv[0])[0] in GROUP_FLAGS
+    return bool(argv) and _split(argv[0])[0] in (*GROUP_FLAGS, _AS_EVER)
 
 
 def split_group_options(argv: Sequence[str]) -> tuple[GroupOptions, list[str]]:
@@ -58,8 +59,11 @@ def split_group_options(argv: Sequence[str]) -> tuple[GroupOptions, list[str]]:
     rest = list(argv)
     while rest:
         flag, value = _split(rest[0])
-        if flag in ("--telemetry", "--no-telemetry"):
+        if flag == "--telemetry":
             raise UsageError(f"{flag} is refused: tokenclock sends nothing anywhere: leave it out")
+        if rest[0] == _AS_EVER:
+            del rest[0]
+            continue
         if flag not in GROUP_FLAGS:
             break
         del rest[0]

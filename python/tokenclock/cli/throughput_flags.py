@@ -78,6 +78,10 @@ def _add_model(parser: CommandParser) -> None:
     )
     add("--model_path", metavar="DIR", help="directory of the model (default: --model where that is one)")
     add("--tokenizer", metavar="DIR", help="for rows of text (default: the model's directory, where it has one)")
+    add("--no-telemetry", action="store_true", help=argparse.SUPPRESS)  # so it is in any case
+    add("--no_skip_tokenizer_init", action="store_true", help=argparse.SUPPRESS)
+    for name in ("--modality", "--image_data_format", "--data_device", "--max_input_len"):
+        add(name, help=argparse.SUPPRESS)
     add("--revision", metavar="NAME", help=argparse.SUPPRESS)
     add("-w", "--workspace", metavar="DIR", help=argparse.SUPPRESS)
     add("--log_level", metavar="LEVEL", help=argparse.SUPPRESS)

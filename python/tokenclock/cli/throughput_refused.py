@@ -23,7 +23,13 @@ _REFUSED: dict[str, str] = {
     "--cluster_size": "use --extra_llm_api_options with moe_cluster_parallel_size",
     "--medusa_choices": "use --extra_llm_api_options with speculative_config",
     "--telemetry": "tokenclock sends nothing anywhere: leave it out",
-    "--no-telemetry": "tokenclock sends nothing anywhere: leave it out",
+}
+_OF_PICTURES: dict[str, str] = {  # what the original wants for rows with pictures: with a server there is nothing to do
+    "no_skip_tokenizer_init": "the server has its own tokenizer",
+    "modality": "rows with media_paths say it themselves",
+    "image_data_format": "pictures go to the server as they are",
+    "data_device": "pictures go to the server as they are",
+    "max_input_len": "prompt lengths are counted, never assumed",
 }
 _DEFAULTS = {"device": "auto", "strict_options": False}  # of the others None
 _LATENCY_HAS_NOT: dict[str, str] = {
@@ -38,11 +44,15 @@ _LATENCY_HAS_NOT: dict[str, str] = {
 
 
 def refuse_flags(command: str, arguments: Sequence[str]) -> None:
-    """Raise UsageError for the first flag that the original has and this command refuses."""
+    """Raise UsageError for the first flag that the original has and this command refuses.
+
+    What the original wants for rows with pictures is refused without a server alone, where such rows cannot run.
+    """
+    names = [argument.partition("=")[0] for argument in arguments]
+    of_pictures = {f"--{name}" for name in _OF_PICTURES} if "--base-url" in names else set()
     refused = _REFUSED | (_LATENCY_HAS_NOT if command == "latency" else {})
-    for argument in arguments:
-        flag = argument.partition("=")[0]
-        if flag in refused:
+    for flag in names:
+        if flag in refused and flag not in of_pictures:
             raise UsageError(f"{flag} is refused: {refused[flag]}")
 
 
@@ -59,6 +69,7 @@ def idle_flags(args: argparse.Namespace, plan: ThroughputPlan) -> list[str]:
         )
         if getattr(args, name) is not None
     ]
+    lines += [f"--{name} changes nothing: {why}" for name, why in _OF_PICTURES.items() if getattr(args, name)]
     if plan.server is not None:
         own: tuple[str, ...] = ("backend", "engine_dir", "extra_llm_api_options", "max_batch_size", "max_num_tokens")
         own += (
