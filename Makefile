@@ -13,7 +13,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL := $(shell nproc 2>/dev/null || echo 2)
 help:
 	@echo "make demo         measure a real LLM server and our own error (DEMO=light: without the 240 MB model)"
 	@echo "make test         run all tests (ARGS='-k clock' picks)"
-	@echo "make long         what takes too long for every change: ten minutes of load, memory watched; forty healthy runs"
+	@echo "make long         what takes too long for every change: ten minutes of load, memory watched; forty healthy runs; test lists and sweeps that must decide"
 	@echo "make simulate     how often 95 % intervals hold the truth, over a thousand simulated runs of each kind"
 	@echo "make bench        microbenchmarks, results/bench.json"
 	@echo "make lint         ruff, clang-format;  make format applies them"
