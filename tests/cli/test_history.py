@@ -93,6 +93,16 @@ def test_a_pipe(content: str, place: Path) -> None:
         assert message in done.stderr
 
 
+@pytest.mark.parametrize("action", ["list", "show 1", "trend ttft.mean", "export -", "regressions --json -"])
+def test_a_full_stdout_is_one_line(action: str, tmp_path: Path) -> None:
+    assert main(["history", "add", str(vllm(tmp_path / "v.json", 20.0, 2))]) == 0
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "tokenclock", "history", *action.split()]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "tokenclock history: cannot write to standard output: No space left on device\n"
+
+
 def test_trend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for day, ttft_ms in enumerate((10.0, 10.5, 17.0, 12.0), start=1):
         vllm(tmp_path / f"{day}.json", ttft_ms, day)

@@ -58,7 +58,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     out.add_argument(
         "--fail-on-regression",
         action="store_true",
-        help="end with 3 where a regression is told and the newest level of its series is still worse than before it",
+        help="end with 3 where a regression is told that was not undone since",
     )
 
 
@@ -110,7 +110,9 @@ def run(arguments: argparse.Namespace) -> int:
     lasting = [one for one in told if one.verdict == "regression" and one.current]
     if lasting and arguments.fail_on_regression:
         names = ", ".join(dict.fromkeys(one.metric for one in lasting))
-        raise GateMissed(f"--fail-on-regression: {len(lasting)} series got worse and stayed so ({names})")
+        n = len({(one.metric, tuple(one.key.items())) for one in lasting})
+        changes = "" if n == len(lasting) else f", in {len(lasting)} steps"
+        raise GateMissed(f"--fail-on-regression: {n} series got worse and stayed so{changes} ({names})")
     return code
 
 

@@ -50,7 +50,8 @@ class Found:
         change: levels in the stored unit, and p-values.
         verdict: ``regression`` or ``improvement``.
         n_after: values since.
-        current: the newest level is still on that side of the level before, by the least change that counts.
+        current: not undone: up to the next change in the same direction no level was within the least change that
+            counts of the level before, or beyond it, nor is the newest level.
         unit: of the metric, as stored.
     """
 
@@ -167,14 +168,25 @@ def changes_of_series(
             change=change,
             verdict="improvement" if (change.after < change.before) == (better == "lower") else "regression",
             n_after=end - change.index,
-            current=_still(change, changes[-1].after, minimum_change),
+            current=_stands(changes[place:], minimum_change),
             unit=unit,
         )
-        for change, end in zip(changes, ends, strict=True)
+        for place, (change, end) in enumerate(zip(changes, ends, strict=True))
     ]
 
 
-def _still(change: ChangePoint, newest: float, minimum_change: float) -> bool:
-    """Whether the newest level differs from that before the change as the change did."""
-    moved = newest - change.before
+def _stands(changes: Sequence[ChangePoint], minimum_change: float) -> bool:
+    """Whether the first change was not undone by those after it, which may undo it and then do another like it."""
+    first, up = changes[0], changes[0].after > changes[0].before
+    for change in changes[1:]:
+        if (change.after > change.before) == up:
+            break
+        if not _still(first, change.after, minimum_change):
+            return False
+    return _still(first, changes[-1].after, minimum_change)
+
+
+def _still(change: ChangePoint, level: float, minimum_change: float) -> bool:
+    """Whether a later level differs from that before the change as the change did."""
+    moved = level - change.before
     return moved * (change.after - change.before) > 0 and abs(moved) >= minimum_change * abs(change.before)
