@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tokenclock.cli.arguments import number, whole_number
 from tokenclock.cli.history_filters import add_filter_flags, filter_of
 from tokenclock.cli.history_place import add_place_flag, open_history
-from tokenclock.cli.history_series import add_by_flag, add_metrics_flag, by_of, known_metrics
+from tokenclock.cli.history_series import add_by_flag, add_metrics_flag, by_of, known_metrics, progress
 from tokenclock.cli.standard_streams import show
 from tokenclock.cli.written import write_output
 from tokenclock.errors import GateMissed, UsageError
@@ -77,16 +77,19 @@ def run(arguments: argparse.Namespace) -> int:
         from tokenclock.store.regressions import regressions
 
         whole = replace(where, since=None)
-        found = regressions(
-            database,
-            whole,
-            by,
-            known_metrics(arguments, database, whole),
-            since=where.since,
-            significance=arguments.significance,
-            minimum_change=arguments.min_change / 100,
-            looked_at=counts.append,
-        )
+        metrics = known_metrics(arguments, database, whole)
+        with progress() as say:
+            found = regressions(
+                database,
+                whole,
+                by,
+                metrics,
+                since=where.since,
+                significance=arguments.significance,
+                minimum_change=arguments.min_change / 100,
+                looked_at=counts.append,
+                say=say,
+            )
         runs = database.count(where)
     if not runs:
         say_on_stderr("tokenclock history: no run is as asked for")

@@ -55,8 +55,9 @@ def write_dashboard(
     words = described(data, metrics)
     loaded = {}
     for place, one in enumerate(words, start=1):
-        say(f"reading {one['name']} ({place} of {len(words)})")
-        loaded[one["name"]] = data.metric(one, trend=one["trend"])
+        told = f"reading {one['name']} ({place} of {len(words)})"
+        say(told)
+        loaded[one["name"]] = data.metric(one, trend=one["trend"], say=lambda far, told=told: say(f"{told}: {far}"))
     with atomic_write(path) as file:
         file.writelines(dashboard_page(data, words, loaded, served=False))
 

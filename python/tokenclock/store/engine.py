@@ -19,12 +19,16 @@ from sqlalchemy.pool import NullPool
 
 from tokenclock.errors import TokenclockError, UsageError
 
-__all__ = ["BUSY_S", "binary_rows", "connect", "is_url", "shown_place", "told"]
+__all__ = ["BUSY_S", "DatabaseRefused", "binary_rows", "connect", "is_url", "shown_place", "told"]
 
 BUSY_S = 60.0
 """How long a writer waits for the others."""
 
 _CONNECT_S = 10
+
+
+class DatabaseRefused(UsageError):
+    """The database cannot be reached or does not do what was asked: nothing is wrong with the question."""
 
 
 def is_url(place: str) -> bool:
@@ -177,13 +181,13 @@ def binary_rows(connection: Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def told(place: str) -> Iterator[None]:
-    """What the database says goes to the user as one UsageError that names the place."""
+    """What the database says goes to the user as one DatabaseRefused that names the place."""
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         origin = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         reason = next((line.strip() for line in str(origin).splitlines() if line.strip()), type(origin).__name__)
-        raise UsageError(f"the history {shown_place(place)} {_remedy(place, reason)}") from error
+        raise DatabaseRefused(f"the history {shown_place(place)} {_remedy(place, reason)}") from error
 
 
 def _remedy(place: str, reason: str) -> str:

@@ -43,7 +43,7 @@ def write(
     most = sorted(found, key=lambda group: -len(found[group]))[:_MOST]
     drawn = [group for group in found if group in most]
     for index, group in enumerate(drawn):
-        _draw(axis, " / ".join(filter(None, group)) or "all runs", found[group], index, unit)
+        _draw(axis, " / ".join(filter(None, group)) or ("not told" if group else "all runs"), found[group], index, unit)
     axis.set_ylabel(f"{metric} ({shown_unit(unit)})")
     left_out = f"; {len(found) - len(drawn)} groups with fewer runs not drawn" if len(found) > len(drawn) else ""
     axis.set_title(f"{metric} over time, UTC{left_out}")
