@@ -40,6 +40,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page; 0."""
+    if arguments.file == "-":
+        raise UsageError("the page is written to a file, got -: give its name, such as history.html")
     folder = os.path.dirname(arguments.file) or "."
     if not os.path.isdir(folder):
         raise UsageError(f"{arguments.file}: there is no directory {folder}; make it first")

@@ -195,11 +195,11 @@ class _Handler(BaseHTTPRequestHandler):
             parts = urlsplit(self.path)
             query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=50))
             found = self.server.site.answer(unquote(parts.path), query)
-        except ValueError:
-            found = Answer(400, "application/json", [b'{"error":"the address is malformed"}'])
         except (ImportError, OSError, TokenclockError) as error:
             self.server.say(f"{self.path[:200]}: {error}")
             found = Answer(503, "application/json", [b'{"error":"the history cannot be read now"}'])
+        except ValueError:
+            found = Answer(400, "application/json", [b'{"error":"the address is malformed"}'])
         except Exception as error:
             self.server.say(f"{self.path[:200]}: {type(error).__name__}: {error}")
             found = Answer(500, "application/json", [b'{"error":"an error in tokenclock; its terminal says more"}'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -51,7 +52,8 @@ def write(
     axis.tick_params(axis="x", labelrotation=30)
     if len(drawn) > 1 or any(drawn[0]):
         axis.legend(fontsize=8)
-    with atomic_write(path) as file:
+    with atomic_write(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # drawn as boxes; the table has the names
         figure.savefig(file, format="png", dpi=150)
 
 
