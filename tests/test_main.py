@@ -147,3 +147,17 @@ def test_help_is_instant(name: str) -> None:
         subprocess.run(command, capture_output=True, check=True, env={"PYTHONPATH": str(source)})
         took_s.append(time.monotonic() - start_s)
     assert statistics.median(took_s) < 0.2
+
+
+def test_an_interrupt_while_it_is_loaded_is_no_traceback() -> None:
+    code = """
+import sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "tokenclock.cli.group_options":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from tokenclock.__main__ import main
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

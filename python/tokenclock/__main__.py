@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Sequence
 
-from tokenclock.cli.group_options import GROUP_COMMANDS, GroupOptions, split_group_options, starts_with_group_option
-from tokenclock.cli.standard_streams import open_closed_streams, show
-from tokenclock.errors import TokenclockError, UsageError
+try:
+    import importlib
+    from collections.abc import Sequence
+
+    from tokenclock.cli.group_options import GROUP_COMMANDS, GroupOptions, split_group_options, starts_with_group_option
+    from tokenclock.cli.standard_streams import open_closed_streams, show
+    from tokenclock.errors import TokenclockError, UsageError
+except KeyboardInterrupt:  # Ctrl-C before `main` is there to take it
+    sys.exit(130)
 
 __all__ = ["COMMANDS", "main"]
 

@@ -82,6 +82,26 @@ def test_every_file(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert paths["png"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_every_file_says_what_the_gate_said(tree: Path, tmp_path: Path) -> None:
+    paths = {name: tmp_path / f"c.{name}" for name in ("summary", "markdown", "html", "json")}
+    flags = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
+    assert run(tree, *flags, "--fail-if", "itl.p50 > +20%", "--fail-if", "itl.p50 < -20%") == 3
+    for name in ("summary", "markdown", "html"):
+        text = paths[name].read_text()
+        assert "Gate missed: --fail-if was met" in text, name
+        assert "trt_engine at concurrency 4 (itl.p50 +" in text, name
+        assert "itl.p50 < -20%" not in text.replace("&lt;", "<"), name
+    gate = json.loads(paths["json"].read_text())["gate"]
+    assert gate["conditions"] == ["itl.p50 > +20%", "itl.p50 < -20%"]
+    assert len(gate["met"]) == 2
+    assert run(tree, *flags, "--fail-if", "itl.p50 > +60%", "--fail-if", "itl.p50 < -20%") == 0
+    assert (
+        "**Gate passed: none of 2 --fail-if conditions was met**\n\n- itl.p50 > +60%" in paths["markdown"].read_text()
+    )
+    assert run(tree, "--markdown", str(paths["markdown"])) == 0
+    assert "Gate" not in paths["markdown"].read_text()
+
+
 def test_conditions_end_with_3(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tree, "--fail-if", "itl.p50 > +60%") == 0
     assert run(tree, "--fail-if", "itl.p50 > +60%", "--fail-if", "itl.p50 > +20% shown") == 3

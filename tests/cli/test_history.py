@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -93,6 +94,110 @@ def test_a_pipe(content: str, place: Path) -> None:
         assert message in done.stderr
 
 
+@pytest.mark.parametrize("action", ["list", "show 1", "trend ttft.mean", "export -", "regressions --json -"])
+def test_a_full_stdout_is_one_line(action: str, tmp_path: Path) -> None:
+    assert main(["history", "add", str(vllm(tmp_path / "v.json", 20.0, 2))]) == 0
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "tokenclock", "history", *action.split()]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "tokenclock history: cannot write to standard output: No space left on device\n"
+
+
+def test_numbers_that_nobody_measured_are_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.json"
+    bad = {"p50_ttft_ms": -5.0, "p99_ttft_ms": 0, "mean_tpot_ms": True, "p99_tpot_ms": 9.0, "request_throughput": -1}
+    text = json.dumps({**VLLM, **bad, "output_throughput": "many", "p99_itl_ms": "X", "median_tpot_ms": None})
+    path.write_text(text.replace('"X"', "Infinity"))
+    assert main(["history", "add", str(path)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"tokenclock: {path}: left out as no measurement: ttft.p50 of -5.0, ttft.p99 of 0, ")
+    assert line.endswith(" and 3 more")
+    assert main(["history", "list", "--json"]) == 0
+    assert sorted(json.loads(capsys.readouterr().out)["metrics"]) == ["tpot.p99", "ttft.mean"]
+
+
+def test_what_was_noted_stays_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(vllm(tmp_path / "v.json", 20.0, 2))
+    assert main(["history", "add", file]) == 0
+    capsys.readouterr()
+    assert main(["history", "add", file, "--tag", "a=1", "--label", "b"]) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("; 1 run there before, which keeps what was noted then (--label and --tag not taken over)\n")
+
+
+def test_of_a_directory_what_is_cut_short_is_named_and_the_rest_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    whole = vllm(folder / "b.json", 20.0, 2)
+    (folder / "a.json").write_text(whole.read_text()[:40])
+    assert main(["history", "add", str(folder)]) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("1 run added to ")
+    assert err.startswith(f"tokenclock history: {folder / 'a.json'}:1 is no whole JSON")
+    assert err.endswith("; it is left out\n")
+    whole.unlink()
+    assert main(["history", "add", str(folder)]) == 2
+
+
+def test_yes_and_no_are_true_and_false_too(tmp_path: Path, ours: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["history", "add", str(ours)]) == 0
+    capsys.readouterr()
+    assert main(["history", "list", "--json"]) == 0
+    streaming = json.loads(capsys.readouterr().out)["streaming"]
+    for value in ("true", "false"):
+        assert main(["history", "list", "--where", f"streaming={value}"]) == 0
+        assert bool(capsys.readouterr().out) == (streaming is (value == "true"))
+
+
+def test_names_without_glyphs_are_drawn_without_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "v.json"
+    path.write_text(json.dumps({**VLLM, "model_id": "通义千问"}))
+    assert main(["history", "add", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["history", "trend", "ttft.mean", "--png", str(tmp_path / "t.png")]) == 0
+    assert capsys.readouterr().err == f"tokenclock history: written to {tmp_path / 't.png'}\n"
+
+
+@pytest.mark.parametrize("version", ["'two'", "NULL"])
+def test_a_damaged_version_is_one_line(
+    version: str, tmp_path: Path, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["history", "add", str(vllm(tmp_path / "v.json", 20.0, 2))]) == 0
+    connection = sqlite3.connect(place)
+    connection.execute("DROP TABLE tokenclock_schema")
+    connection.execute("CREATE TABLE tokenclock_schema (version)")
+    connection.execute(f"INSERT INTO tokenclock_schema VALUES ({version})")
+    connection.commit()
+    connection.close()
+    capsys.readouterr()
+    assert main(["history", "list"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "tokenclock_schema of the history must hold one version number, got" in line
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("list --metrics foo", "--metrics: no run has foo"),
+        ("list --tag a=1 --tag a=2", "--tag a=1 and --tag a=2 cannot both be: give one"),
+        ("add v.json --tag a=1 --tag a=2", "--tag a=1 and --tag a=2 cannot both be: give one"),
+        ("html -", "the page is written to a file, got -"),
+        ("trend ttft.mean --png x.jpg", "--png must end in .png, got x.jpg"),
+    ],
+)
+def test_flags_that_cannot_be(
+    line: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["history", "add", str(vllm(tmp_path / "v.json", 20.0, 2))]) == 0
+    assert main(["history", *line.split()]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "v.json"]
+
+
 def test_trend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for day, ttft_ms in enumerate((10.0, 10.5, 17.0, 12.0), start=1):
         vllm(tmp_path / f"{day}.json", ttft_ms, day)
@@ -102,7 +207,7 @@ def test_trend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["history", "trend", "ttft.mean", "--by", "model", "--png", str(png)]) == 0
     title, head, line = capsys.readouterr().out.splitlines()
     assert title == "ttft.mean in ms"
-    assert head.split() == ["model", "runs", "from", "to", "median", "last", "last", "to", "median", "trend"]
+    assert head.split() == ["model", "runs", "from", "to", "median", "last", "last", "to", "before", "trend"]
     assert line.split() == ["m", "4", "2026-01-01", "2026-01-04", "11.250", "12.000", "+14.3%", "▁▁█▃"]
     assert png.read_bytes().startswith(b"\x89PNG")
     assert main(["history", "trend", "ttft.mean", "--by", "", "--last", "2", "--since", "2026-01-01"]) == 0

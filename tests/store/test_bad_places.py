@@ -97,12 +97,31 @@ def test_a_file_that_may_not_be_written_can_be_read(tmp_path: Path, folder_too: 
         asked = as_who_may_not("list", "--history", str(path))
         assert (asked.returncode, asked.stderr) == (0, "")
         assert len(asked.stdout.splitlines()) == 4
+        assert [entry.name for entry in folder.iterdir()] == ["h.sqlite"]  # nothing that a writer would trip over
         added = as_who_may_not("add", str(result), "--history", str(path))
         assert (added.returncode, added.stdout) == (2, "")
         (line,) = added.stderr.splitlines()
         assert f"the history {path} cannot be written (attempt to write a readonly database): ask for the" in line
+        assert [entry.name for entry in folder.iterdir()] == ["h.sqlite"]
     finally:
         folder.chmod(0o755)
+
+
+def test_what_a_writer_has_not_put_into_the_file_yet_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "h.sqlite"
+    synthetic_history(str(path), 3)
+    held = sqlite3.connect(path)  # keeps the log from going into the file
+    held.execute("SELECT count(*) FROM runs").fetchone()
+    synthetic_history(str(path), 5)
+    before = sorted(entry.name for entry in tmp_path.iterdir())
+    assert "h.sqlite-wal" in before
+    for entry in tmp_path.iterdir():
+        entry.chmod(0o444)
+    asked = as_who_may_not("list", "--history", str(path))
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert len(asked.stdout.splitlines()) == 6
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == before
+    held.close()
 
 
 def test_a_server_that_is_not_there() -> None:
@@ -123,7 +142,15 @@ def test_urls(tmp_path: Path) -> None:
     assert refusal("mysql://u:secret@h/d").endswith("postgresql://USER@HOST/DATABASE, got the scheme mysql")
     assert "secret" not in refusal("postgresql://u:secret@h:port/d")
     assert shown_place("postgresql://u:secret@h/d") == "postgresql://u:***@h/d"
-    assert shown_place("postgresql://h/d?password=secret") == "postgresql://h/d?password=%2A%2A%2A"
+    assert shown_place("postgresql://h/d?password=secret") == "postgresql://h/d?password=***"
+    assert shown_place("postgresql://h/d?a=b&sslpassword=se@kret&c=d") == "postgresql://h/d?a=b&sslpassword=***&c=d"
+    assert shown_place("postgresql://bench@h:5432/d") == "postgresql://bench@h:5432/d"
+    for password in ("se@kret", "se@kr:et", "se:kr@et", "se/kr@et", "se?kr@et"):
+        told = f"postgresql://bench:{password}@127.0.0.1:1/db"
+        assert shown_place(told) == "postgresql://bench:***@127.0.0.1:1/db"
+        with pytest.raises(UsageError) as error:
+            open_database(told)
+        assert "kr" not in str(error.value).replace("bench:***", "")
     assert shown_place("a/b.sqlite") == "a/b.sqlite"
     place = str(tmp_path / "a file? 100%#1.sqlite")
     synthetic_history(place, 2)

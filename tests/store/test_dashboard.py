@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from tests.browser import Browser, Page, needs_chromium
 from tests.store.synthetic import synthetic_history, synthetic_runs
 
 from tokenclock.store.dashboard import write_dashboard
+from tokenclock.store.dashboard_data import DashboardData
 from tokenclock.store.database import Database, open_database
 from tokenclock.store.filter import Filter
+from tokenclock.store.record import MetricValue, RunRecord, hash_of
 from tokenclock.store.serve import HistoryServer
 
 NASTY = 'x<!--<script></script><script>alert(1)</script>"&'
@@ -267,3 +270,43 @@ def test_100000_runs_open_in_under_3_s_from_a_file_of_sane_size(browser: Browser
     assert (tmp_path / "page.html").stat().st_size < 10 * MB
     times = [Page(browser, tmp_path / "page.html").opened_in_s for _ in range(5)]
     assert statistics.median(times) < 3.0, times
+
+
+def test_means_of_older_runs_stop_at_a_change(tmp_path: Path) -> None:
+    start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    values = [100.0 + i % 3 for i in range(30)] + [200.0 + i % 3 for i in range(30)]
+    runs = [
+        RunRecord(
+            hash=hash_of({"i": i}),
+            created=start + timedelta(minutes=i),  # all on one day
+            metrics={"ttft.mean": MetricValue(value * MB, None, None, "ns")},
+        )
+        for i, value in enumerate(values)
+    ]
+    with open_database(str(tmp_path / "h.sqlite")) as database:
+        database.add(runs)
+        data = DashboardData(database, Filter(), newest=5)
+        (series,) = data.metric(data.words("ttft.mean"))["series"]
+    assert [(row[1], row[4]) for row in series["older"]] == [(101.0, 30), (200.96, 25)]
+
+
+def test_only_runs_with_a_result_are_said_to_have_a_page_and_a_run_without_a_model_has_a_name(
+    tmp_path: Path, browser: Browser
+) -> None:
+    runs = list(synthetic_runs(40))
+    runs[-1] = replace(runs[-1], content=b"x")
+    runs[-2] = replace(runs[-2], model="")
+    path = tmp_path / "history.html"
+    with open_database(str(tmp_path / "h.sqlite")) as database:
+        database.add(runs)
+        write_dashboard(database, path)
+    assert data_of(path)["base"]["runs"]["stored"] == [1, *[0] * 39]
+    page = Page(browser, path)
+    settle(page)
+    opened = """(() => { document.querySelectorAll('#runs td.picks button')[3 * %d].click(); return new Promise(done =>
+        setTimeout(() => { const text = document.getElementById('run').innerText;
+        document.getElementById('run').close(); done(text); }, 250)); })()"""
+    assert "tokenclock history show 40" in page.evaluate(opened % 0)
+    assert "tokenclock history show" not in page.evaluate(opened % 1)
+    assert "model not told" in page.evaluate("document.getElementById('runs').innerText")
+    assert "all runs" not in page.evaluate("document.getElementById('trend-legend').innerText")

@@ -93,6 +93,18 @@ def test_what_was_undone_is_said(database: Database) -> None:
     assert later.created > earlier.created
 
 
+def test_a_blip_that_was_undone_is_not_made_lasting_by_a_later_step(database: Database) -> None:
+    database.add(history([*step(100, 120), *step(100, 130)]))
+    second, undoing, first = regressions(database)
+    assert [one.verdict for one in (first, undoing, second)] == ["regression", "improvement", "regression"]
+    assert [one.current for one in (first, second)] == [False, True]
+
+
+def test_two_steps_that_were_undone_at_once_are_undone(database: Database) -> None:
+    database.add(history([*step(100, 120), *step(150, 100)]))
+    assert [one.current for one in regressions(database) if one.verdict == "regression"] == [False, False]
+
+
 def test_since_hides_older_changes_and_keeps_their_runs_for_comparison(database: Database) -> None:
     database.add(history(step(100, 130)))
     at = START + timedelta(hours=20)

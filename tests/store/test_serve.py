@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.conftest import result_of
 from tests.simulate.processes import stalling_server
-from tests.store.synthetic import synthetic_runs
+from tests.store.synthetic import synthetic_history, synthetic_runs
 
 from tokenclock.errors import UsageError
 from tokenclock.metrics.facts import RunFacts
@@ -135,17 +135,19 @@ def test_each_run_has_its_own_page(server: HistoryServer) -> None:
     ("path", "status", "text"),
     [
         ("/nothing", 404, "there is nothing at /nothing"),
-        ("/run/99999", 400, "99999"),
-        ("/run/../../etc/passwd", 400, ""),
+        ("/run/99999", 404, "99999"),
+        ("/run/../../etc/passwd", 404, ""),
         ("/api/run", 400, "expected id="),
         ("/api/runs?limit=0", 400, "limit must be"),
-        ("/api/runs?limit=501", 400, "limit must be"),
+        ("/api/runs?limit=501", 400, "limit must be a whole number from 1 to 500, got 501"),
         ("/api/runs?offset=-1", 400, "offset must be"),
         ("/api/runs?offset=99999999999999999999", 400, "offset must be"),
         ("/api/runs?colour=red", 400, "unknown colour"),
         ("/api/runs?concurrency=many", 400, "concurrency"),
         ("/api/series?metric=ttft.mean&by=colour", 400, "colour"),
-        ("/api/metric?name=nothing", 400, "no run has a metric nothing"),
+        ("/api/series?metric=nothing", 404, "no run has a metric nothing"),
+        ("/api/run?id=99999", 404, "no run 99999"),
+        ("/api/metric?name=nothing", 404, "no run has a metric nothing"),
         ("/api/runs?" + "&".join(f"a{i}=1" for i in range(99)), 400, "malformed"),
     ],
 )
@@ -153,6 +155,25 @@ def test_what_is_wrong_is_said(server: HistoryServer, path: str, status: int, te
     answer, body = ask(server, path)
     assert answer.status == status, body
     assert text in json.loads(body)["error"]
+
+
+def test_a_database_that_went_away_is_said_here_and_not_in_the_browser(tmp_path: Path) -> None:
+    place = tmp_path / "history.sqlite"
+    said: list[str] = []
+    synthetic_history(str(place), 3)
+    with (
+        open_database(str(place), read_only=True) as database,
+        HistoryServer(database, "127.0.0.1", 0, Filter(), say=said.append) as server,
+    ):
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        place.unlink()
+        for path in ("/", "/api/runs", "/run/1"):
+            answer, body = ask(server, path)
+            assert answer.status == 503
+            assert json.loads(body) == {"error": "the history cannot be read now"}
+        server.shutdown()
+    assert [line.partition(":")[0] for line in said] == ["/", "/api/runs", "/run/1"]
+    assert all(str(place) in line for line in said)
 
 
 def test_head_has_no_body_and_nothing_can_be_written(server: HistoryServer) -> None:

@@ -111,12 +111,14 @@ def main(argv: Sequence[str]) -> int:
         min_effect=arguments.min_effect,
         force=arguments.force,
     )
+    met = gate.missed(conditions, comparison["points"])
+    if conditions:
+        comparison["gate"] = {"conditions": [text for text, _ in conditions], "met": met}
     from tokenclock.report import compare_table
 
     code = show("tokenclock compare", compare_table.render(comparison).rstrip("\n"))
     for path, write in files:
         write_output("compare", path, functools.partial(write, comparison, path))
-    met = gate.missed(conditions, comparison["points"])
     if met:
         raise GateMissed(f"--fail-if was met: {' | '.join(met)}")
     return code

@@ -50,7 +50,7 @@ examples:
 
 exit codes:
   0  done
-  1  a file could not be written, or a package is not installed
+  1  a file could not be written, one of a directory not be read, or a package is not installed
   2  wrong flags, what is no result, a history that cannot be reached, written or understood
 """
 

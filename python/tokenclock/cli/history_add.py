@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tokenclock.cli.arguments import key_value
+from tokenclock.cli.history_filters import once
 from tokenclock.cli.history_place import add_place_flag, open_history
 from tokenclock.cli.standard_streams import show
 from tokenclock.errors import UsageError
+from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
     from tokenclock.store.record import RunRecord
@@ -44,20 +46,31 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Add all or, where one cannot be read, none; 0."""
-    records = [record for place in arguments.results for record in _records(place, arguments)]
+    """Add all or, where a file that was named cannot be read, none.
+
+    Returns:
+        0; 1 where a file of a directory could not be read and the rest was added.
+    """
+    unread: list[str] = []
+    records = [record for place in arguments.results for record in _records(place, arguments, unread)]
+    for line in unread:
+        say_on_stderr(f"tokenclock history: {line}; it is left out")
     with open_history(arguments.history, create=True) as database:
         added = database.add(records)
         place = database.place
     known = f"; {_runs(added.known)} there before" if added.known else ""
-    return show("tokenclock history", f"{_runs(added.new)} added to {place}{known}")
+    if added.known and (given := [name for name in ("label", "test", "tag") if getattr(arguments, name)]):
+        flags = " and ".join(f"--{name}" for name in given)
+        known += f", which {'keeps' if added.known == 1 else 'keep'} what was noted then ({flags} not taken over)"
+    code = show("tokenclock history", f"{_runs(added.new)} added to {place}{known}")
+    return 1 if unread else code
 
 
 def _runs(n: int) -> str:
     return f"{n} run{'' if n == 1 else 's'}"
 
 
-def _records(place: str, arguments: argparse.Namespace) -> list[RunRecord]:
+def _records(place: str, arguments: argparse.Namespace, unread: list[str]) -> list[RunRecord]:
     from tokenclock.readers.read import FORMATS, read_directory, read_file
     from tokenclock.store.from_result import records_of
 
@@ -70,12 +83,14 @@ def _records(place: str, arguments: argparse.Namespace) -> list[RunRecord]:
                 raise UsageError(str(error).replace(path, "standard input")) from error
         source = "-"
     elif os.path.isdir(place):
-        results = read_directory(place)
+        results = read_directory(place, unread=unread)
+        if not results and unread:
+            raise UsageError(f"{place} holds no result that can be read: {unread[0]}")
         if not results:
             raise UsageError(f"{place} holds no result: expected {FORMATS}")
     else:
         results = read_file(place)
-    tags = dict(arguments.tag)
+    tags = once(arguments.tag, "--tag")
     return [
         record
         for result in results

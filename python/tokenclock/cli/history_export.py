@@ -8,7 +8,7 @@ import sys
 
 from tokenclock.cli.history_filters import add_filter_flags, filter_of
 from tokenclock.cli.history_place import add_place_flag, open_history
-from tokenclock.cli.standard_streams import show
+from tokenclock.cli.standard_streams import give_up, show
 from tokenclock.errors import TokenclockError, UsageError
 from tokenclock.standard_error import say_on_stderr
 
@@ -41,7 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
         from tokenclock.store import export
 
         if arguments.file == "-":
-            export.write_csv(database, sys.stdout.buffer, where, intervals=arguments.intervals)
+            try:
+                export.write_csv(database, sys.stdout.buffer, where, intervals=arguments.intervals)
+            except OSError as error:
+                return give_up("tokenclock history", error)
             return show("tokenclock history")
         try:
             n = export.write(database, arguments.file, form, where, intervals=arguments.intervals)

@@ -12,7 +12,7 @@ from tokenclock.errors import UsageError
 if TYPE_CHECKING:
     from tokenclock.store.filter import Filter
 
-__all__ = ["add_filter_flags", "column_list", "filter_of"]
+__all__ = ["add_filter_flags", "column_list", "filter_of", "once"]
 
 _TEXTS = {
     "model": "model's name", "gpu": "GPU's name", "label": "label (--label, or of a performance test)",
@@ -69,15 +69,35 @@ def filter_of(arguments: argparse.Namespace, *, states: Sequence[str] = ()) -> F
             raise UsageError(f"--state must be one of {', '.join(STATES)} or all, got {state}")
     for name, value in arguments.where:
         if COLUMNS.get(checked_column(name), "text") != "text":
-            number_of(name, value)
+            number_of(name, _switch(name, value))
     return Filter(
         **{name: getattr(arguments, name) for name in _TEXTS},
-        tag=dict(arguments.tag),
-        key=dict(arguments.where),
+        tag=once(arguments.tag, "--tag"),
+        key={name: _switch(name, value) for name, value in once(arguments.where, "--where").items()},
         since=None if arguments.since is None else typed_instant(arguments.since),
         until=None if arguments.until is None else typed_instant(arguments.until),
         states=() if "all" in given else tuple(given) or tuple(states),
     )
+
+
+def once(given: Sequence[tuple[str, str]], flag: str) -> dict[str, str]:
+    """NAME=TEXT of a flag that may be given again.
+
+    Raises:
+        UsageError: two texts for one name.
+    """
+    found: dict[str, str] = {}
+    for name, value in given:
+        if found.setdefault(name, value) != value:
+            raise UsageError(f"{flag} {name}={found[name]} and {flag} {name}={value} cannot both be: give one")
+    return found
+
+
+def _switch(column: str, value: str) -> str:
+    """`true` and `false` of a column that is yes or no, as it is written in the database."""
+    from tokenclock.store.filter import COLUMNS
+
+    return {"true": "yes", "false": "no"}.get(value.lower(), value) if COLUMNS.get(column) == "switch" else value
 
 
 def column_list(text: str) -> tuple[str, ...]:

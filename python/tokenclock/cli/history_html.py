@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from tokenclock.cli.arguments import whole_number
 from tokenclock.cli.history_filters import add_filter_flags, filter_of
 from tokenclock.cli.history_place import add_place_flag, open_history
-from tokenclock.cli.history_series import add_by_flag, add_metrics_flag, by_of, known_metrics
+from tokenclock.cli.history_series import add_by_flag, add_metrics_flag, by_of, known_metrics, progress
 from tokenclock.cli.written import write_output
 from tokenclock.errors import UsageError
-from tokenclock.standard_error import quiet_stderr
 
 if TYPE_CHECKING:
     from tokenclock.store.database import Database
@@ -41,6 +40,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page; 0."""
+    if arguments.file == "-":
+        raise UsageError("the page is written to a file, got -: give its name, such as history.html")
     folder = os.path.dirname(arguments.file) or "."
     if not os.path.isdir(folder):
         raise UsageError(f"{arguments.file}: there is no directory {folder}; make it first")
@@ -60,16 +61,5 @@ def _write(
 ) -> None:
     from tokenclock.store.dashboard import write_dashboard
 
-    stream = quiet_stderr()
-    watched = stream.isatty()
-
-    def say(line: str) -> None:
-        if watched:
-            stream.write(f"\r\x1b[Ktokenclock history: {line}")
-            stream.flush()
-
-    try:
+    with progress() as say:
         write_dashboard(database, arguments.file, where, by=by, metrics=metrics, newest=arguments.newest, say=say)
-    finally:
-        if watched:
-            stream.write("\r\x1b[K")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tokenclock.cli.arguments import metric_list, whole_number
 from tokenclock.cli.history_filters import add_filter_flags, filter_of
 from tokenclock.cli.history_place import add_place_flag, open_history
+from tokenclock.cli.history_series import known_metrics
 from tokenclock.cli.standard_streams import show
 from tokenclock.errors import UsageError
 from tokenclock.standard_error import say_on_stderr
@@ -44,8 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the runs; 0, also where there are none."""
     if arguments.limit < 0:
         raise UsageError(f"--limit must be 0 or more, got {arguments.limit}")
+    from tokenclock.store.filter import Filter
+
     where = filter_of(arguments)
     with open_history(arguments.history) as database:
+        if arguments.metrics != _METRICS:
+            known_metrics(arguments, database, Filter())
         runs = database.runs(where, limit=arguments.limit or None)
         numbers = database.metrics_of([row.id for row in runs])
     if not runs:

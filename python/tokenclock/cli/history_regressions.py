@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tokenclock.cli.arguments import number, whole_number
 from tokenclock.cli.history_filters import add_filter_flags, filter_of
 from tokenclock.cli.history_place import add_place_flag, open_history
-from tokenclock.cli.history_series import add_by_flag, add_metrics_flag, by_of, known_metrics
+from tokenclock.cli.history_series import add_by_flag, add_metrics_flag, by_of, known_metrics, progress
 from tokenclock.cli.standard_streams import show
 from tokenclock.cli.written import write_output
 from tokenclock.errors import GateMissed, UsageError
@@ -58,7 +58,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     out.add_argument(
         "--fail-on-regression",
         action="store_true",
-        help="end with 3 where a regression is told and the newest level of its series is still worse than before it",
+        help="end with 3 where a regression is told that was not undone since",
     )
 
 
@@ -77,16 +77,19 @@ def run(arguments: argparse.Namespace) -> int:
         from tokenclock.store.regressions import regressions
 
         whole = replace(where, since=None)
-        found = regressions(
-            database,
-            whole,
-            by,
-            known_metrics(arguments, database, whole),
-            since=where.since,
-            significance=arguments.significance,
-            minimum_change=arguments.min_change / 100,
-            looked_at=counts.append,
-        )
+        metrics = known_metrics(arguments, database, whole)
+        with progress() as say:
+            found = regressions(
+                database,
+                whole,
+                by,
+                metrics,
+                since=where.since,
+                significance=arguments.significance,
+                minimum_change=arguments.min_change / 100,
+                looked_at=counts.append,
+                say=say,
+            )
         runs = database.count(where)
     if not runs:
         say_on_stderr("tokenclock history: no run is as asked for")
@@ -110,7 +113,9 @@ def run(arguments: argparse.Namespace) -> int:
     lasting = [one for one in told if one.verdict == "regression" and one.current]
     if lasting and arguments.fail_on_regression:
         names = ", ".join(dict.fromkeys(one.metric for one in lasting))
-        raise GateMissed(f"--fail-on-regression: {len(lasting)} series got worse and stayed so ({names})")
+        n = len({(one.metric, tuple(one.key.items())) for one in lasting})
+        changes = "" if n == len(lasting) else f", in {len(lasting)} steps"
+        raise GateMissed(f"--fail-on-regression: {n} series got worse and stayed so{changes} ({names})")
     return code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 
 from tokenclock.cli.arguments import whole_number
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     before = {which: signal.signal(which, lambda which, _: ended_by.append(which)) for which in _ENDING}
     try:
         with open_database(history_place(arguments.history), create=False, read_only=True) as database:
-            serve(
+            busy = serve(
                 database,
                 arguments.listen_at,
                 arguments.port,
@@ -78,7 +79,11 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         for which, handler in before.items():
             signal.signal(which, handler)
-    return 130 if ended_by[:1] == [signal.SIGINT] else 0
+    code = 130 if ended_by[:1] == [signal.SIGINT] else 0
+    if busy:  # a thread amid a long computation cannot be told to end, and would abort the interpreter's own end
+        show("tokenclock history")
+        os._exit(code)
+    return code
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)

@@ -82,6 +82,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--last must be 1 or more, got {arguments.last}")
     if arguments.limit < 0:
         raise UsageError(f"--limit must be 0 or more, got {arguments.limit}")
+    if arguments.png is not None and not arguments.png.lower().endswith(".png"):
+        raise UsageError(f"--png must end in .png, got {arguments.png}: no other pictures are made")
     if arguments.png is not None and not os.path.isdir(os.path.dirname(arguments.png) or "."):
         raise UsageError(f"--png {arguments.png}: there is no directory {os.path.dirname(arguments.png)}")
 
@@ -114,7 +116,7 @@ def _text(found: Mapping[tuple[str, ...], Line], by: Sequence[str], metric: str,
                 sparkline(values, plain=plain),
             ]
         )  # fmt: skip
-    heads = [*by, "runs", "from", "to", "median", "last", "last to median", "trend"]
+    heads = [*by, "runs", "from", "to", "median", "last", "last to before", "trend"]
     n = len(by)
     lines = [f"{metric} in {shown_unit(unit)}", table(heads, rows, right=[n, n + 3, n + 4, n + 5])]
     if len(groups) < len(found):

@@ -8,7 +8,7 @@ import sys
 
 from tokenclock.standard_error import say_on_stderr
 
-__all__ = ["draws_boxes", "open_closed_streams", "show"]
+__all__ = ["draws_boxes", "give_up", "open_closed_streams", "show"]
 
 
 def open_closed_streams() -> None:
@@ -40,12 +40,15 @@ def show(prefix: str, *texts: str) -> int:
             print(text)
         sys.stdout.flush()
     except OSError as error:
-        return _give_up(prefix, error)
+        return give_up(prefix, error)
     return 0
 
 
-def _give_up(prefix: str, error: OSError) -> int:
-    """Send what is still in the buffer nowhere, so that the interpreter does not fail on it at its end."""
+def give_up(prefix: str, error: OSError) -> int:
+    """Where stdout did not take something: say so, and send what is still in the buffer nowhere.
+
+    Else the interpreter fails on it at its end. Returns the exit code, as `show`.
+    """
     with contextlib.suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

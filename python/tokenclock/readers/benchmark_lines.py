@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tokenclock.readers.foreign import ForeignResult, ms, number, whole
+from tokenclock.readers.foreign import ForeignResult, measured, measured_ms, whole
 
 __all__ = ["MARK", "is_csv", "results_of_csv", "results_of_log"]
 
@@ -57,8 +57,8 @@ def results_of_csv(lines: Iterable[str], path: Path) -> list[ForeignResult]:
 
 
 def _case(row: Mapping[str, str], path: Path) -> ForeignResult:
-    values = {name: ms(row.get(key)) for key, name in _LATENCIES.items()}
-    values |= {name: number(row.get(key)) for key, name in _RATES.items()}
+    values = {name: measured_ms(name, row.get(key)) for key, name in _LATENCIES.items()}
+    values |= {name: measured(name, row.get(key)) for key, name in _RATES.items()}
     asked = {name: whole(row.get(key)) for key, name in _ASKED.items()}
     return ForeignResult(
         path=path,

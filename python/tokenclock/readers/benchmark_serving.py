@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenclock.readers.foreign import ForeignResult, ms, number, whole
+from tokenclock.readers.foreign import ForeignResult, measured, measured_ms, number, whole
 
 __all__ = ["recognises", "result_of"]
 
@@ -33,7 +33,7 @@ def result_of(data: Mapping[str, Any], path: Path) -> ForeignResult:
     for tag in _TAGS:
         values |= _latency(data, tag, tag) or _latency(data, tag, _OTHER_NAMES.get(tag, tag))
     for tag, keys in _RATES.items():
-        found = next((rate for key in keys if (rate := number(data.get(key))) is not None), None)
+        found = next((rate for key in keys if (rate := measured(tag, data.get(key))) is not None), None)
         if found is not None:
             values[tag] = found
     completed = whole(data.get("completed"))
@@ -59,17 +59,20 @@ def result_of(data: Mapping[str, Any], path: Path) -> ForeignResult:
 
 
 def _latency(data: Mapping[str, Any], tag: str, name: str) -> dict[str, float]:
-    found = {}
+    told = {}
     for key, value in data.items():
         statistic, _, rest = key.partition("_")
-        value_ns = ms(value)
-        if rest != f"{name}_ms" or value_ns is None:
+        if rest != f"{name}_ms":
             continue
         if statistic == "median":
-            found[f"{tag}.p50"] = value_ns
+            told[f"{tag}.p50"] = value
         elif statistic == "mean" or (statistic.startswith("p") and number(statistic[1:]) is not None):
-            found[f"{tag}.{statistic}"] = value_ns
-    return found if any(value > 0 for value in found.values()) else {}
+            told[f"{tag}.{statistic}"] = value
+    known = [number(value) for value in told.values()]
+    if all(value is not None and value <= 0 for value in known):
+        return {}
+    found = {key: measured_ms(key, value) for key, value in told.items()}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _mean(total: Any, n: int | None) -> float | None:

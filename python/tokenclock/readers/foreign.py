@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tokenclock.units import NS_PER_MS
 
-__all__ = ["ForeignResult", "ms", "number", "whole"]
+__all__ = ["ForeignResult", "measured", "measured_ms", "number", "refused_numbers", "whole"]
+
+_NOT_TOLD = ("", "-", "n/a", "none")
+_REFUSED: ContextVar[list[str] | None] = ContextVar("refused numbers", default=None)
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,37 @@ def whole(value: Any) -> int | None:
     return int(found) if found is not None and found.is_integer() else None
 
 
-def ms(value: Any) -> float | None:
-    """A number in ms as ns; None for anything else."""
+def measured(name: str, value: Any, factor: float = 1.0) -> float | None:
+    """The value of a metric, in base units; None where there is none, and for what no clock measured.
+
+    Args:
+        name: ``tag.statistic`` of a latency, which is above 0 (a gap between chunks may be 0), or a rate, 0 or more.
+        value: as it stands in the file; what is neither a number nor a word for nothing is kept for `refused_numbers`.
+        factor: to base units.
+    """
+    if value is None or (isinstance(value, str) and value.strip().lower() in _NOT_TOLD):
+        return None
     found = number(value)
-    return None if found is None else found * NS_PER_MS
+    may_be_zero = "." not in name or name.startswith("itl.")
+    if found is not None and (found > 0 or (found == 0 and may_be_zero)):
+        return found * factor
+    refused = _REFUSED.get()
+    if refused is not None:
+        refused.append(f"{name} of {str(value)[:20]}")
+    return None
+
+
+def measured_ms(name: str, value: Any) -> float | None:
+    """The same of a value in ms, as ns."""
+    return measured(name, value, NS_PER_MS)
+
+
+@contextlib.contextmanager
+def refused_numbers() -> Iterator[list[str]]:
+    """What `measured` refuses meanwhile: name and value."""
+    refused: list[str] = []
+    before = _REFUSED.set(refused)
+    try:
+        yield refused
+    finally:
+        _REFUSED.reset(before)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenclock.errors import UsageError
-from tokenclock.readers.foreign import ForeignResult, number, whole
+from tokenclock.readers.foreign import ForeignResult, measured, number, whole
 from tokenclock.units import NS_PER_MS, NS_PER_S, NS_PER_US
 
 __all__ = ["is_csv", "recognises", "result_of", "result_of_csv"]
@@ -78,14 +78,15 @@ def _values(tag: str, metric: Mapping[str, Any], unit: str, path: Path) -> dict[
         raise UsageError(f"{path}: expected {tag} in {' or '.join(sorted(factors))}, got the unit {unit or 'none'}")
     found = {}
     for statistic, value in metric.items():
-        known = number(value)
-        if known is None:
-            continue
         if tag not in _LATENCIES:
-            if statistic == "avg":
-                found[tag] = known
+            name = tag if statistic == "avg" else ""
         elif statistic == "avg" or re.fullmatch(r"p\d+(\.\d+)?", statistic):
-            found[f"{tag}.{'mean' if statistic == 'avg' else statistic}"] = known * factors[unit]
+            name = f"{tag}.{'mean' if statistic == 'avg' else statistic}"
+        else:
+            name = ""
+        known = measured(name, value, factors[unit]) if name else None
+        if known is not None:
+            found[name] = known
     return found
 
 

@@ -17,8 +17,9 @@ from tokenclock.readers import (
     trtllm_bench_log,
     trtllm_bench_report,
 )
-from tokenclock.readers.foreign import ForeignResult
+from tokenclock.readers.foreign import ForeignResult, refused_numbers
 from tokenclock.readers.ours import OwnResult
+from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["FORMATS", "AnyResult", "read_directory", "read_file"]
 
@@ -45,11 +46,15 @@ def read_file(path: str | os.PathLike[str]) -> list[AnyResult]:
     return found
 
 
-def read_directory(directory: str | os.PathLike[str]) -> list[AnyResult]:
+def read_directory(directory: str | os.PathLike[str], *, unread: list[str] | None = None) -> list[AnyResult]:
     """Every result in a directory and below it, in order of path; files that are no results are passed over.
 
     Of an export in two forms (``x.json`` and ``x.csv``) the JSON is taken. A case that two files tell alike (a log and
     the CSV of the same run) is taken once.
+
+    Args:
+        directory: walked.
+        unread: where given, files that cannot be read are said here, a line each, and the others are read.
 
     Raises:
         UsageError: the directory cannot be read, or a JSON in it is cut short or of a newer schema.
@@ -58,7 +63,14 @@ def read_directory(directory: str | os.PathLike[str]) -> list[AnyResult]:
     for path in _files(Path(directory)):
         if path.suffix == ".csv" and path.with_suffix(".json").exists():
             continue
-        found += [result for result in _results(path) if not any(_told_alike(result, other) for other in found)]
+        try:
+            results = _results(path)
+        except UsageError as error:
+            if unread is None:
+                raise
+            unread.append(str(error))
+            continue
+        found += [result for result in results if not any(_told_alike(result, other) for other in found)]
     return found
 
 
@@ -83,6 +95,17 @@ def _files(directory: Path) -> Iterator[Path]:
 
 
 def _results(path: Path) -> list[AnyResult]:
+    """Of a file; numbers in it that are none are said on stderr, once a file."""
+    with refused_numbers() as told:
+        found = _read(path)
+    refused = list(dict.fromkeys(told))
+    if refused and found:
+        more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
+        say_on_stderr(f"tokenclock: {path}: left out as no measurement: {', '.join(refused[:3])}{more}")
+    return found
+
+
+def _read(path: Path) -> list[AnyResult]:
     if path.suffix in (".json", ".jsonl"):
         return _of_json(path)
     try:

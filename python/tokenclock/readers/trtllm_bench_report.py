@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenclock.readers.foreign import ForeignResult, ms, number, whole
+from tokenclock.readers.foreign import ForeignResult, measured, measured_ms, number, whole
 
 __all__ = ["recognises", "result_of"]
 
@@ -28,14 +28,14 @@ def result_of(data: Mapping[str, Any], path: Path) -> ForeignResult:
     """The run. Its percentiles are the value at index ``floor(n * p)``; ITL is not among its numbers."""
     performance, streaming = _part(data, "performance"), _part(data, "streaming_metrics")
     request, world = _part(data, "request_info"), _part(data, "world_info")
-    values = {tag: value for tag, key in _RATES.items() if (value := number(performance.get(key))) is not None}
+    values = {tag: value for tag, key in _RATES.items() if (value := measured(tag, performance.get(key))) is not None}
     values |= _latency("e2el", performance.get("request_latency_percentiles_ms"))
-    average = ms(performance.get("avg_request_latency_ms"))
+    average = measured_ms("e2el.mean", performance.get("avg_request_latency_ms"))
     if average is not None:
         values.setdefault("e2el.mean", average)
     for tag in ("ttft", "tpot"):
         values |= _latency(tag, streaming.get(f"{tag}_percentiles"))
-        average = ms(streaming.get(f"avg_{tag}_ms"))
+        average = measured_ms(f"{tag}.mean", streaming.get(f"avg_{tag}_ms"))
         if average is not None:
             values.setdefault(f"{tag}.mean", average)
     engine = _part(data, "engine")
@@ -66,5 +66,5 @@ def _part(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _latency(tag: str, statistics: Any) -> dict[str, float]:
     if not isinstance(statistics, dict):
         return {}
-    found = {f"{tag}.{name}": ms(statistics.get(key)) for key, name in _STATISTICS.items()}
+    found = {f"{tag}.{name}": measured_ms(f"{tag}.{name}", statistics.get(key)) for key, name in _STATISTICS.items()}
     return {key: value for key, value in found.items() if value is not None}

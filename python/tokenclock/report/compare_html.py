@@ -10,7 +10,16 @@ from typing import Any
 from tokenclock.report import page
 from tokenclock.report.colours import colour
 from tokenclock.report.compare_table import legend
-from tokenclock.report.compare_words import change, heading_of, interval, metric_name, shown, visible
+from tokenclock.report.compare_words import (
+    change,
+    gate_lines,
+    gate_verdict,
+    heading_of,
+    interval,
+    metric_name,
+    shown,
+    visible,
+)
 from tokenclock.report.format import counted
 from tokenclock.report.page import Plot, term
 from tokenclock.units import NS_PER_MS
@@ -34,7 +43,7 @@ def write(comparison: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """
     names = " and ".join(escape(side["name"]) for side in comparison["sides"])
     plots = _plots(comparison["curves"])
-    parts = [f"<h1>Comparison of {names}</h1>", _counts(comparison)]
+    parts = [f"<h1>Comparison of {names}</h1>", _gate(comparison), _counts(comparison)]
     parts.append('<div class="figures">' + "".join(page.figure(plot) for plot in plots) + "</div>")
     for point in comparison["points"]:
         parts += [f"<h2>{escape(heading_of(point, comparison['baseline']))}</h2>", _table(comparison, point)]
@@ -42,6 +51,15 @@ def write(comparison: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
         "<h2>How to read it</h2><ul>" + "".join(f"<li>{escape(line)}</li>" for line in legend(comparison)) + "</ul>"
     )
     page.write(path, f"Comparison: {', '.join(side['name'] for side in comparison['sides'])}", "\n".join(parts), plots)
+
+
+def _gate(comparison: Mapping[str, Any]) -> str:
+    verdict = gate_verdict(comparison)
+    if not verdict:
+        return ""
+    kind = "worse" if comparison["gate"]["met"] else "better"
+    lines = "".join(f"<li>{escape(line)}</li>" for line in gate_lines(comparison))
+    return f'<p class="{kind}">{escape(verdict)}</p><ul>{lines}</ul>'
 
 
 def _counts(comparison: Mapping[str, Any]) -> str:

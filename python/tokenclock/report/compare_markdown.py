@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokenclock.report.compare_table import legend
-from tokenclock.report.compare_words import change, heading_of, interval, metric_name, shown, visible
+from tokenclock.report.compare_words import (
+    change,
+    gate_lines,
+    gate_verdict,
+    heading_of,
+    interval,
+    metric_name,
+    shown,
+    visible,
+)
 
 __all__ = ["render"]
 
@@ -14,8 +23,8 @@ _MARKS = {"better": "**better**", "worse": "**worse**"}
 
 
 def render(comparison: Mapping[str, Any]) -> str:
-    """A table a point; `|` in names is escaped."""
-    lines: list[str] = []
+    """What the gate says, where there is one, and a table a point; `|` in names is escaped."""
+    lines = _gate(comparison)
     for point in comparison["points"]:
         lines += [f"### {_safe(heading_of(point, comparison['baseline']))}", ""]
         lines += [f"> not the same work (`--force`): {_safe(text)}\n" for text in point["differences"]]
@@ -28,6 +37,13 @@ def render(comparison: Mapping[str, Any]) -> str:
             lines.append(_line((*cells, interval(row), verdict, visible(row))))
         lines.append("")
     return "\n".join([*lines, *(f"- {_safe(line)}" for line in legend(comparison)), ""])
+
+
+def _gate(comparison: Mapping[str, Any]) -> list[str]:
+    verdict = gate_verdict(comparison)
+    return (
+        [f"**{_safe(verdict)}**", "", *(f"- {_safe(line)}" for line in gate_lines(comparison)), ""] if verdict else []
+    )
 
 
 def _line(cells: tuple[str, ...]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokenclock.report import compare_table
-from tokenclock.report.compare_words import brief, metric_name, shown
+from tokenclock.report.compare_words import brief, gate_lines, gate_verdict, metric_name, shown
 from tokenclock.report.format import counted
 
 __all__ = ["render"]
@@ -24,6 +24,8 @@ def render(comparison: Mapping[str, Any]) -> str:
         lines.append(
             f"{side['name']}{base}: {counted(side['n_runs'], 'run')} of {' and '.join(side['tools'])}{models}{quality}"
         )
+    if verdict := gate_verdict(comparison):
+        lines += ["", verdict, *(f"  {line}" for line in gate_lines(comparison))]
     metrics = list(dict.fromkeys(m for curve in comparison["curves"].values() for at in curve for m in at["values"]))
     for title, block in (
         ("METRICS BY LOAD", [_by_load(comparison, metric) for metric in metrics]),

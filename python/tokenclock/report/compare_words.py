@@ -7,7 +7,18 @@ from typing import Any
 
 from tokenclock.report.format import NOT_MEASURED, fixed, fixed_ms
 
-__all__ = ["brief", "change", "heading_of", "interval", "metric_name", "shown", "unit_of", "visible"]
+__all__ = [
+    "brief",
+    "change",
+    "gate_lines",
+    "gate_verdict",
+    "heading_of",
+    "interval",
+    "metric_name",
+    "shown",
+    "unit_of",
+    "visible",
+]
 
 _WIDEST = 24
 _STATISTICS = {"mean": "mean", "p50": "median", "p99": "P99"}
@@ -46,6 +57,23 @@ def brief(name: str) -> str:
 def change(ratio: float | None) -> str:
     """1.098 -> ``+9.8 %``."""
     return NOT_MEASURED if ratio is None else f"{(ratio - 1) * 100:+.1f} %"
+
+
+def gate_verdict(comparison: Mapping[str, Any]) -> str:
+    """One line on the ``--fail-if`` conditions: missed or passed; empty where there were none."""
+    gate = comparison.get("gate")
+    if gate is None:
+        return ""
+    if gate["met"]:
+        return "Gate missed: --fail-if was met, the exit code is 3"
+    n = len(gate["conditions"])
+    return "Gate passed: " + ("--fail-if was not met" if n == 1 else f"none of {n} --fail-if conditions was met")
+
+
+def gate_lines(comparison: Mapping[str, Any]) -> list[str]:
+    """What met each condition; where none was met, the conditions themselves."""
+    gate = comparison.get("gate") or {"conditions": [], "met": []}
+    return list(gate["met"] or gate["conditions"])
 
 
 def interval(row: Mapping[str, Any]) -> str:

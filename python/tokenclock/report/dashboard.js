@@ -57,7 +57,7 @@
         else asked[name] = event.target.value.slice(1);
         set({ asked });
       } }, make("option", { value: "*" }, `all (${values.length})`),
-        ...values.map((value) => make("option", { value: "=" + value }, value || "(none)")));
+        ...values.map((value) => make("option", { value: "=" + value }, value || "(not told)")));
       selects.set(name, select);
       $("filters").append(make("label", {}, H.LABEL[name] || name, select));
     }
@@ -200,7 +200,7 @@
         H.served ? make("a", { class: "plain", href: "run/" + id, target: "_blank", rel: "noopener" }, "its own page") : null,
         button("as A", () => { close(); set({ a: place }); }), button("as B", () => { close(); set({ b: place }); }), button("close", close)),
       make("dl", { class: "facts" }, ...factsOf(place).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
-      H.served ? "" : make("p", { class: "soft" }, `Its own page: tokenclock history show ${id} --html run-${id}.html`),
+      H.served || !H.runs.stored[place] ? "" : make("p", { class: "soft" }, `Its own page: tokenclock history show ${id} --html run-${id}.html`),
       rows.length ? table(["metric", "value [95 %]"], rows, "Numbers of the run") : make("p", { class: "soft" }, "No numbers."));
     dialog.showModal();
     dialog.scrollTop = 0;

@@ -48,13 +48,17 @@ const History = (() => {
   }
 
   const keyOf = (place) => base.by.map((column) => coded(runs.key[column], place));
-  /** A series in words, without what `asked` fixes already and what all runs have in common. */
+  /** A series in words, without what `asked` fixes already and what all runs have in common; a model that is not
+   *  told is said, else the name of a series would be blank or another's. */
   function nameOf(key, asked = {}) {
-    const shown = [];
+    const shown = [], untold = [];
     base.by.forEach((column, i) => {
+      if (!key[i] && !(column in asked) && base.keys[column].length > 1) untold.push(column);
       if (!key[i] || column in asked || base.keys[column].length < 2 || (column === "test" && shown.includes(key[i])) || (column === "request_rate" && key[i] === "inf")) return;
       shown.push((PREFIX[column] || "") + key[i] + (SUFFIX[column] || ""));
     });
+    const lacking = untold.includes("model") ? "model" : shown.length ? "" : untold[0];
+    if (lacking) shown.unshift(`${lacking === "model" ? lacking : LABEL[lacking] || lacking} not told`);
     return shown.join(" · ");
   }
   const idOf = (key) => JSON.stringify(key);

@@ -3,7 +3,7 @@
 const Trend = (() => {
   const H = History, MOST = 6;
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
-  const LIGHTER = { "#0072B2": "#4ba3e3", "#D55E00": "#ff8a4c", "#009E73": "#3cc79c" };
+  const LIGHTER = { "#0072B2": "#4ba3e3", "#D55E00": "#ff8a4c", "#009E73": "#3cc79c", "#56B4E9": "#F0E442" };
   const dark = matchMedia("(prefers-color-scheme: dark)"), narrow = matchMedia("(max-width: 760px)");
   const colourOf = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const shade = (colour) => (dark.matches && LIGHTER[colour]) || colour;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from html import escape
@@ -55,10 +56,15 @@ def write_dashboard(
     words = described(data, metrics)
     loaded = {}
     for place, one in enumerate(words, start=1):
-        say(f"reading {one['name']} ({place} of {len(words)})")
-        loaded[one["name"]] = data.metric(one, trend=one["trend"])
+        told = f"reading {one['name']} ({place} of {len(words)})"
+        say(told)
+        loaded[one["name"]] = data.metric(one, trend=one["trend"], say=functools.partial(_further, say, told))
     with atomic_write(path) as file:
         file.writelines(dashboard_page(data, words, loaded, served=False))
+
+
+def _further(say: Callable[[str], None], told: str, far: str) -> None:
+    say(f"{told}: {far}")
 
 
 def described(data: DashboardData, metrics: Sequence[str], *, most: int = MOST_TRENDS) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenclock.metrics.probability import t_quantile
+from tokenclock.store.at_once import each_at_once
 from tokenclock.store.change_points import ChangePoint, segments
 from tokenclock.store.dashboard_words import words_of
 from tokenclock.store.filter import text_of
@@ -77,12 +78,14 @@ class DashboardData:
         texts["hash"] = _coded(run.hash[:12] for run in self.runs)
         texts["tags"] = _coded(", ".join(f"{k}={v}" for k, v in sorted(run.tags.items())) for run in self.runs)
         parts = {name: _coded(_told(run, name) for run in self.runs) for name in self.by}
+        stored = self._database.with_result(self._where)
         return {
             "by": list(self.by),
             "keys": {name: self._values(name, found["values"]) for name, found in parts.items()},
             "runs": {
                 "id": [run.id for run in self.runs],
                 "created": [round(_seconds(run.created)) for run in self.runs],
+                "stored": [int(run.id in stored) for run in self.runs],
                 "state": _coded(run.state for run in self.runs),
                 "facts": {name: found for name, found in texts.items() if found["values"] != [""]},
                 "key": parts,
@@ -99,12 +102,15 @@ class DashboardData:
         words = words_of(name, self._database.unit(name) or "")
         return {"name": name, "title": words.title, "unit": words.unit, "better": words.better, "factor": words.factor}
 
-    def metric(self, words: Mapping[str, Any], *, trend: bool = True) -> dict[str, Any]:
+    def metric(
+        self, words: Mapping[str, Any], *, trend: bool = True, say: Callable[[str], object] = lambda line: None
+    ) -> dict[str, Any]:
         """A metric's values of the newest runs and, with `trend`, its older means, levels and changes of every series.
 
         Args:
             words: of `words`; values are given in its unit.
             trend: without it only the newest runs are read.
+            say: told how far it is.
         """
         name, factor = words["name"], words["factor"]
         where = self._where
@@ -125,7 +131,10 @@ class DashboardData:
         found: dict[str, Any] = {**columns, "series": []}
         if trend:
             width_s = self._width(series)
-            found["series"] = [self._one(name, key, points, factor, width_s) for key, points in series.items()]
+            work = each_at_once(lambda of: self._one(name, of[0], of[1], factor, width_s), series.items())
+            for one in work:
+                found["series"].append(one)
+                say(f"{len(found['series'])} of {len(series)} series")
             found["bucket_s"] = width_s
         return found
 
@@ -147,10 +156,12 @@ class DashboardData:
         values = np.array([point.value for point in counted], dtype=np.float64) * factor
         old = np.array([point.run_id not in self._place for point in counted], dtype=bool)
         changes = changes_of_series(name, {}, points)
+        cuts = [max(0, len(counted) - LONGEST_SERIES) + change.change.index for change in changes]
+        levels = np.searchsorted(cuts, np.arange(len(counted)), side="right")
         newest_times, newest = times[-LONGEST_SERIES:], values[-LONGEST_SERIES:]
         return {
             "key": [text_of(part) for part in key],
-            "older": _means(times[old], values[old], width_s) if len(counted) else [],
+            "older": _means(times[old], values[old], width_s, levels[old]) if len(counted) else [],
             "levels": _levels(newest_times, newest, [change.change for change in changes]),
             "changes": [
                 {
@@ -192,10 +203,13 @@ def _coded(texts: Iterable[str]) -> dict[str, Any]:
     return {"values": list(places), "at": at}
 
 
-def _means(times: Floats, values: Floats, width_s: int) -> list[list[float | None]]:
-    """Of each stretch of time with values: its middle, mean, 95 % interval of the mean, and number of values."""
+def _means(times: Floats, values: Floats, width_s: int, levels: npt.NDArray[np.intp]) -> list[list[float | None]]:
+    """Of each stretch of time with values: its middle, mean, 95 % interval of the mean, and number of values.
+
+    A stretch ends at a change, where `levels` does: a mean of two levels would be none that was ever measured.
+    """
     found = []
-    places = times // width_s
+    places = times // width_s * (len(levels) + 1) + levels
     for place in np.unique(places):
         own = places == place
         found.append([round(float(times[own].mean())), *_mean(values[own]), int(own.sum())])

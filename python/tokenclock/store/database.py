@@ -142,6 +142,12 @@ class Database:
             found = reading.content_of(connection, run_id)
         return None if found is None else dict(json.loads(found))
 
+    def with_result(self, where: Filter = _ALL) -> set[int]:
+        """Ids of the runs whose result is stored."""
+        with self._reading() as connection:
+            query = select(tables.runs.c.id).where(tables.runs.c.content_hash.is_not(None), *conditions(where))
+            return set(connection.execute(query).scalars())
+
     def series(
         self, metric: str, *, by: Sequence[str] = (), where: Filter = _ALL, last: int | None = None
     ) -> dict[tuple[str, ...], list[Point]]:

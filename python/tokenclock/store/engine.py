@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -18,12 +19,16 @@ from sqlalchemy.pool import NullPool
 
 from tokenclock.errors import TokenclockError, UsageError
 
-__all__ = ["BUSY_S", "binary_rows", "connect", "is_url", "shown_place", "told"]
+__all__ = ["BUSY_S", "DatabaseRefused", "binary_rows", "connect", "is_url", "shown_place", "told"]
 
 BUSY_S = 60.0
 """How long a writer waits for the others."""
 
 _CONNECT_S = 10
+
+
+class DatabaseRefused(UsageError):
+    """The database cannot be reached or does not do what was asked: nothing is wrong with the question."""
 
 
 def is_url(place: str) -> bool:
@@ -32,15 +37,14 @@ def is_url(place: str) -> bool:
 
 
 def shown_place(place: str) -> str:
-    """The place as it may be printed: a password in a URL is masked."""
+    """The place as it may be printed: a password in a URL is masked, up to the last @ where it has one unescaped."""
     if not is_url(place):
         return place
-    try:
-        url = make_url(place)
-    except (ArgumentError, ValueError):
-        return f"{place.partition('://')[0]}://..."
-    hidden = {name: "***" for name in url.query if "password" in name.lower()}
-    return url.update_query_dict(hidden).render_as_string(hide_password=True)
+    scheme, _, rest = place.partition("://")
+    account, at, server = rest.rpartition("@")
+    user, colon, _ = account.partition(":")
+    shown = f"{user}{':***' if colon else ''}{at}{server}"
+    return f"{scheme}://" + re.sub(r"(?i)([?&][^=&]*password[^=&]*=)[^&]*", r"\1***", shown)
 
 
 def connect(place: str, *, create: bool, read_only: bool) -> Engine:
@@ -65,6 +69,8 @@ def _server(place: str, read_only: bool) -> Engine:
         raise UsageError(
             f"the history must be a file or postgresql://USER@HOST/DATABASE, got {shown_place(place)}"
         ) from error
+    if "@" in (url.host or ""):
+        raise UsageError(f"an @ in a password must be written %40 in the history {shown_place(place)}")
     if url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise UsageError(
             f"the history must be a file or postgresql://USER@HOST/DATABASE, got the scheme {url.drivername}"
@@ -103,14 +109,34 @@ def _file(path: Path, create: bool, read_only: bool) -> Engine:
 
 
 def _sqlite(uri: str, path: Path) -> sqlite3.Connection:
-    """A connection whose transactions are ours to begin; where nothing can be written, a file is read as it lies."""
+    """A connection whose transactions are ours to begin.
+
+    A file that cannot be written is read as it lies: else SQLite leaves files beside it that its writers cannot write.
+    """
+    if path.is_file() and not _writable(path):
+        return _unwritable(uri.partition("?")[0], path)
     try:
         return _opened(uri)
     except sqlite3.OperationalError:
-        log = path.with_name(f"{path.name}-wal")
-        if not path.is_file() or os.access(path.parent, os.W_OK) or (log.exists() and log.stat().st_size):
+        if not path.is_file() or _writable(path.parent) or _has_log(path):
             raise
         return _opened(f"{uri.partition('?')[0]}?mode=ro&immutable=1")
+
+
+def _unwritable(uri: str, path: Path) -> sqlite3.Connection:
+    if not _has_log(path):
+        return _opened(f"{uri}?mode=ro&immutable=1")
+    index = path.with_name(f"{path.name}-shm")  # of the log, which a writer has open
+    return _opened(f"{uri}?mode=ro&readonly_shm={int(index.exists())}")
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _opened(uri: str) -> sqlite3.Connection:
@@ -155,13 +181,13 @@ def binary_rows(connection: Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def told(place: str) -> Iterator[None]:
-    """What the database says goes to the user as one UsageError that names the place."""
+    """What the database says goes to the user as one DatabaseRefused that names the place."""
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         origin = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         reason = next((line.strip() for line in str(origin).splitlines() if line.strip()), type(origin).__name__)
-        raise UsageError(f"the history {shown_place(place)} {_remedy(place, reason)}") from error
+        raise DatabaseRefused(f"the history {shown_place(place)} {_remedy(place, reason)}") from error
 
 
 def _remedy(place: str, reason: str) -> str:

@@ -17,10 +17,21 @@ LOCK = 0x746B636C  # one advisory lock of PostgreSQL for all writers of a histor
 
 
 def version_of(connection: Connection) -> int:
-    """Of the schema; 0 for a database without one of ours."""
+    """Of the schema; 0 for a database without one of ours.
+
+    Raises:
+        UsageError: what stands there is no version.
+    """
     if not inspect(connection).has_table("tokenclock_schema"):
         return 0
-    return int(connection.execute(text("SELECT version FROM tokenclock_schema")).scalar_one())
+    found = connection.execute(text("SELECT version FROM tokenclock_schema")).scalars().all()
+    if len(found) != 1 or not str(found[0]).isascii() or not str(found[0]).isdigit():
+        told = ", ".join(str(one)[:40] for one in found[:3]) or "none"
+        raise UsageError(
+            f"the table tokenclock_schema of the history must hold one version number, got {told}: the history is "
+            "damaged; restore it, or give another --history"
+        )
+    return int(found[0])
 
 
 def bring_up_to_date(engine: Engine, place: str, *, create: bool, read_only: bool) -> None:

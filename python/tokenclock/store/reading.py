@@ -19,8 +19,18 @@ from tokenclock.store.series import Line, Point
 from tokenclock.store.tables import contents, instant, metric_names, metrics, runs, tags
 
 __all__ = [
-    "content_of", "lines_of", "metrics_of", "names_of_metrics", "packed_content_of", "row_of", "run_id_of", "runs_that",
-    "series_of", "unit_of", "values_of",
+    "UnknownRun",
+    "content_of",
+    "lines_of",
+    "metrics_of",
+    "names_of_metrics",
+    "packed_content_of",
+    "row_of",
+    "run_id_of",
+    "runs_that",
+    "series_of",
+    "unit_of",
+    "values_of",
 ]  # fmt: skip
 
 _AT_ONCE = 5_000
@@ -56,11 +66,16 @@ def _in_parts(query: Select[Any], column: Any, ids: Sequence[int]) -> Iterable[S
         yield query.where(column.in_(ids[start : start + _AT_ONCE]))
 
 
+class UnknownRun(UsageError):
+    """No run has that id or hash."""
+
+
 def run_id_of(connection: Connection, text: str) -> int:
     """Of an id, or of the beginning (four characters or more) of one run's hash.
 
     Raises:
-        UsageError: there is none, or more than one.
+        UnknownRun: there is none.
+        UsageError: more than one.
     """
     if text.isascii() and text.isdigit() and len(text) < 16:
         found = connection.execute(select(runs.c.id).where(runs.c.id == int(text))).scalars().all()
@@ -72,7 +87,7 @@ def run_id_of(connection: Connection, text: str) -> int:
             raise UsageError(f"more than one run has a hash that begins with {text}: give more of it")
         if ids:
             return int(ids[0])
-    raise UsageError(f"the history has no run {text}: expected an id of `tokenclock history list`, or its hash")
+    raise UnknownRun(f"the history has no run {text}: expected an id of `tokenclock history list`, or its hash")
 
 
 def metrics_of(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, MetricValue]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from tokenclock.store.at_once import each_at_once
 from tokenclock.store.change_points import ChangePoint, change_points
 from tokenclock.store.dashboard_words import MetricWords, in_reading_order, words_of
 from tokenclock.store.filter import Filter
@@ -50,7 +51,8 @@ class Found:
         change: levels in the stored unit, and p-values.
         verdict: ``regression`` or ``improvement``.
         n_after: values since.
-        current: the newest level is still on that side of the level before, by the least change that counts.
+        current: not undone: up to the next change in the same direction no level was within the least change that
+            counts of the level before, or beyond it, nor is the newest level.
         unit: of the metric, as stored.
     """
 
@@ -71,10 +73,13 @@ class Found:
 
     def series_name(self) -> str:
         """The series in words."""
-        return ", ".join(
-            f"{name} {value}" if name in _NAMED else value
-            for name, value in self.key.items()
-            if (name, value) != ("request_rate", "inf")
+        return (
+            ", ".join(
+                f"{name} {value}" if name in _NAMED else value
+                for name, value in self.key.items()
+                if (name, value) != ("request_rate", "inf")
+            )
+            or "not told"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,6 +112,7 @@ def regressions(
     significance: float = 0.01,
     minimum_change: float = 0.02,
     looked_at: Callable[[int], object] = lambda n: None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> list[Found]:
     """Changes of every series, the newest first.
 
@@ -118,21 +124,29 @@ def regressions(
         since: tell only changes at runs from then on; earlier runs are what they are compared with.
         significance, minimum_change: of `change_points`.
         looked_at: told the number of series of each metric.
+        say: told how far it is.
 
     Raises:
         ValueError: an option out of range.
     """
     where = where or Filter()
     found: list[Found] = []
-    for metric in metrics or in_reading_order(database.metric_names(where)):
+    names = metrics or in_reading_order(database.metric_names(where))
+    for place, metric in enumerate(names, start=1):
+        say(f"reading {metric} ({place} of {len(names)})")
         unit = database.unit(metric) or ""
         series = database.series(metric, by=tuple(by), where=where)
         looked_at(len(series))
-        for values, points in series.items():
-            key = {name: value for name, value in zip(by, values, strict=True) if value not in ("", None)}
-            found += changes_of_series(
-                metric, key, points, unit=unit, significance=significance, minimum_change=minimum_change
+
+        def changes(of: tuple[tuple[str, ...], Sequence[Point]], metric: str = metric, unit: str = unit) -> list[Found]:
+            key = {name: value for name, value in zip(by, of[0], strict=True) if value not in ("", None)}
+            return changes_of_series(
+                metric, key, of[1], unit=unit, significance=significance, minimum_change=minimum_change
             )
+
+        for done, more in enumerate(each_at_once(changes, series.items()), start=1):
+            found += more
+            say(f"{metric} ({place} of {len(names)}): {done} of {len(series)} series")
     if since is not None:
         found = [change for change in found if change.created >= since]
     return sorted(found, key=lambda change: (change.created, change.run_id), reverse=True)
@@ -167,14 +181,25 @@ def changes_of_series(
             change=change,
             verdict="improvement" if (change.after < change.before) == (better == "lower") else "regression",
             n_after=end - change.index,
-            current=_still(change, changes[-1].after, minimum_change),
+            current=_stands(changes[place:], minimum_change),
             unit=unit,
         )
-        for change, end in zip(changes, ends, strict=True)
+        for place, (change, end) in enumerate(zip(changes, ends, strict=True))
     ]
 
 
-def _still(change: ChangePoint, newest: float, minimum_change: float) -> bool:
-    """Whether the newest level differs from that before the change as the change did."""
-    moved = newest - change.before
+def _stands(changes: Sequence[ChangePoint], minimum_change: float) -> bool:
+    """Whether the first change was not undone by those after it, which may undo it and then do another like it."""
+    first, up = changes[0], changes[0].after > changes[0].before
+    for change in changes[1:]:
+        if (change.after > change.before) == up:
+            break
+        if not _still(first, change.after, minimum_change):
+            return False
+    return _still(first, changes[-1].after, minimum_change)
+
+
+def _still(change: ChangePoint, level: float, minimum_change: float) -> bool:
+    """Whether a later level differs from that before the change as the change did."""
+    moved = level - change.before
     return moved * (change.after - change.before) > 0 and abs(moved) >= minimum_change * abs(change.before)

@@ -53,7 +53,7 @@ def serve(
     say: Callable[[str], None] = lambda line: None,
     ready: Callable[[str], None] = lambda address: None,
     ended: Callable[[], bool] = lambda: False,
-) -> None:
+) -> bool:
     """Answer until told to stop.
 
     Args:
@@ -66,6 +66,9 @@ def serve(
         ready: told the address once connections are taken.
         ended: asked five times a second whether it is enough.
 
+    Returns:
+        whether a thread is still reading: an interpreter that ends meanwhile may be aborted by it.
+
     Raises:
         UsageError: it cannot listen there.
         KeyboardInterrupt: Ctrl-C, where no handler is set; the socket is closed.
@@ -73,13 +76,15 @@ def serve(
     with HistoryServer(database, host, port, where or Filter(), by=by, say=say) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
         thread.start()
-        threading.Thread(target=server.site.warm, daemon=True).start()
+        warming = threading.Thread(target=server.site.warm, daemon=True)
+        warming.start()
         try:
             ready(server.address)
             while not ended() and thread.is_alive():
                 thread.join(0.2)
         finally:
             server.shutdown()
+    return warming.is_alive() or server.n_answering > 0
 
 
 class HistoryServer(ThreadingHTTPServer):
@@ -99,6 +104,7 @@ class HistoryServer(ThreadingHTTPServer):
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.site, self.say, self._asked = Site(database, where, by=by), say, host.strip("[]").lower()
+        self.n_answering, self._counting = 0, threading.Lock()
         try:
             family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
             self.address_family = family
@@ -144,6 +150,16 @@ class HistoryServer(ThreadingHTTPServer):
             return bool(ipaddress.ip_address(host))
         return host in (socket.gethostname().lower(), socket.getfqdn().lower())
 
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer one connection, counted while it is open."""
+        with self._counting:
+            self.n_answering += 1
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._counting:
+                self.n_answering -= 1
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A reader that left is no news."""
 
@@ -179,11 +195,11 @@ class _Handler(BaseHTTPRequestHandler):
             parts = urlsplit(self.path)
             query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=50))
             found = self.server.site.answer(unquote(parts.path), query)
-        except ValueError:
-            found = Answer(400, "application/json", [b'{"error":"the address is malformed"}'])
         except (ImportError, OSError, TokenclockError) as error:
             self.server.say(f"{self.path[:200]}: {error}")
             found = Answer(503, "application/json", [b'{"error":"the history cannot be read now"}'])
+        except ValueError:
+            found = Answer(400, "application/json", [b'{"error":"the address is malformed"}'])
         except Exception as error:
             self.server.say(f"{self.path[:200]}: {type(error).__name__}: {error}")
             found = Answer(500, "application/json", [b'{"error":"an error in tokenclock; its terminal says more"}'])

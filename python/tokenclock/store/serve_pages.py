@@ -17,7 +17,9 @@ from tokenclock.result import Result
 from tokenclock.store.dashboard import dashboard_page, described
 from tokenclock.store.dashboard_data import NEWEST_RUNS, DashboardData
 from tokenclock.store.dashboard_words import in_reading_order, words_of
+from tokenclock.store.engine import DatabaseRefused
 from tokenclock.store.filter import COLUMNS, Filter, text_of
+from tokenclock.store.reading import UnknownRun
 from tokenclock.store.record import RunRow
 from tokenclock.store.regressions import DEFAULT_BY
 
@@ -30,6 +32,11 @@ MOST_PER_PAGE = 500
 """Runs, or series, in one answer."""
 
 _MOST_OFFSET = 10_000_000
+
+
+class _UnknownMetric(UsageError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no run has a metric {name}; /api/metrics lists them")
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,11 @@ class Site:
         self._shown: _Shown | None = None
 
     def answer(self, path: str, query: Mapping[str, str]) -> Answer:
-        """To a GET; errors of the asker, and of the database, are answers too."""
+        """To a GET; errors of the asker are answers too.
+
+        Raises:
+            DatabaseRefused: the history cannot be read now.
+        """
         try:
             if path == "/":
                 return self._dashboard()
@@ -77,8 +88,10 @@ class Site:
             }
             if path in answers:
                 return answers[path](query)
+        except DatabaseRefused:
+            raise
         except UsageError as error:
-            return _json({"error": str(error)}, 400)
+            return _json({"error": str(error)}, 404 if isinstance(error, (UnknownRun, _UnknownMetric)) else 400)
         return _json({"error": f"there is nothing at {path}; / is the dashboard"}, 404)
 
     def warm(self) -> None:
@@ -110,7 +123,7 @@ class Site:
             return _json({"error": "runs were added since; load the page again"}, 409)
         words = next((one for one in shown.words if one["name"] == name), None)
         if words is None:
-            raise UsageError(f"no run has a metric {name}; /api/metrics lists them")
+            raise _UnknownMetric(name)
         with self._reading:  # one at a time: each takes a core for seconds in a large history
             if name not in shown.metrics:
                 told = shown.data.metric(words)
@@ -153,7 +166,9 @@ class Site:
             }
             for key, points in found[offset : offset + limit]
         ]
-        unit = self._database.unit(name) or ""
+        unit = self._database.unit(name)
+        if unit is None:
+            raise _UnknownMetric(name)
         return _json({**_page(offset, limit, len(found)), "metric": name, "unit": unit, "series": series})
 
     def _narrowed(self, query: Mapping[str, str]) -> Filter:
@@ -213,15 +228,12 @@ def _needed(query: Mapping[str, str], name: str) -> str:
     return query[name]
 
 
-def _whole(query: Mapping[str, str], name: str, default: int, most: int) -> int:
+def _whole(query: Mapping[str, str], name: str, default: int, most: int, *, least: int = 0) -> int:
     text = query.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or int(text[:9]) > most or len(text) > 9:
-        raise UsageError(f"{name} must be a whole number from 0 to {most}, got {text[:40]}")
+    if not text.isascii() or not text.isdigit() or not least <= int(text[:9]) <= most or len(text) > 9:
+        raise UsageError(f"{name} must be a whole number from {least} to {most}, got {text[:40]}")
     return int(text)
 
 
 def _limit(query: Mapping[str, str]) -> int:
-    limit = _whole(query, "limit", 100, MOST_PER_PAGE)
-    if limit == 0:
-        raise UsageError(f"limit must be a whole number from 1 to {MOST_PER_PAGE}, got 0")
-    return limit
+    return _whole(query, "limit", 100, MOST_PER_PAGE, least=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -43,7 +44,7 @@ def write(
     most = sorted(found, key=lambda group: -len(found[group]))[:_MOST]
     drawn = [group for group in found if group in most]
     for index, group in enumerate(drawn):
-        _draw(axis, " / ".join(filter(None, group)) or "all runs", found[group], index, unit)
+        _draw(axis, " / ".join(filter(None, group)) or ("not told" if group else "all runs"), found[group], index, unit)
     axis.set_ylabel(f"{metric} ({shown_unit(unit)})")
     left_out = f"; {len(found) - len(drawn)} groups with fewer runs not drawn" if len(found) > len(drawn) else ""
     axis.set_title(f"{metric} over time, UTC{left_out}")
@@ -51,7 +52,8 @@ def write(
     axis.tick_params(axis="x", labelrotation=30)
     if len(drawn) > 1 or any(drawn[0]):
         axis.legend(fontsize=8)
-    with atomic_write(path) as file:
+    with atomic_write(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # drawn as boxes; the table has the names
         figure.savefig(file, format="png", dpi=150)
 
 
