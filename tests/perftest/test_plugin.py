@@ -39,6 +39,9 @@ def listed(folder: Path, *lines: str) -> None:
     (folder / "list.txt").write_text("".join(f"{line}\n" for line in lines))
 
 
+LONGER = ENTRY.replace("8,4-reqs:4", "8,64-reqs:32")
+"""Takes some milliseconds on any machine, where a change of 1 ms counts."""
+
 PERF = ("--perf", "--test-list=list.txt", "--perf-models=models.yml")
 
 
@@ -149,7 +152,7 @@ def test_importing_the_plugin_imports_next_to_nothing() -> None:
 
 
 def test_a_regression_names_the_command_that_accepts(tmp_path: Path) -> None:
-    listed(tmp_path, ENTRY)
+    listed(tmp_path, LONGER)
     assert run(tmp_path, "--perf-history=first.db", *PERF).returncode == 0
     with open_database(str(tmp_path / "first.db")) as database:
         first = database.run(database.runs()[0].id)
@@ -177,3 +180,36 @@ def test_the_local_list_runs_here(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "4 passed" in ended.stdout
     assert (tmp_path / "history.db").exists()
+
+
+def test_a_replay_is_gated_like_the_run_and_lies_apart_from_it(tmp_path: Path) -> None:
+    listed(tmp_path, LONGER)
+    assert run(tmp_path, "--perf-history=history.db", "--output-dir=output", *PERF).returncode == 0
+    with open_database(str(tmp_path / "history.db")) as database:
+        first = database.run(database.runs()[0].id)
+        for i in range(1, 6):
+            quick = {"INFERENCE_TIME": MetricValue(0.01 * (1 + 0.001 * i), None, None, "ms")}
+            earlier = first.created - timedelta(hours=i)
+            database.add([replace(first, hash=hash_of({"i": i}), created=earlier, metrics=quick, tags={})])
+        n = len(database.runs())
+    replay = ("--replay=output", "--perf-history=history.db")
+    ended = run(tmp_path, *replay, "--output-dir=second", "--junitxml=junit.xml", *PERF)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "regression: INFERENCE_TIME" in ended.stdout
+    assert "verdict INFERENCE_TIME" in (tmp_path / "junit.xml").read_text()
+    assert "regression" in (tmp_path / "second" / "report.md").read_text()
+    assert "Against the baseline" in (tmp_path / "second" / "report.html").read_text()
+    with open_database(str(tmp_path / "history.db")) as database:
+        assert len(database.runs()) == n
+        assert database.pins() == []
+    for words, said in (
+        ((*replay, "--output-dir=output"), "must be apart from each other"),
+        ((*replay, "--output-dir=output/new"), "must be apart from each other"),
+        ((*replay, "--output-dir=."), "must be apart from each other"),
+        (("--replay=output", "--perf-history=none.db"), "--perf-history: "),
+        (("--replay=/etc",), "--replay /etc holds no stored run of tiny_llama-bench"),
+    ):
+        refused = run(tmp_path, *words, *PERF)
+        assert refused.returncode == 4, refused.stdout + refused.stderr
+        assert said in refused.stderr
+    assert not (tmp_path / "none.db").exists()

@@ -68,7 +68,7 @@ class PerfItem(pytest.Item):
         files.add(outcome)
         decisions: list[Any] = []
         accept = ""
-        if settings.history is not None and settings.replay_dir is None:
+        if settings.history is not None:
             from tokenclock.perftest.gate_case import gate_case
 
             try:

@@ -72,8 +72,13 @@ class PerfSession:
         chosen = [case for case in self._cases if self._is_chosen(case)]
         self._check_choice(chosen, found.cases)
         self._never: dict[Case, str] = {}
+        to_run = [case for case in chosen if case not in self._waived]
         if self.settings.replay_dir is None:
-            self._check_cases([case for case in chosen if case not in self._waived])
+            self._check_cases(to_run)
+        elif to_run:
+            from tokenclock.perftest.replay import hold_stored_runs
+
+            hold_stored_runs(self.settings.replay_dir, to_run)
         if not entries:
             say_on_stderr(f"{self.list_path}: no block has a condition that holds on this machine")
         if not self._others:
@@ -167,10 +172,10 @@ class PerfSession:
             if self.settings.dry_run:
                 self._print_commands(session)
                 return True
-            if self.settings.history is not None and self.settings.replay_dir is None:
+            if self.settings.history is not None:
                 from tokenclock.perftest.before_running import hold_history
 
-                hold_history(self.settings.history)
+                hold_history(self.settings.history, is_read=self.settings.replay_dir is not None)
             from tokenclock.perftest.session_files import SessionFiles
 
             self.files = SessionFiles(self.settings)
