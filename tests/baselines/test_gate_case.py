@@ -33,6 +33,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.place, self.folder, self.n = str(folder / "history.db"), folder, 0
         self.replay_dir: Path | None = None
+        self.ungated: dict[str, str] = {}
         self.accept = ""
 
     def run(
@@ -62,7 +63,7 @@ class Bench:
         case = SimpleNamespace(canonical=LABEL, name=f"perf/test_perf.py::test_perf[{LABEL}]")
         outcome = SimpleNamespace(
             case=case, state=state, reason="" if state == "valid" else "it broke", repeats=repeats, results=(),
-            rows=(SimpleNamespace(started=started),), folder=self.folder,
+            rows=(SimpleNamespace(started=started),), folder=self.folder, ungated=self.ungated,
         )  # fmt: skip
         settings = SimpleNamespace(history=self.place, max_repeats=max_repeats, replay_dir=self.replay_dir)
         found = gate_case(outcome, settings, again)  # type: ignore[arg-type]
@@ -336,3 +337,11 @@ def test_a_replayed_run_is_held_to_what_was_there_before_it_and_changes_nothing(
     assert "pinned" not in found[0].reason
     assert shlex.split(bench.accept)[:3] == ["tokenclock", "baseline", "accept"]
     assert (again, bench.count(), bench.pins()) == ([], n, pins)
+
+
+def test_a_percentile_of_too_few_samples_is_neither_judged_nor_kept(bench, capsys) -> None:
+    bench.ungated = {"P99_OUTPUT_TOKEN_TIME": "32 samples, P99 needs 100"}
+    for value in (*QUIET, 12.0):
+        found = bench.judge({"OUTPUT_TOKEN_TIME": value, "P99_OUTPUT_TOKEN_TIME": 3 * value})
+    assert [(one.metric, one.verdict) for one in found] == [("OUTPUT_TOKEN_TIME", "regression")]
+    assert bench.pins().keys() == decided(bench, capsys).keys() == {"OUTPUT_TOKEN_TIME"}

@@ -9,12 +9,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.perftest.case_makers import make_case, make_label, make_settings, write_stand_in
+from tests.perftest.case_makers import NOON, make_case, make_label, make_settings, write_stand_in
 
 from tokenclock.__main__ import main
 from tokenclock.perftest.case import ServerCase
 from tokenclock.perftest.gate_case import gate_case
 from tokenclock.perftest.outcome import Outcome
+from tokenclock.perftest.report_entry import Entry, Session
+from tokenclock.perftest.report_text import render
 from tokenclock.perftest.run_case import CaseRun, run_case
 from tokenclock.perftest.session_files import SessionFiles
 from tokenclock.result import Result
@@ -238,6 +240,12 @@ def test_a_paced_server(tmp_path: Path) -> None:
     assert values["P99_INFERENCE_TIME"] == content["p99_e2el_ms"] >= 29.0  # 10 ms and ten steps of 2 ms
     assert values["SEQ_THROUGHPUT"] == content["request_throughput"]
     assert len(outcome.rows) == 16
+    few = {"P99_FIRST_TOKEN_TIME", "P99_OUTPUT_TOKEN_TIME", "P99_INFERENCE_TIME"}  # 40 requests; gaps there are 400
+    assert dict(outcome.ungated) == dict.fromkeys(few, "40 samples, P99 needs 100")
+    assert {row.metric_type: row.ungated for row in outcome.rows if row.ungated} == dict(outcome.ungated)
+    assert all(row.value is not None and row.value > 0 for row in outcome.rows if row.ungated)
+    session = Session([Entry(outcome)], NOON, NOON, "host")
+    assert ", not gated: 40 samples, P99 needs 100" in render(session)
 
 
 def test_a_server_that_dies_is_told_with_its_last_line(tmp_path: Path) -> None:

@@ -45,9 +45,8 @@ def gate_case(outcome: Outcome, settings: Settings, again: Callable[[], Mapping[
     """Judge a case and add it to the history.
 
     Each metric that was measured and has a known direction is held against its pin, or the last valid sessions of the
-    same label and GPU. They share the 5 % of
-    false alarms. The first regression pins what the run
-    was held against.
+    same label and GPU; percentiles with too few samples are left out. They share the 5 % of false alarms. The first
+    regression pins what the run was held against.
 
     Args:
         outcome: of the case. One that is not valid is added with its state, and not judged.
@@ -63,15 +62,15 @@ def gate_case(outcome: Outcome, settings: Settings, again: Callable[[], Mapping[
     if settings.replay_dir is not None:
         return _replayed(outcome, settings)
     with open_database(settings.history) as database:
-        records = records_of_case(outcome, outcome.repeats) if outcome.state == "valid" else []
+        records = records_of_case(outcome, _gated(outcome, outcome.repeats)) if outcome.state == "valid" else []
         if not records:
             database.add([record_of_failure(outcome)])
             return Gated([])
-        repeats = [values for values in outcome.repeats if values]
+        repeats = [values for values in _gated(outcome, outcome.repeats) if values]
         judge = _Judge(database, records[0], list(repeats[0]), max(settings.max_repeats, len(repeats)))
         decisions = judge.decide(repeats)
         while again is not None and (more := max((one.more_repeats for one in decisions), default=0)) > 0:
-            made = [again() for _ in range(more)]
+            made = _gated(outcome, [again() for _ in range(more)])
             repeats += [values for values in made if values]
             decisions = judge.decide(repeats)
             if not all(made):  # it fails now
@@ -81,11 +80,16 @@ def gate_case(outcome: Outcome, settings: Settings, again: Callable[[], Mapping[
         return _told(decisions, database, judge)
 
 
+def _gated(outcome: Outcome, repeats: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """The repeats without what is not judged: percentiles with too few samples, which would be maxima."""
+    return [{name: value for name, value in values.items() if name not in outcome.ungated} for values in repeats]
+
+
 def _replayed(outcome: Outcome, settings: Settings) -> Gated:
     """The decisions on a stored run, from the history as it was before that run; nothing is added or pinned."""
     assert settings.history is not None
-    repeats = [values for values in outcome.repeats if values]
-    records = records_of_case(outcome, outcome.repeats) if outcome.state == "valid" else []
+    repeats = [values for values in _gated(outcome, outcome.repeats) if values]
+    records = records_of_case(outcome, _gated(outcome, outcome.repeats)) if outcome.state == "valid" else []
     if not records:
         return Gated([])
     with open_database(settings.history, create=False, read_only=True) as database:

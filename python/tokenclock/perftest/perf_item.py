@@ -137,5 +137,8 @@ def _say_outcome(outcome: Outcome, decisions: list[Any]) -> None:
     lacking = dict.fromkeys(row.metric_type for row in outcome.rows if row.value is None)
     if lacking:
         print(f"  without a value: {', '.join(lacking)}")
+    if decisions:
+        for name, why in outcome.ungated.items():
+            print(f"  {name}: not gated: {why}")
     for one in decisions:
         print(f"  {one.metric}: {one.verdict}{': ' + one.reason if one.reason else ''}")

@@ -19,6 +19,7 @@ __all__ = [
     "change",
     "counts",
     "headline",
+    "shown_state",
     "shown_value",
     "trend",
     "visible",
@@ -118,6 +119,11 @@ def shown_value(row: MetricRow) -> str:
     if row.value is None:
         return "n/a"
     return f"{row.value:.5g} {row.unit}"
+
+
+def shown_state(row: MetricRow) -> str:
+    """State, and why the gate leaves the row out where it does."""
+    return f"{row.state}, not gated: {row.ungated}" if row.ungated else row.state
 
 
 def change(decision: Decided) -> str:

@@ -19,6 +19,7 @@ from tokenclock.perftest.report_entry import (
     change,
     counts,
     headline,
+    shown_state,
     shown_value,
     trend,
     visible,
@@ -172,7 +173,7 @@ def _numbers(entry: Entry) -> str:
             *([escape(row.network)] if several else []),
             escape(row.metric_type),
             escape(shown_value(row)) if row.value is not None else term("n/a", row.reason),
-            _marked(row.state),
+            _marked(row.state) + escape(shown_state(row).removeprefix(row.state)),
             f"{row.started:%H:%M:%S}",
         ]
         for row in outcome.rows

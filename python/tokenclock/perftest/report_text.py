@@ -10,6 +10,7 @@ from tokenclock.perftest.report_entry import (
     Session,
     change,
     headline,
+    shown_state,
     shown_value,
     trend,
     visible,
@@ -54,7 +55,7 @@ def render(session: Session) -> str:
         if accepting:
             lines += [f"Regressions: {IF_MEANT}:", "", "```", *accepting, "```", ""]
     rows = [
-        (row.network or entry.outcome.case.canonical, row.metric_type, shown_value(row), row.state)
+        (row.network or entry.outcome.case.canonical, row.metric_type, shown_value(row), shown_state(row))
         for entry in session.entries
         for row in entry.outcome.rows
     ]
