@@ -213,3 +213,34 @@ def test_a_replay_is_gated_like_the_run_and_lies_apart_from_it(tmp_path: Path) -
         assert refused.returncode == 4, refused.stdout + refused.stderr
         assert said in refused.stderr
     assert not (tmp_path / "none.db").exists()
+
+
+SHUFFLED = "tiny_llama-reqs:4-bench-pytorch-float32-maxnt:512-maxbs:4-input_output_len:8,4"
+
+
+@pytest.mark.parametrize("name", [ENTRY, f"H100/{ENTRY}", f"perf/test_perf.py::test_perf[{SHUFFLED}]"])
+def test_a_node_id_chooses_its_case(tmp_path: Path, name: str) -> None:
+    listed(tmp_path, ENTRY, ENTRY.replace("reqs:4", "reqs:5"), "test_own.py::test_a")
+    (tmp_path / "test_own.py").write_text("def test_a():\n    pass\n")
+    ended = run(tmp_path, "--collect-only", "-q", "--test-prefix=H100", name, *PERF)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"H100/{ENTRY}\n" in ended.stdout
+    assert "1/2 tests collected (1 deselected)" in ended.stdout
+    both = run(tmp_path, "--collect-only", "-q", name, "test_own.py", *PERF)
+    assert "2/3 tests collected (1 deselected)" in both.stdout, both.stdout + both.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (ENTRY.replace("reqs:4", "reqs:9"), "no case of the list is called"),
+        (ENTRY.replace("bench", "bnech"), "near: bench"),
+        ("test_own.py", "got test_own.py: the list has performance tests only"),
+    ],
+)
+def test_another_positional_argument_is_a_usage_error(tmp_path: Path, word: str, said: str) -> None:
+    listed(tmp_path, ENTRY)
+    (tmp_path / "test_own.py").write_text("def test_a():\n    pass\n")
+    ended = run(tmp_path, word, *PERF)
+    assert ended.returncode == 4, ended.stdout + ended.stderr
+    assert said in ended.stderr

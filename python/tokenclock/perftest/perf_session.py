@@ -17,6 +17,7 @@ from tokenclock.errors import UsageError
 from tokenclock.perftest.case import Case, ServerCase
 from tokenclock.perftest.case_list import corrections, is_chosen, read_cases
 from tokenclock.perftest.models import hold_models
+from tokenclock.perftest.named_cases import named_cases
 from tokenclock.perftest.options import DESTINATIONS
 from tokenclock.perftest.perf_item import PerfItem, folder_name
 from tokenclock.perftest.session_settings import settings_of
@@ -61,6 +62,7 @@ class PerfSession:
         found = read_cases(entries, prefix)
         self._others = found.others
         self._cases = [case for case in found.cases if given["tokenclock_perf"] or isinstance(case.label, ServerCase)]
+        self._named = self._take_named(config)
         waives = given["tokenclock_waives_file"]
         waivers = [] if waives is None else read_waivers(Path(waives))
         today = datetime.datetime.now(datetime.timezone.utc).date()
@@ -83,6 +85,15 @@ class PerfSession:
             say_on_stderr(f"{self.list_path}: no block has a condition that holds on this machine")
         if not self._others:
             config.args[:] = []  # nothing that pytest could collect is in the list
+
+    def _take_named(self, config: pytest.Config) -> set[Case]:
+        """The cases that positional arguments name, which pytest is not to look for; empty where none do."""
+        named, rest = named_cases(config.option.file_or_dir, self._cases, has_others=bool(self._others))
+        if named:
+            config.args[:] = rest
+            if not rest:
+                self._others = ()
+        return named
 
     def _check_cases(self, cases: Sequence[Case]) -> None:
         """Note which cases can never run here; raise UsageError where one that can lacks something."""
@@ -108,7 +119,8 @@ class PerfSession:
         return f"{prefix}{case.name.partition('[')[0]}[{label}]"
 
     def _is_chosen(self, case: Case) -> bool:
-        return is_chosen(*self._nodes(case), self._regexp, self._suites)
+        is_named = not self._named or case in self._named
+        return is_named and is_chosen(*self._nodes(case), self._regexp, self._suites)
 
     def _nodes(self, case: Case) -> tuple[str, str]:
         return self._node(case, case.written), self._node(case, case.canonical)
