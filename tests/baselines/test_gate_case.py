@@ -345,3 +345,22 @@ def test_a_percentile_of_too_few_samples_is_neither_judged_nor_kept(bench, capsy
         found = bench.judge({"OUTPUT_TOKEN_TIME": value, "P99_OUTPUT_TOKEN_TIME": 3 * value})
     assert [(one.metric, one.verdict) for one in found] == [("OUTPUT_TOKEN_TIME", "regression")]
     assert bench.pins().keys() == decided(bench, capsys).keys() == {"OUTPUT_TOKEN_TIME"}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "tiny-bench-float16-input_output_len:8,8",
+        "tiny-input_output_len:8,8-maxbs:512-float16-bench",
+        "perf/test_perf.py::test_perf[tiny-bench-float16-input_output_len:8,8]",
+        LABEL,
+        "tiny*",
+    ],
+)
+def test_a_label_may_be_named_as_written(bench, capsys, written) -> None:
+    for value in QUIET:
+        bench.run(value)
+    assert main(["baseline", "show", "--history", bench.place, "--label", written]) == 0
+    assert f"label {LABEL}" in capsys.readouterr().out
+    assert main(["baseline", "accept", "--history", bench.place, "--label", written, "--reason", "x"]) == 0
+    assert len(bench.pins()) == 2
