@@ -99,6 +99,10 @@ def test_waived_cases_are_skipped_with_their_reason(tmp_path: Path) -> None:
     [
         (["m-bnech-input_len:1"], (), "near: bench"),
         ([ENTRY.replace("tiny_llama", "tiny_lama")], (), "near: tiny_llama"),
+        ([f"{ENTRY} TIMOUT (3)"], (), "near: TIMEOUT"),
+        ([ENTRY, ENTRY.replace("test_perf[", "test_pref[")], (), f"near: {ENTRY}"),
+        ([ENTRY, ENTRY.replace("tiny_llama", "tiny_lama")], ("-C",), f"+ {ENTRY}"),
+        ([ENTRY, ENTRY.replace("tiny_llama", "tiny_lama")], ("-C", "-R=tiny_llama"), "correct it as shown above"),
         ([ENTRY, "other.py::test_x"], (), "no test is called other.py::test_x"),
         ([ENTRY], ("--perf-log-formats=xml", "-O", "o"), "--perf-log-formats must be csv"),
         ([ENTRY], ("--replay=nowhere",), "--replay must be a directory"),

@@ -59,9 +59,7 @@ def where(arguments: argparse.Namespace) -> Filter:
     from tokenclock.store.filter import Filter
 
     label = _canonical(arguments.label)
-    return Filter(
-        model=arguments.model, label=label, test=arguments.test, gpu=arguments.gpu, host=arguments.host
-    )
+    return Filter(model=arguments.model, label=label, test=arguments.test, gpu=arguments.gpu, host=arguments.host)
 
 
 def _canonical(label: str | None) -> str | None:

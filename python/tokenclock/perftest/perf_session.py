@@ -16,6 +16,7 @@ import pytest
 from tokenclock.errors import UsageError
 from tokenclock.perftest.case import Case, ServerCase
 from tokenclock.perftest.case_list import corrections, is_chosen, read_cases
+from tokenclock.perftest.entry_problems import near_test_name
 from tokenclock.perftest.models import hold_models
 from tokenclock.perftest.named_cases import named_cases
 from tokenclock.perftest.options import DESTINATIONS
@@ -57,8 +58,18 @@ class PerfSession:
         entries = read_test_list(Path(given["tokenclock_test_list"]))
         prefix = self.settings.test_prefix
         if given["tokenclock_apply_test_list_correction"]:
-            for line in corrections(entries, prefix):
+            models = self.settings.models
+            lines = corrections(entries, prefix, models, models)
+            for line in lines:
                 say_on_stderr(line)
+            if lines:
+                n = sum(line.startswith("- ") for line in lines)
+                some = (
+                    "an entry that cannot be used: correct it"
+                    if n == 1
+                    else f"{n} entries that cannot be used: correct them"
+                )
+                raise UsageError(f"{self.list_path.name} has {some} as shown above")
         found = read_cases(entries, prefix)
         self._others = found.others
         self._cases = [case for case in found.cases if given["tokenclock_perf"] or isinstance(case.label, ServerCase)]
@@ -167,7 +178,8 @@ class PerfSession:
         for entry in self._others:
             found = by_name.get(entry.text, [])
             if not found:
-                close = difflib.get_close_matches(entry.text, by_name, n=2, cutoff=0.6)
+                ours = near_test_name(entry.text)
+                close = difflib.get_close_matches(entry.text, by_name, n=2, cutoff=0.6) if ours is None else [ours]
                 hint = f"; near: {', '.join(close)}" if close else ""
                 raise pytest.UsageError(f"{entry.place}: no test is called {entry.text}{hint}")
             named.update((id(item), item) for item in found)
