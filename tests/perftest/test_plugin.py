@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,14 +29,17 @@ LISTS = Path(__file__).parents[2] / "perf_lists"
 ENTRY = f"perf/test_perf.py::test_perf[{LABEL}]"
 
 
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
 def run(folder: Path, *words: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """pytest in `folder`, whose list.txt and models.yml are there; `before`: words in front of the command."""
     models = folder / "models.yml"
     if not models.exists():
         models.write_text("tiny_llama: tiny:llama\n")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     command = [*before, sys.executable, "-m", "pytest", *_WITHOUT, *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
 
 
 def listed(folder: Path, *lines: str) -> None:
@@ -248,3 +255,41 @@ def test_another_positional_argument_is_a_usage_error(tmp_path: Path, word: str,
     ended = run(tmp_path, word, *PERF)
     assert ended.returncode == 4, ended.stdout + ended.stderr
     assert said in ended.stderr
+
+
+SLOW_SERVER = """\
+server_configs:
+- name: slow
+  model_name: slow
+  command: "{python} -m tokenclock paced-server --port {port} --ttft-ms 10 --itl-ms 500"
+  client_configs:
+  - {name: con1, concurrency: 1, iterations: 20, isl: 8, osl: 100}
+"""
+
+
+@pytest.mark.parametrize("timeout", ["", " TIMEOUT (2)"])
+def test_a_case_that_is_interrupted_leaves_its_rows(tmp_path: Path, timeout: str) -> None:
+    listed(tmp_path, f"perf_sanity-slow{timeout}", ENTRY)
+    (tmp_path / "slow.yaml").write_text(SLOW_SERVER)
+    (tmp_path / "models.yml").write_text("tiny_llama: tiny:llama\n")
+    words = ("-O", "output", "--perf-log-formats=csv", "--perf-config-folder=.", "--perf-history=history.db", *PERF)
+    command = [sys.executable, "-m", "pytest", *_WITHOUT, *words, "-s"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "tokenclock serving" in line:
+                break
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 2, said
+    with open(tmp_path / "output" / "perf_script_test_results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 16
+    assert {row["state"] for row in rows} == {"failed"}
+    (record,) = (tmp_path / "output").glob("*/case.json")
+    content = json.loads(record.read_text())
+    assert (content["state"], content["reason"]) == ("failed", "interrupted")
+    report = (tmp_path / "output" / "report.md").read_text()
+    assert "1 case: 1 failed" in report
+    assert "| interrupted |" in report

@@ -62,7 +62,11 @@ class PerfItem(pytest.Item):
         run = None
         if settings.replay_dir is None:
             run = CaseRun(self.case, settings, folder, say=_say)
-            outcome = run.run()
+            try:
+                outcome = run.run()
+            except KeyboardInterrupt:
+                files.add(run.outcome)
+                raise
         else:
             outcome = run_case(self.case, settings, folder, say=_say)
         files.add(outcome)

@@ -64,12 +64,8 @@ class PerfSession:
                 say_on_stderr(line)
             if lines:
                 n = sum(line.startswith("- ") for line in lines)
-                some = (
-                    "an entry that cannot be used: correct it"
-                    if n == 1
-                    else f"{n} entries that cannot be used: correct them"
-                )
-                raise UsageError(f"{self.list_path.name} has {some} as shown above")
+                some, them = ("an entry", "it") if n == 1 else (f"{n} entries", "them")
+                raise UsageError(f"{self.list_path.name} has {some} that cannot be used: correct {them} as shown above")
         found = read_cases(entries, prefix)
         self._others = found.others
         self._cases = [case for case in found.cases if given["tokenclock_perf"] or isinstance(case.label, ServerCase)]

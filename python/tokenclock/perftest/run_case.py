@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 from tokenclock.errors import TokenclockError
@@ -30,6 +31,7 @@ from tokenclock.perftest.settings import Settings
 __all__ = ["CaseRun", "commands_of", "run_case"]
 
 Say = Callable[[str], None]
+INTERRUPTED = "interrupted"
 _PREPARES = ("dataset", "build")
 
 
@@ -74,7 +76,10 @@ class CaseRun:
         self.outcome = Outcome(case, SKIPPED, "not run yet", (), (), (), folder)
 
     def run(self) -> Outcome:
-        """All repeats that the settings ask for; ends after the first that fails."""
+        """All repeats that the settings ask for; ends after the first that fails.
+
+        Raises KeyboardInterrupt, with `outcome` saying so.
+        """
         try:
             self._prepare()
             for _ in range(max(1, self._settings.repeats)):
@@ -84,7 +89,31 @@ class CaseRun:
         except (TokenclockError, OSError) as error:
             state = SKIPPED if isinstance(error, NotRunHere) else FAILED
             self.outcome = Outcome(self._case, state, " ".join(str(error).split()), (), (), (), self._folder)
+        except KeyboardInterrupt:
+            self._interrupted()
+            raise
         return self.outcome
+
+    def _interrupted(self) -> None:
+        """`outcome` and the case's record, with a failed row for all that was under way or had not begun."""
+        number = max(1, self._n_repeats)
+        with contextlib.suppress(TokenclockError, OSError):
+            results = self._folder if number == 1 else self._folder / f"repeat-{number}"
+            commands = commands_of(self._case, self._settings, self._folder, results)
+            done = {ran.cells for ran in self._ran if ran.repeat == number}
+            self._ran += [
+                dataclasses.replace(not_run(command, number, ""), problem=INTERRUPTED)
+                for command in commands
+                if command.cells and command.cells not in done
+            ]
+        self.outcome = dataclasses.replace(
+            evaluate(self._case, self._folder, self._ran),
+            state=FAILED,
+            reason=INTERRUPTED,
+            gpu_samples=tuple(self._monitor.last.values()),
+        )
+        with contextlib.suppress(OSError):
+            write_case_file(self.outcome, self._ran)
 
     def again(self) -> Mapping[str, float]:
         """One more repeat: its values, empty where it failed. `outcome` covers it too."""
@@ -150,8 +179,13 @@ class CaseRun:
             self._say(written_command(command))
             log = self._log_of(command)
             self._monitor.begin()
+            started = datetime.now(timezone.utc)
             try:
                 ran = run_command(command, number, log, self._deadline_s)
+            except KeyboardInterrupt:
+                ended = not_run(command, number, "")
+                self._ran.append(dataclasses.replace(ended, started=started, log=log, problem=INTERRUPTED))
+                raise
             finally:
                 self._monitor.end()
             if ran.problem:
