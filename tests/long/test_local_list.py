@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = ROOT / "perf_lists"
 N_RUNS = 6
-PACED = "perf_sanity-paced-steps"
+PACED = "perf_sanity-paced-paced"
 
 pytestmark = pytest.mark.skipif("TOKENCLOCK_LONG" not in os.environ, reason="runs the local list six times: make long")
 
@@ -48,10 +48,10 @@ class Sessions:
         """The servers' files with a paced server whose gaps are longer by that share."""
         place = self.folder / name
         shutil.copytree(LISTS / "servers", place)
-        text = (place / "paced.yml").read_text()
+        text = (place / "paced.yaml").read_text()
         changed = re.sub(r"--itl-ms ([0-9.]+)", lambda found: f"--itl-ms {float(found[1]) * (1 + share):g}", text)
         assert changed != text
-        (place / "paced.yml").write_text(changed)
+        (place / "paced.yaml").write_text(changed)
         return place
 
 

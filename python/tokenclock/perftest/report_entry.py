@@ -17,6 +17,7 @@ __all__ = [
     "Entry",
     "Session",
     "change",
+    "compared_value",
     "counts",
     "headline",
     "shown_state",
@@ -134,6 +135,15 @@ def change(decision: Decided) -> str:
     if decision.low is not None and decision.high is not None:
         text += f" [{_percent(decision.low)}, {_percent(decision.high)}]"
     return text
+
+
+def compared_value(entry: Entry, decision: Decided, value: float | None) -> str:
+    """A value or baseline of a decision, with the unit that the case's rows of that metric have."""
+    if value is None:
+        return ""
+    metric_type = decision.metric.partition("[")[0]
+    unit = next((row.unit for row in entry.outcome.rows if row.metric_type == metric_type), "")
+    return f"{value:.5g} {unit}".rstrip()
 
 
 def visible(decision: Decided) -> str:

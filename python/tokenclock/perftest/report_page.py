@@ -17,6 +17,7 @@ from tokenclock.perftest.report_entry import (
     Entry,
     Session,
     change,
+    compared_value,
     counts,
     headline,
     shown_state,
@@ -34,6 +35,7 @@ _CLASS = {"regression": "worse", "improvement": "better", FAILED: "worse", INVAL
 _COLOURS = {"regression": "#d55e00", "improvement": "#009e73", "too noisy": "#cc79a7", "no baseline": "#999999"}
 _OTHER_COLOUR = "#0072b2"
 _MOST_DRAWN = 20
+_ROW_PX, _FRAME_PX = 24, 110  # of a metric in the picture, and of what is around them
 
 
 def write(session: Session, path: str | os.PathLike[str]) -> None:
@@ -144,13 +146,13 @@ def _decisions(entry: Entry) -> str:
         [
             escape(decision.metric),
             _marked(decision.verdict),
-            _number(decision.value),
-            _number(decision.baseline),
+            compared_value(entry, decision, decision.value),
+            compared_value(entry, decision, decision.baseline),
             escape(change(decision)),
             trend(decision),
             visible(decision),
             str(decision.n_history),
-            escape(decision.reason),
+            f"<div class=long>{escape(decision.reason)}</div>",
         ]
         for decision in entry.decisions
     ]
@@ -187,10 +189,6 @@ def _marked(text: str) -> str:
     return f'<span class="{_CLASS[text]}">{escape(text)}</span>' if text in _CLASS else escape(text)
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.5g}"
-
-
 def _plots(session: Session) -> list[Plot]:
     """One figure: the change of each metric against its baseline, of many the ones that ask for something first."""
     every = [
@@ -204,11 +202,12 @@ def _plots(session: Session) -> list[Plot]:
     order = [*VERDICTS, ""]
     decided = sorted(every, key=lambda pair: order.index(pair[1].verdict if pair[1].verdict in VERDICTS else ""))
     decided = decided[:_MOST_DRAWN]
+    height_px = _FRAME_PX + _ROW_PX * len({(number, decision.metric) for number, decision in decided})
     verdicts = list(dict.fromkeys(decision.verdict for _, decision in decided))
     traces = [_trace(verdict, [pair for pair in decided if pair[1].verdict == verdict]) for verdict in verdicts]
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "change against the baseline (%)"}, "zeroline": True, "range": _range(decided)},
-        "yaxis": {"type": "category", "automargin": True, "autorange": "reversed"},
+        "yaxis": {"type": "category", "automargin": True, "autorange": "reversed", "dtick": 1},
     }
     caption = (
         "# is the case below. Bars are prediction intervals of the change; one that leaves the picture is wider. Lower "
@@ -216,7 +215,17 @@ def _plots(session: Session) -> list[Plot]:
     )
     if len(decided) < len(every):
         caption += f" {len(decided)} of {len(every)} metrics, regressions first; the tables below have all."
-    return [Plot("against-baseline", "Metrics against their baseline", caption, traces, layout, wide=True)]
+    return [
+        Plot(
+            "against-baseline",
+            "Metrics against their baseline",
+            caption,
+            traces,
+            layout,
+            wide=True,
+            height_px=height_px,
+        )
+    ]
 
 
 def _range(decided: Sequence[tuple[int, Decided]]) -> list[float]:
