@@ -83,6 +83,7 @@ def test_the_local_list(tmp_path: Path) -> None:
     ten = sessions.run("-R", PACED, servers=sessions.slower("slower-10", 0.10))
     print("10 % slower\n" + "\n".join(verdicts(ten)))
     assert any("OUTPUT_TOKEN_TIME" in name or "INTER_TOKEN_TIME" in name for name in regressions(ten))
+    assert not any("FIRST_TOKEN_TIME" in name for name in regressions(ten))  # each stream for itself, not on a grid
 
     shown = tmp_path / "shown.json"
     command = [sys.executable, "-m", "tokenclock", "baseline", "show", "--history", str(sessions.history)]

@@ -145,26 +145,24 @@ def _decisions(entry: Entry) -> str:
     rows = [
         [
             escape(decision.metric),
-            _marked(decision.verdict),
+            f"{_marked(decision.verdict)}<div class=long>{escape(decision.reason)}</div>",
             compared_value(entry, decision, decision.value),
             compared_value(entry, decision, decision.baseline),
-            escape(change(decision)),
+            escape(change(decision)).replace(" [", "<br>["),
             trend(decision),
             visible(decision),
             str(decision.n_history),
-            f"<div class=long>{escape(decision.reason)}</div>",
         ]
         for decision in entry.decisions
     ]
     head = [
-        *("metric", "verdict", "value", "baseline"),
+        *("metric", "verdict, and why", "value", "baseline"),
         term("change", "value against baseline, with the prediction interval of the change"),
         term("trend", "the last sessions in order of time, low to high, this one at the end"),
         term("visible from", "the smallest change for the worse that would have been called with the power asked for"),
-        term("runs before", "valid runs of the same key that the baseline was made from"),
-        "why",
+        term("runs", "earlier valid runs of the same key that the baseline was made from"),
     ]
-    return page.table(head, rows, words=(1, 5, 8), label=f"{entry.outcome.case.canonical} against the baseline")
+    return page.table(head, rows, words=(1, 5), label=f"{entry.outcome.case.canonical} against the baseline")
 
 
 def _numbers(entry: Entry) -> str:
