@@ -98,7 +98,12 @@ def test_waived_cases_are_skipped_with_their_reason(tmp_path: Path) -> None:
     ended = run(tmp_path, "-rs", "-S", "waives.txt", "-O", "output", "--perf-log-formats=csv", *PERF)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "waived: bug 7" in ended.stdout
-    assert "skipped" in (tmp_path / "output" / "perf_script_test_results.csv").read_text()
+    with open(tmp_path / "output" / "perf_script_test_results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["metric_type"] for row in rows] == [
+        "BUILD_TIME", "INFERENCE_TIME", "TOKEN_THROUGHPUT", "SEQ_THROUGHPUT", "KV_CACHE_SIZE",
+    ]  # fmt: skip
+    assert {(row["state"], row["perf_metric"]) for row in rows} == {("skipped", "")}
 
 
 @pytest.mark.parametrize(
@@ -116,6 +121,10 @@ def test_waived_cases_are_skipped_with_their_reason(tmp_path: Path) -> None:
         ([ENTRY], ("--waives-file=waives.txt",), "a waiver of a listed test"),
         ([ENTRY], ("--output-dir=list.txt",), "--output-dir"),
         ([], (), "one test a line"),
+        ([ENTRY], ("--max-repeats=3",), "give --perf-history DB"),
+        ([ENTRY], ("--perf-runtime=ctranslate",), "--perf-runtime must be one of trtllm-engine, ctranslate2"),
+        ([ENTRY], ("--perf-runtime=trtllm-llm",), "needs the directory of a model"),
+        ([ENTRY], ("--perf-external",), "trtllm-bench, which is not on the PATH"),
         ([ENTRY], ("-R=reqs:44",), "no test of the list has it in its name"),
         ([ENTRY], ("--test-model-suites=zzz",), "no test of the list has it in its name"),
     ],
@@ -293,3 +302,37 @@ def test_a_case_that_is_interrupted_leaves_its_rows(tmp_path: Path, timeout: str
     report = (tmp_path / "output" / "report.md").read_text()
     assert "1 case: 1 failed" in report
     assert "| interrupted |" in report
+
+
+def test_a_log_that_is_not_kept_is_shown_and_not_named(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "models.yml").write_text("tiny_llama: model\n")
+    listed(tmp_path, ENTRY)
+    ended = run(tmp_path, "--perf-runtime=ctranslate2", *PERF)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "its log is not kept (give --output-dir to keep it), and ends:" in ended.stdout
+    assert "  tokenclock prepare-dataset: " in ended.stdout
+    assert "; log /" not in ended.stdout
+    kept = run(tmp_path, "--perf-runtime=ctranslate2", "-O", "output", *PERF)
+    assert re.search(r"; log \S+/output/\S+\.log", kept.stdout), kept.stdout
+
+
+def test_what_a_label_needs_is_looked_for_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "models.yml").write_text("tiny_llama: model\n")
+    for entry, said in (
+        (ENTRY, "TensorRT-LLM, which is not installed"),
+        (ENTRY.replace("-pytorch", ""), "an engine has to be built by trtllm-bench"),
+    ):
+        listed(tmp_path, entry)
+        ended = run(tmp_path, *PERF)
+        assert ended.returncode == 4, ended.stdout + ended.stderr
+        assert said in ended.stderr
+    (tmp_path / "models.yml").write_text("tiny_llama: tiny:lama\n")
+    ended = run(tmp_path, *PERF)
+    assert ended.returncode == 4
+    assert (
+        "tiny_llama must be a directory or one of tiny:llama, tiny:bert, tiny:t5, got tiny:lama; near: tiny:llama"
+        in (ended.stderr)
+    )

@@ -44,6 +44,10 @@ def _hold(case: Case, settings: Settings) -> None:
         from tokenclock.perftest.adapters import adapters_in
 
         adapters_in(settings.lora_dir, label.loras)
+    if not settings.dry_run:
+        from tokenclock.perftest.tools_needed import hold_tools
+
+        hold_tools(case, settings)
 
 
 def hold_history(place: str, *, is_read: bool = False) -> None:

@@ -44,9 +44,9 @@ class PerfItem(pytest.Item):
         """Run the case. Raises PerfFailure where it fails, is invalid, or has a regression."""
         from tokenclock.errors import UsageError
         from tokenclock.perftest import junit
-        from tokenclock.perftest.outcome import SKIPPED, VALID, Outcome
+        from tokenclock.perftest.outcome import SKIPPED, VALID
         from tokenclock.perftest.report_entry import IF_MEANT
-        from tokenclock.perftest.run_case import CaseRun, run_case
+        from tokenclock.perftest.run_case import CaseRun, run_case, skipped_case
 
         files, settings = self._session.files, self._session.settings
         is_run = self._waiver is None and not self._never and settings.replay_dir is None
@@ -57,7 +57,7 @@ class PerfItem(pytest.Item):
             reason = self._never
             if self._waiver is not None:
                 reason = f"waived: {self._waiver.reason or self._waiver.place}"
-            files.add(Outcome(self.case, SKIPPED, reason, (), (), (), folder))
+            files.add(skipped_case(self.case, settings, folder, reason))
             pytest.skip(reason)
         run = None
         if settings.replay_dir is None:

@@ -105,7 +105,9 @@ class PerfSession:
     def _check_cases(self, cases: Sequence[Case]) -> None:
         """Note which cases can never run here; raise UsageError where one that can lacks something."""
         from tokenclock.perftest.before_running import never_run
+        from tokenclock.perftest.tools_needed import hold_runtime
 
+        hold_runtime(self.settings.runtime)
         self._never = never_run(cases, self.settings)
         if not self.settings.dry_run:
             hold_models((case for case in cases if case not in self._never), self.settings.models)

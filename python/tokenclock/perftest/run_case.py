@@ -23,15 +23,16 @@ from tokenclock.perftest.commands import (
 from tokenclock.perftest.evaluate import evaluate
 from tokenclock.perftest.gpu_monitor import FILE_NAME as GPU_FILE
 from tokenclock.perftest.gpu_monitor import GpuMonitor
-from tokenclock.perftest.outcome import FAILED, SKIPPED, Outcome, Ran
+from tokenclock.perftest.outcome import FAILED, SKIPPED, MetricRow, Outcome, Ran
 from tokenclock.perftest.refusal import NotRunHere
 from tokenclock.perftest.run_command import not_run, run_command
 from tokenclock.perftest.settings import Settings
 
-__all__ = ["CaseRun", "commands_of", "run_case"]
+__all__ = ["CaseRun", "commands_of", "run_case", "skipped_case"]
 
 Say = Callable[[str], None]
 INTERRUPTED = "interrupted"
+_LAST_LINES = 10  # of a log that is not kept
 _PREPARES = ("dataset", "build")
 
 
@@ -58,6 +59,18 @@ def run_case(case: Case, settings: Settings, folder: Path, *, say: Say) -> Outco
         except TokenclockError as error:
             return Outcome(case, FAILED, str(error), (), (), (), folder)
     return CaseRun(case, settings, folder, say=say).run()
+
+
+def skipped_case(case: Case, settings: Settings, folder: Path, reason: str) -> Outcome:
+    """The outcome of a case that is not run: a row of state `skipped` for each metric type that it would have."""
+    rows: tuple[MetricRow, ...] = ()
+    with contextlib.suppress(TokenclockError):  # what it would run cannot be told: it has one row without a type
+        ran = [not_run(command, 1, reason) for command in commands_of(case, settings, folder)]
+        rows = tuple(
+            dataclasses.replace(row, state=SKIPPED, reason=reason, command="")
+            for row in evaluate(case, folder, ran).rows
+        )
+    return Outcome(case, SKIPPED, reason, rows, (), (), folder)
 
 
 class CaseRun:
@@ -189,9 +202,19 @@ class CaseRun:
             finally:
                 self._monitor.end()
             if ran.problem:
-                self._say(f"{ran.problem}; log {log}")
+                self._say_problem(ran.problem, log)
         self._ran.append(ran)
         return ran
+
+    def _say_problem(self, problem: str, log: Path) -> None:
+        """With the log's place; where nothing is kept, with its last lines instead."""
+        if self._settings.output_dir is not None:
+            self._say(f"{problem}; log {log}")
+            return
+        self._say(f"{problem}; its log is not kept (give --output-dir to keep it), and ends:")
+        with contextlib.suppress(OSError):
+            for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]:
+                self._say(f"  {line}")
 
     def _log_of(self, command: Command) -> Path:
         place = self._folder if command.result is None else command.result.parent

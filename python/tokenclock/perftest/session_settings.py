@@ -30,6 +30,8 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
             raise UsageError(f"--perf-log-formats must be {', '.join(_FORMATS)}, got {name}")
     repeats = _count(given, "tokenclock_perf_repeats") or 1
     max_repeats = _count(given, "tokenclock_max_repeats") or repeats
+    if given["tokenclock_max_repeats"] is not None and given["tokenclock_perf_history"] is None:
+        raise UsageError("--max-repeats bounds what the gate asks for, and there is none: give --perf-history DB")
     if max_repeats < repeats:
         raise UsageError(f"--max-repeats must be --perf-repeats ({repeats}) or more, got {max_repeats}")
     output = _path(given, "tokenclock_output_dir")
