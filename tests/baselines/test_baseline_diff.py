@@ -99,3 +99,11 @@ def test_wrong_words_write_nothing(write_csv, inside, capsys, words, said) -> No
     assert said in error
     assert error.count("\n") == 1
     assert set(os.listdir()) == before
+
+
+def test_a_patch_that_cannot_be_written_is_refused_before_the_files_are_read(capsys) -> None:
+    assert main(["baseline", "diff", "none.csv", "nobody.csv", "--patch", "/dev/full"]) == 2
+    said = capsys.readouterr().err
+    assert "--patch" in said
+    assert "/dev/full" in said
+    assert "none.csv" not in said

@@ -63,7 +63,9 @@ def test_a_change_that_is_sure_but_small_is_not_called() -> None:
     found = decide("m", [10.3], QUIET, TPOT)
     assert found.low > 1
     assert found.verdict == NO_DIFFERENCE
-    assert "less than the 5.0% that count" in found.reason
+    assert found.reason == "a difference, but too small to count: +3.0% is below 5.0%"
+    within = decide("m", [10.02], QUIET, TPOT)
+    assert within.reason == "+0.2%, less than the 5.0% that count"
 
 
 def test_both_parts_must_be_exceeded() -> None:
@@ -122,6 +124,9 @@ def test_repeats_are_asked_for_as_many_as_are_needed() -> None:
     after = decide("m", [10.1, 10.6, 9.6, 9.9, 10.3, 9.7][: first.repeats_needed], history, TPOT, max_repeats=8)
     assert after.smallest_seen < first.smallest_seen
     assert decide("m", [10.1], history, TPOT, max_repeats=1).more_repeats == 0
+    needed = f"{first.repeats_needed} repeats would show one of 10.0% if they differ as much as sessions do"
+    assert first.reason.endswith(needed)
+    assert decide("m", [10.1], history, TPOT).reason.endswith(f"{needed} (1 is allowed)")
 
 
 def test_repeats_that_share_a_mood_do_not_make_the_answer_surer() -> None:
@@ -196,3 +201,26 @@ def test_metrics_of_a_case_share_the_false_alarms() -> None:
 def test_thresholds_are_checked(parts) -> None:
     with pytest.raises(ValueError, match="must be"):
         Threshold(*parts)
+
+
+def test_the_absolute_part_is_named_where_it_rules() -> None:
+    """1 ms of 0.85 ms are 117.6 %."""
+    threshold = threshold_of("INFERENCE_TIME")
+    assert threshold is not None
+    history = runs(0.85, 0.851, 0.849, 0.85, 0.85)
+    found = decide("INFERENCE_TIME", [1.43], history, threshold)
+    assert found.verdict == NO_DIFFERENCE
+    expected = "a difference, but too small to count: +68.2% is below the 117.6% that 1 ms is of the baseline"
+    assert found.reason == expected
+    assert (
+        decide("INFERENCE_TIME", [0.85], history, threshold).reason == "+0.0%, less than the 117.6% that count (1 ms)"
+    )
+    in_ns = threshold_of("e2el.mean")
+    assert in_ns is not None
+    found = decide("e2el.mean", [1.43e6], runs(*(run.value * 1e6 for run in history)), in_ns)
+    assert found.reason == expected
+
+
+def test_a_change_and_a_threshold_that_round_alike_are_told_apart() -> None:
+    found = decide("m", [9.501], runs(10.0, 10.005, 9.995, 10.0, 10.0), TPOT)
+    assert found.reason == "a difference, but too small to count: -4.99% is below 5.00%"

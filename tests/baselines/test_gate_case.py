@@ -32,6 +32,8 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.place, self.folder, self.n = str(folder / "history.db"), folder, 0
+        self.replay_dir: Path | None = None
+        self.ungated: dict[str, str] = {}
         self.accept = ""
 
     def run(
@@ -61,9 +63,9 @@ class Bench:
         case = SimpleNamespace(canonical=LABEL, name=f"perf/test_perf.py::test_perf[{LABEL}]")
         outcome = SimpleNamespace(
             case=case, state=state, reason="" if state == "valid" else "it broke", repeats=repeats, results=(),
-            rows=(SimpleNamespace(started=started),), folder=self.folder,
+            rows=(SimpleNamespace(started=started),), folder=self.folder, ungated=self.ungated,
         )  # fmt: skip
-        settings = SimpleNamespace(history=self.place, max_repeats=max_repeats)
+        settings = SimpleNamespace(history=self.place, max_repeats=max_repeats, replay_dir=self.replay_dir)
         found = gate_case(outcome, settings, again)  # type: ignore[arg-type]
         self.accept, self.decisions = found.accept, found.decisions
         return found.decisions
@@ -313,3 +315,52 @@ def test_no_run_is_meant(bench, capsys) -> None:
     for words in (["show"], ["accept", "--reason", "x"]):
         assert main(["baseline", *words, "--label", "other", "--history", bench.place]) == 1
         assert "is meant" in capsys.readouterr().err
+
+
+def test_a_replayed_run_is_held_to_what_was_there_before_it_and_changes_nothing(bench) -> None:
+    for value in QUIET:
+        bench.run(value)
+    n_before = bench.n
+    live = bench.judge({"OUTPUT_TOKEN_TIME": 12.0}, at=n_before + 1)
+    assert [one.verdict for one in live] == ["regression"]
+    for i, value in enumerate((12.0, 12.1, 11.9, 12.0)):  # later ones, and a pin that the live verdict set
+        bench.run(value, at=n_before + 2 + i)
+    n, pins = bench.count(), bench.pins()
+    bench.replay_dir = bench.folder
+    again: list[int] = []
+    found = bench.judge(
+        {"OUTPUT_TOKEN_TIME": 12.0}, at=n_before + 1, max_repeats=5, again=lambda: again.append(1) or {}
+    )
+    assert [(one.verdict, one.value, one.baseline, one.low, one.high, one.n_history, one.trend) for one in found] == [
+        (one.verdict, one.value, one.baseline, one.low, one.high, one.n_history, one.trend) for one in live
+    ]
+    assert "pinned" not in found[0].reason
+    assert shlex.split(bench.accept)[:3] == ["tokenclock", "baseline", "accept"]
+    assert (again, bench.count(), bench.pins()) == ([], n, pins)
+
+
+def test_a_percentile_of_too_few_samples_is_neither_judged_nor_kept(bench, capsys) -> None:
+    bench.ungated = {"P99_OUTPUT_TOKEN_TIME": "32 samples, P99 needs 100"}
+    for value in (*QUIET, 12.0):
+        found = bench.judge({"OUTPUT_TOKEN_TIME": value, "P99_OUTPUT_TOKEN_TIME": 3 * value})
+    assert [(one.metric, one.verdict) for one in found] == [("OUTPUT_TOKEN_TIME", "regression")]
+    assert bench.pins().keys() == decided(bench, capsys).keys() == {"OUTPUT_TOKEN_TIME"}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "tiny-bench-float16-input_output_len:8,8",
+        "tiny-input_output_len:8,8-maxbs:512-float16-bench",
+        "perf/test_perf.py::test_perf[tiny-bench-float16-input_output_len:8,8]",
+        LABEL,
+        "tiny*",
+    ],
+)
+def test_a_label_may_be_named_as_written(bench, capsys, written) -> None:
+    for value in QUIET:
+        bench.run(value)
+    assert main(["baseline", "show", "--history", bench.place, "--label", written]) == 0
+    assert f"label {LABEL}" in capsys.readouterr().out
+    assert main(["baseline", "accept", "--history", bench.place, "--label", written, "--reason", "x"]) == 0
+    assert len(bench.pins()) == 2

@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LISTS = ROOT / "perf_lists"
 N_RUNS = 6
-PACED = "perf_sanity-paced-steps"
+PACED = "perf_sanity-paced-paced"
 
 pytestmark = pytest.mark.skipif("TOKENCLOCK_LONG" not in os.environ, reason="runs the local list six times: make long")
 
@@ -48,10 +48,10 @@ class Sessions:
         """The servers' files with a paced server whose gaps are longer by that share."""
         place = self.folder / name
         shutil.copytree(LISTS / "servers", place)
-        text = (place / "paced.yml").read_text()
+        text = (place / "paced.yaml").read_text()
         changed = re.sub(r"--itl-ms ([0-9.]+)", lambda found: f"--itl-ms {float(found[1]) * (1 + share):g}", text)
         assert changed != text
-        (place / "paced.yml").write_text(changed)
+        (place / "paced.yaml").write_text(changed)
         return place
 
 
@@ -83,6 +83,7 @@ def test_the_local_list(tmp_path: Path) -> None:
     ten = sessions.run("-R", PACED, servers=sessions.slower("slower-10", 0.10))
     print("10 % slower\n" + "\n".join(verdicts(ten)))
     assert any("OUTPUT_TOKEN_TIME" in name or "INTER_TOKEN_TIME" in name for name in regressions(ten))
+    assert not any("FIRST_TOKEN_TIME" in name for name in regressions(ten))  # each stream for itself, not on a grid
 
     shown = tmp_path / "shown.json"
     command = [sys.executable, "-m", "tokenclock", "baseline", "show", "--history", str(sessions.history)]

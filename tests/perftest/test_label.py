@@ -68,7 +68,7 @@ REFUSED = [
     ("m-bench-ootb-input_output_len:1,1", "ootb", "no mode with bench"),
     ("m-bench-exe-input_output_len:1,1", "exe", "cppmanager only"),
     ("m-bench-python-input_output_len:1,1", "python", "got both"),
-    ("m-bench-float16-float16-input_output_len:1,1", "float16", "got both"),
+    ("m-bench-float16-float16-input_output_len:1,1", "float16", "got it twice"),
     ("m-bench-tp:2-pp:2-gpus:8-input_output_len:1,1", "gpus:8", "2 x 2 = 4, got 8"),
     ("m-bench-build_only-input_output_len:1,1", "input_output_len:1,1", "no lengths with build_only"),
     ("m-bench-ctx_tp:2-input_output_len:1,1", "ctx_tp:2", "disagg_server only"),
@@ -196,3 +196,10 @@ def test_server_cases() -> None:
     for wrong in ("perf_sanity-", "perf_sanity-f-", "perf_sanity-f-a:x,b:y", "perf_sanity-f-a:"):
         with pytest.raises(LabelError):
             case_of(wrong)
+
+
+def test_a_token_that_comes_twice_is_said_so() -> None:
+    with pytest.raises(LabelError, match="expected reqs:8 once, got it twice"):
+        parse_label("m-bench-reqs:8-input_output_len:1,1-reqs:8")
+    with pytest.raises(LabelError, match="expected one of reqs:8 and reqs:9, got both"):
+        parse_label("m-bench-reqs:8-input_output_len:1,1-reqs:9")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +219,37 @@ def test_names_are_chosen_as_text_and_as_expressions() -> None:
     assert not is_chosen(node, node, "(", None)
     assert is_chosen(node, node, None, "x; bench")
     assert not is_chosen(node, node, None, "x;q")
+
+
+NODE = f"{CASE_PREFIX}[{LABEL}]"
+
+
+@pytest.mark.parametrize(
+    ("line", "fixed", "said"),
+    [
+        (f"{LABEL} TIMOUT (3)", f"{LABEL} TIMEOUT (3)", "got 'TIMOUT (3)'; near: TIMEOUT"),
+        (f"{NODE} timeout (3)", f"{NODE} TIMEOUT (3)", "near: TIMEOUT"),
+        (NODE[:-1], NODE, "expected ] behind the label"),
+        (f"H100/{NODE[:-1]}", f"H100/{NODE}", "expected ] behind the label"),
+        (NODE[:-1].replace("bench", "bnech") + " TIMEOT (3)", f"{NODE} TIMEOUT (3)", "near: TIMEOUT"),
+        (NODE.replace("test_perf[", "test_pref["), NODE, None),
+        (NODE.replace("test_perf.py", "test_prf.py").replace("bench", "bnech"), NODE, None),
+        (NODE.replace("[m-", "[mm-"), NODE, None),
+        (f"{LABEL.replace('m-', 'qqq-')}", None, None),
+        ("other.py::test_x[a-b]", "", None),
+    ],
+)
+def test_entries_that_cannot_be_used_are_shown_with_what_is_near(
+    tmp_path: Path, line: str, fixed: str | None, said: str | None
+) -> None:
+    entries = read_test_list(written(tmp_path / "l.txt", f"{LABEL}\n{line}\n"))
+    shown = corrections(entries, "H100", {"m"}, ["m"])
+    if fixed == "":
+        assert shown == []
+    elif fixed is None:
+        assert shown == [f"- {line}", "  # no model qqq: give --perf-models FILE with its place"]
+    else:
+        assert shown == [f"- {line}", f"+ {fixed}"]
+    if said is not None:
+        with pytest.raises(UsageError, match=rf"l\.txt:2: .*{re.escape(said)}"):
+            read_cases(entries, "H100")

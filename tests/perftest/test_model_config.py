@@ -21,7 +21,9 @@ def test_the_base_is_what_every_case_gets() -> None:
     [
         ("con:1024", True), ("con:1", False), ("con:102", False), ("reqs:80", True), ("reqs:8", False),
         ("deepseek_r1...", True), ("deepseek_r...", False), ("deepseek_r1", False), ("deepseek_r1_fp8-bench", True),
-        ("bench-con:1024", True), ("con:1024-bench", False), ("BENCH", True), ("r1_fp8", False),
+        ("bench-con:1024", True), ("con>=1024", True), ("con>=1025", False), ("con>=1000", True), ("con<=1024", True),
+        ("con<=1023", False), ("bench-con>=2-bench", False), ("gpus>=1", False), ("reqs>=9-con>=9", True),
+        ("con:1024-bench", False), ("BENCH", True), ("r1_fp8", False),
     ],
 )  # fmt: skip
 def test_a_pattern_is_made_of_whole_tokens(pattern: str, matches: bool) -> None:
@@ -48,3 +50,13 @@ def test_kv_cache_and_adapters() -> None:
     assert isinstance(phi, dict)
     assert phi["max_lora_rank"] == 320
     assert phi["lora_target_modules"] == ["attn_qkv", "attn_dense", "mlp_h_to_4h", "mlp_4h_to_h"]
+
+
+@pytest.mark.parametrize(("con", "interval"), [(1023, None), (1024, 10), (2000, 10), (4096, 10), (100000, 10)])
+def test_the_stream_interval_comes_from_1024_streams_up(con: int, interval: int | None) -> None:
+    assert config(f"m-bench-pytorch-streaming-con:{con}").get("stream_interval") == interval
+
+
+@pytest.mark.parametrize(("maxnt", "chunked"), [(256, True), (512, True), (1024, True), (1025, None), (2048, None)])
+def test_prefill_is_chunked_up_to_1024_tokens_of_a_step(maxnt: int, chunked: bool | None) -> None:
+    assert config(f"m-bench-pytorch-maxnt:{maxnt}").get("enable_chunked_prefill") is chunked

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,19 +29,25 @@ LISTS = Path(__file__).parents[2] / "perf_lists"
 ENTRY = f"perf/test_perf.py::test_perf[{LABEL}]"
 
 
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
 def run(folder: Path, *words: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """pytest in `folder`, whose list.txt and models.yml are there; `before`: words in front of the command."""
     models = folder / "models.yml"
     if not models.exists():
         models.write_text("tiny_llama: tiny:llama\n")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     command = [*before, sys.executable, "-m", "pytest", *_WITHOUT, *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120)
 
 
 def listed(folder: Path, *lines: str) -> None:
     (folder / "list.txt").write_text("".join(f"{line}\n" for line in lines))
 
+
+LONGER = ENTRY.replace("8,4-reqs:4", "8,64-reqs:32")
+"""Takes some milliseconds on any machine, where a change of 1 ms counts."""
 
 PERF = ("--perf", "--test-list=list.txt", "--perf-models=models.yml")
 
@@ -88,7 +98,12 @@ def test_waived_cases_are_skipped_with_their_reason(tmp_path: Path) -> None:
     ended = run(tmp_path, "-rs", "-S", "waives.txt", "-O", "output", "--perf-log-formats=csv", *PERF)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "waived: bug 7" in ended.stdout
-    assert "skipped" in (tmp_path / "output" / "perf_script_test_results.csv").read_text()
+    with open(tmp_path / "output" / "perf_script_test_results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["metric_type"] for row in rows] == [
+        "BUILD_TIME", "INFERENCE_TIME", "TOKEN_THROUGHPUT", "SEQ_THROUGHPUT", "KV_CACHE_SIZE",
+    ]  # fmt: skip
+    assert {(row["state"], row["perf_metric"]) for row in rows} == {("skipped", "")}
 
 
 @pytest.mark.parametrize(
@@ -96,12 +111,20 @@ def test_waived_cases_are_skipped_with_their_reason(tmp_path: Path) -> None:
     [
         (["m-bnech-input_len:1"], (), "near: bench"),
         ([ENTRY.replace("tiny_llama", "tiny_lama")], (), "near: tiny_llama"),
+        ([f"{ENTRY} TIMOUT (3)"], (), "near: TIMEOUT"),
+        ([ENTRY, ENTRY.replace("test_perf[", "test_pref[")], (), f"near: {ENTRY}"),
+        ([ENTRY, ENTRY.replace("tiny_llama", "tiny_lama")], ("-C",), f"+ {ENTRY}"),
+        ([ENTRY, ENTRY.replace("tiny_llama", "tiny_lama")], ("-C", "-R=tiny_llama"), "correct it as shown above"),
         ([ENTRY, "other.py::test_x"], (), "no test is called other.py::test_x"),
         ([ENTRY], ("--perf-log-formats=xml", "-O", "o"), "--perf-log-formats must be csv"),
         ([ENTRY], ("--replay=nowhere",), "--replay must be a directory"),
         ([ENTRY], ("--waives-file=waives.txt",), "a waiver of a listed test"),
         ([ENTRY], ("--output-dir=list.txt",), "--output-dir"),
         ([], (), "one test a line"),
+        ([ENTRY], ("--max-repeats=3",), "give --perf-history DB"),
+        ([ENTRY], ("--perf-runtime=ctranslate",), "--perf-runtime must be one of trtllm-engine, ctranslate2"),
+        ([ENTRY], ("--perf-runtime=trtllm-llm",), "needs the directory of a model"),
+        ([ENTRY], ("--perf-external",), "trtllm-bench, which is not on the PATH"),
         ([ENTRY], ("-R=reqs:44",), "no test of the list has it in its name"),
         ([ENTRY], ("--test-model-suites=zzz",), "no test of the list has it in its name"),
     ],
@@ -149,7 +172,7 @@ def test_importing_the_plugin_imports_next_to_nothing() -> None:
 
 
 def test_a_regression_names_the_command_that_accepts(tmp_path: Path) -> None:
-    listed(tmp_path, ENTRY)
+    listed(tmp_path, LONGER)
     assert run(tmp_path, "--perf-history=first.db", *PERF).returncode == 0
     with open_database(str(tmp_path / "first.db")) as database:
         first = database.run(database.runs()[0].id)
@@ -177,3 +200,139 @@ def test_the_local_list_runs_here(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "4 passed" in ended.stdout
     assert (tmp_path / "history.db").exists()
+
+
+def test_a_replay_is_gated_like_the_run_and_lies_apart_from_it(tmp_path: Path) -> None:
+    listed(tmp_path, LONGER)
+    assert run(tmp_path, "--perf-history=history.db", "--output-dir=output", *PERF).returncode == 0
+    with open_database(str(tmp_path / "history.db")) as database:
+        first = database.run(database.runs()[0].id)
+        for i in range(1, 6):
+            quick = {"INFERENCE_TIME": MetricValue(0.01 * (1 + 0.001 * i), None, None, "ms")}
+            earlier = first.created - timedelta(hours=i)
+            database.add([replace(first, hash=hash_of({"i": i}), created=earlier, metrics=quick, tags={})])
+        n = len(database.runs())
+    replay = ("--replay=output", "--perf-history=history.db")
+    ended = run(tmp_path, *replay, "--output-dir=second", "--junitxml=junit.xml", *PERF)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "regression: INFERENCE_TIME" in ended.stdout
+    assert "verdict INFERENCE_TIME" in (tmp_path / "junit.xml").read_text()
+    assert "regression" in (tmp_path / "second" / "report.md").read_text()
+    assert "Against the baseline" in (tmp_path / "second" / "report.html").read_text()
+    with open_database(str(tmp_path / "history.db")) as database:
+        assert len(database.runs()) == n
+        assert database.pins() == []
+    for words, said in (
+        ((*replay, "--output-dir=output"), "must be apart from each other"),
+        ((*replay, "--output-dir=output/new"), "must be apart from each other"),
+        ((*replay, "--output-dir=."), "must be apart from each other"),
+        (("--replay=output", "--perf-history=none.db"), "--perf-history: "),
+        (("--replay=/etc",), "--replay /etc holds no stored run of tiny_llama-bench"),
+    ):
+        refused = run(tmp_path, *words, *PERF)
+        assert refused.returncode == 4, refused.stdout + refused.stderr
+        assert said in refused.stderr
+    assert not (tmp_path / "none.db").exists()
+
+
+SHUFFLED = "tiny_llama-reqs:4-bench-pytorch-float32-maxnt:512-maxbs:4-input_output_len:8,4"
+
+
+@pytest.mark.parametrize("name", [ENTRY, f"H100/{ENTRY}", f"perf/test_perf.py::test_perf[{SHUFFLED}]"])
+def test_a_node_id_chooses_its_case(tmp_path: Path, name: str) -> None:
+    listed(tmp_path, ENTRY, ENTRY.replace("reqs:4", "reqs:5"), "test_own.py::test_a")
+    (tmp_path / "test_own.py").write_text("def test_a():\n    pass\n")
+    ended = run(tmp_path, "--collect-only", "-q", "--test-prefix=H100", name, *PERF)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert f"H100/{ENTRY}\n" in ended.stdout
+    assert "1/2 tests collected (1 deselected)" in ended.stdout
+    both = run(tmp_path, "--collect-only", "-q", name, "test_own.py", *PERF)
+    assert "2/3 tests collected (1 deselected)" in both.stdout, both.stdout + both.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (ENTRY.replace("reqs:4", "reqs:9"), "no case of the list is called"),
+        (ENTRY.replace("bench", "bnech"), "near: bench"),
+        ("test_own.py", "got test_own.py: the list has performance tests only"),
+    ],
+)
+def test_another_positional_argument_is_a_usage_error(tmp_path: Path, word: str, said: str) -> None:
+    listed(tmp_path, ENTRY)
+    (tmp_path / "test_own.py").write_text("def test_a():\n    pass\n")
+    ended = run(tmp_path, word, *PERF)
+    assert ended.returncode == 4, ended.stdout + ended.stderr
+    assert said in ended.stderr
+
+
+SLOW_SERVER = """\
+server_configs:
+- name: slow
+  model_name: slow
+  command: "{python} -m tokenclock paced-server --port {port} --ttft-ms 10 --itl-ms 500"
+  client_configs:
+  - {name: con1, concurrency: 1, iterations: 20, isl: 8, osl: 100}
+"""
+
+
+@pytest.mark.parametrize("timeout", ["", " TIMEOUT (2)"])
+def test_a_case_that_is_interrupted_leaves_its_rows(tmp_path: Path, timeout: str) -> None:
+    listed(tmp_path, f"perf_sanity-slow{timeout}", ENTRY)
+    (tmp_path / "slow.yaml").write_text(SLOW_SERVER)
+    (tmp_path / "models.yml").write_text("tiny_llama: tiny:llama\n")
+    words = ("-O", "output", "--perf-log-formats=csv", "--perf-config-folder=.", "--perf-history=history.db", *PERF)
+    command = [sys.executable, "-m", "pytest", *_WITHOUT, *words, "-s"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "tokenclock serving" in line:
+                break
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[0]
+    assert process.returncode == 2, said
+    with open(tmp_path / "output" / "perf_script_test_results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 16
+    assert {row["state"] for row in rows} == {"failed"}
+    (record,) = (tmp_path / "output").glob("*/case.json")
+    content = json.loads(record.read_text())
+    assert (content["state"], content["reason"]) == ("failed", "interrupted")
+    report = (tmp_path / "output" / "report.md").read_text()
+    assert "1 case: 1 failed" in report
+    assert "| interrupted |" in report
+
+
+def test_a_log_that_is_not_kept_is_shown_and_not_named(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "models.yml").write_text("tiny_llama: model\n")
+    listed(tmp_path, ENTRY)
+    ended = run(tmp_path, "--perf-runtime=ctranslate2", *PERF)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "its log is not kept (give --output-dir to keep it), and ends:" in ended.stdout
+    assert "  tokenclock prepare-dataset: " in ended.stdout
+    assert "; log /" not in ended.stdout
+    kept = run(tmp_path, "--perf-runtime=ctranslate2", "-O", "output", *PERF)
+    assert re.search(r"; log \S+/output/\S+\.log", kept.stdout), kept.stdout
+
+
+def test_what_a_label_needs_is_looked_for_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "models.yml").write_text("tiny_llama: model\n")
+    for entry, said in (
+        (ENTRY, "TensorRT-LLM, which is not installed"),
+        (ENTRY.replace("-pytorch", ""), "an engine has to be built by trtllm-bench"),
+    ):
+        listed(tmp_path, entry)
+        ended = run(tmp_path, *PERF)
+        assert ended.returncode == 4, ended.stdout + ended.stderr
+        assert said in ended.stderr
+    (tmp_path / "models.yml").write_text("tiny_llama: tiny:lama\n")
+    ended = run(tmp_path, *PERF)
+    assert ended.returncode == 4
+    assert (
+        "tiny_llama must be a directory or one of tiny:llama, tiny:bert, tiny:t5, got tiny:lama; near: tiny:llama"
+        in (ended.stderr)
+    )

@@ -9,10 +9,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.perftest.case_makers import make_case, make_label, make_settings, write_stand_in
+from tests.perftest.case_makers import NOON, make_case, make_label, make_settings, write_stand_in
 
+from tokenclock.__main__ import main
 from tokenclock.perftest.case import ServerCase
+from tokenclock.perftest.gate_case import gate_case
 from tokenclock.perftest.outcome import Outcome
+from tokenclock.perftest.report_entry import Entry, Session
+from tokenclock.perftest.report_text import render
 from tokenclock.perftest.run_case import CaseRun, run_case
 from tokenclock.perftest.session_files import SessionFiles
 from tokenclock.result import Result
@@ -236,6 +240,12 @@ def test_a_paced_server(tmp_path: Path) -> None:
     assert values["P99_INFERENCE_TIME"] == content["p99_e2el_ms"] >= 29.0  # 10 ms and ten steps of 2 ms
     assert values["SEQ_THROUGHPUT"] == content["request_throughput"]
     assert len(outcome.rows) == 16
+    few = {"P99_FIRST_TOKEN_TIME", "P99_OUTPUT_TOKEN_TIME", "P99_INFERENCE_TIME"}  # 40 requests; gaps there are 400
+    assert dict(outcome.ungated) == dict.fromkeys(few, "40 samples, P99 needs 100")
+    assert {row.metric_type: row.ungated for row in outcome.rows if row.ungated} == dict(outcome.ungated)
+    assert all(row.value is not None and row.value > 0 for row in outcome.rows if row.ungated)
+    session = Session([Entry(outcome)], NOON, NOON, "host")
+    assert ", not gated: 40 samples, P99 needs 100" in render(session)
 
 
 def test_a_server_that_dies_is_told_with_its_last_line(tmp_path: Path) -> None:
@@ -257,3 +267,31 @@ def test_a_server_that_never_answers_ends_with_the_case_s_time(tmp_path: Path) -
     outcome = run_case(case, make_settings(config_folder=tmp_path), tmp_path / "case", say=quiet)
     assert outcome.state == "failed"
     assert "server paced was not ready within the case's TIMEOUT" in outcome.reason
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_what_an_external_log_says_is_shown_and_gated(
+    tmp_path: Path, stand_in_path: Path, model: str, capsys: pytest.CaptureFixture[str], is_counted: bool
+) -> None:
+    """Its percentiles follow the tool's own rule, and its number of requests may be missing."""
+    pytest.importorskip("plotly", reason="pages need plotly (pip install 'tokenclock[report]')")
+    pytest.importorskip("sqlalchemy", reason="the history needs SQLAlchemy")
+    write_stand_in(stand_in_path, without="" if is_counted else "Number of requests:")
+    settings = make_settings(
+        external=True, models={"llama": model}, output_dir=tmp_path / "out", history=str(tmp_path / "history.db")
+    )
+    outcome = run_case(make_case(make_label(streaming=True)), settings, tmp_path / "out" / "case", say=quiet)
+    assert outcome.state == "valid", outcome.reason
+    assert {one.verdict for one in gate_case(outcome, settings, None).decisions} == {"no baseline"}
+    session = SessionFiles(settings)
+    session.add(outcome)
+    session.finish()
+    page = (tmp_path / "out" / "case" / "run.html").read_text()
+    assert capsys.readouterr().err == ""
+    markdown = tmp_path / "run.md"
+    assert main(["report", str(outcome.results[0]), "--markdown", str(markdown)]) == 0
+    for text in (page, markdown.read_text()):
+        assert "1044.50" in text  # the mean TTFT in ms
+        assert "1000.38" in text  # its P99
+        assert ("3,000 of 3,000" in text) is is_counted
+    assert main(["report", str(outcome.results[0])]) == 0

@@ -64,7 +64,7 @@ def test_a_session_leaves_its_files(tmp_path: Path) -> None:
     assert data["options"] == {"perf": True, "x": "y"}
     text = (output / "report.md").read_text()
     assert "2 cases: 1 valid, 1 failed; gate, by metric: 1 regression." in text
-    assert "| INFERENCE_TIME | regression | 12.5 | 10 | +25.0 % [+20.0, +30.0] | ▁▁▁█ | 3.0 % | 8 |" in text
+    assert "| INFERENCE_TIME | regression | 12.5 ms | 10 ms | +25.0 % [+20.0, +30.0] | ▁▁▁█ | 3.0 % | 8 |" in text
     assert "25 % more &lt;than> before" in text
     assert "dataset ended \\| with &lt;exit code 2>" in text
     assert f"make these the baseline:\n\n```\n{command}\n```\n" in text

@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from tokenclock.baselines.noise import FLOOR, Noise, median_variance, noise_of, pooled
+from tokenclock.baselines.reasons import absolute_part, apart, change_text, remedy
 from tokenclock.baselines.thresholds import Threshold
 from tokenclock.metrics.probability import t_quantile
 
@@ -116,6 +117,7 @@ class _Test:
     better: str
     alpha: float
     power: float
+    of_absolute: str = ""  # the absolute part in words, where it rules
 
     def error(self, repeats: int) -> float:
         """Standard deviation of the log of fresh / baseline."""
@@ -185,6 +187,7 @@ def decide(
     test = _Test(
         _noise(usable, [float(run.value) for run in since]), len(usable), max(1.0, repeats_in_history),
         _within(known), threshold.least(baseline), threshold.better, alpha, power,
+        absolute_part(threshold, baseline),
     )  # fmt: skip
     return _judged(metric, known, baseline, test, effect, max_repeats, pinned)
 
@@ -227,7 +230,7 @@ def _judged(
     if shown and change >= test.least:
         worse = (ratio > 1) == (test.better == "lower")
         verdict = REGRESSION if worse else IMPROVEMENT
-        reason = f"{_change(ratio)}, where runs differ by {test.noise.sigma:.2%}"
+        reason = f"{change_text(ratio)}, where runs differ by {test.noise.sigma:.2%}"
         if worse and repeats < CONFIRMED_BY:
             more = max(0, min(CONFIRMED_BY, max_repeats) - repeats)
     elif smallest > wanted:
@@ -236,12 +239,15 @@ def _judged(
         seen = f"only a change of {smallest:.1%} would have been seen"
         if smallest > _TENFOLD or (test.better == "higher" and smallest > _TENFOLD / (1 + _TENFOLD)):
             seen = "not even a tenfold change would have been seen"
-        reason = f"{_change(ratio)}, but {seen}, as runs differ by {test.noise.sigma:.2%}; "
-        reason += _remedy(needed, max_repeats)
+        reason = f"{change_text(ratio)}, but {seen}, as runs differ by {test.noise.sigma:.2%}; "
+        reason += remedy(needed, max_repeats, wanted, is_known=test.within is not None)
     elif change >= test.least:
-        verdict, reason = NO_DIFFERENCE, f"{_change(ratio)}, as chance makes it: runs differ by {test.noise.sigma:.2%}"
+        verdict, reason = (
+            NO_DIFFERENCE,
+            f"{change_text(ratio)}, as chance makes it: runs differ by {test.noise.sigma:.2%}",
+        )
     else:
-        verdict, reason = NO_DIFFERENCE, f"{_change(ratio)}, less than the {test.least:.1%} that count"
+        verdict, reason = NO_DIFFERENCE, _too_small(ratio, test, shown=shown)
     if pinned is not None:
         reason += f"; baseline pinned {pinned.accepted:%Y-%m-%d} ({pinned.reason})"
     return Decision(
@@ -250,22 +256,18 @@ def _judged(
     )  # fmt: skip
 
 
+def _too_small(ratio: float, test: _Test, *, shown: bool) -> str:
+    """Of a change below the threshold; one outside the interval is there, and not called all the same."""
+    change, least = apart(ratio, test.least)
+    if shown:
+        below = f"the {least} that {test.of_absolute} is of the baseline" if test.of_absolute else f"{least}"
+        return f"a difference, but too small to count: {change} is below {below}"
+    return f"{change}, less than the {least} that count" + (f" ({test.of_absolute})" if test.of_absolute else "")
+
+
 def _repeats_needed(test: _Test, wanted: float, repeats: int, max_repeats: int) -> int | None:
     """The fewest repeats that see a change of that size; None where ten times as many as may be made would not."""
     for n in range(repeats, max(10, 10 * max_repeats) + 1):
         if test.smallest_seen(n) <= wanted:
             return n
     return None
-
-
-def _remedy(needed: int | None, max_repeats: int) -> str:
-    if needed is None:
-        return "repeats alone do not help: more earlier runs, or a quieter machine, would"
-    if needed > max_repeats:
-        return f"{needed} repeats would do, {max_repeats} are allowed"
-    return f"{needed} repeats will do"
-
-
-def _change(ratio: float) -> str:
-    change = ratio - 1
-    return f"{'+' if change >= 0 else '-'}{abs(change):.1%}"

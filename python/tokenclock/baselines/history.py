@@ -109,6 +109,7 @@ def sessions_in(
     metric: str,
     *,
     not_after: datetime | None = None,
+    before: datetime | None = None,
     without: str = "",
     last: int = RECENT,
 ) -> list[Session]:
@@ -116,10 +117,11 @@ def sessions_in(
 
     Args:
         not_after: only runs that were started by then (UTC), which results say to the second; None: all.
+        before: only runs that were started earlier (UTC); takes the place of ``not_after``.
         without: name of a session that is left out.
         last: how many, 1 or more.
     """
-    until = None if not_after is None else not_after + timedelta(microseconds=1)
+    until = before if not_after is None else not_after + timedelta(microseconds=1)
     where = Filter(key=key, states=VALID_STATES, until=until)
     found = database.series(metric, by=(f"tag.{SESSION_TAG}",), where=where)
     return sessions_of((name, points) for (name,), points in found.items() if not without or name != without)[-last:]

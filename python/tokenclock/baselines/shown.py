@@ -108,7 +108,7 @@ def as_json(found: Sequence[Standing]) -> dict[str, Any]:
             {
                 "key": dict(one.key),
                 "metric": one.metric,
-                "threshold": asdict(one.threshold),
+                "threshold": {name: getattr(one.threshold, name) for name in ("better", "relative", "absolute")},
                 "pin": None
                 if one.pin is None
                 else {

@@ -8,7 +8,7 @@ fivefold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
@@ -25,6 +25,8 @@ class Threshold:
         better: ``lower`` or ``higher``.
         relative: share of the baseline, such as 0.05.
         absolute: in the unit of the metric.
+        unit: that the absolute part is written in; empty: none is said.
+        shown_per_unit: what a value is multiplied by to be written in that unit.
 
     Raises:
         ValueError: ``better`` is another word, or a part is negative.
@@ -33,6 +35,8 @@ class Threshold:
     better: str
     relative: float
     absolute: float
+    unit: str = field(default="", compare=False)
+    shown_per_unit: float = field(default=1.0, compare=False)
 
     def __post_init__(self) -> None:
         if self.better not in ("lower", "higher"):
@@ -113,16 +117,18 @@ def threshold_of(metric: str) -> Threshold | None:
     """
     test_metric = metric.partition("[")[0]  # lengths or a client may follow it in brackets
     if test_metric in TEST_METRICS:
-        return TEST_METRICS[test_metric][1]
+        unit, found = TEST_METRICS[test_metric]
+        return replace(found, unit=unit)
     tag, _, statistic = metric.partition(".")
     definition = DEFINITIONS.get(tag) or OFFLINE_DEFINITIONS.get(tag)
     if definition is None:
         return None
     relative = RELATIVE_TAIL if statistic in _TAILS else RELATIVE
+    unit, shown_per_unit = {"ns": ("ms", 1 / NS_PER_MS), "1/s": ("per second", 1.0)}.get(definition.unit, ("", 1.0))
     if definition.unit == "ns":
         absolute = _ABSOLUTE_NS.get(tag, 1.0) * NS_PER_MS
     elif definition.unit == "1/s":
         absolute = _ABSOLUTE_PER_S.get(tag, 0.1)
     else:
         absolute = 0.0
-    return Threshold(definition.better, relative, absolute)
+    return Threshold(definition.better, relative, absolute, unit, shown_per_unit)

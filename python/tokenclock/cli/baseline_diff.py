@@ -74,9 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_places(arguments: argparse.Namespace, patch_path: str) -> None:
-    for flag, path in (("--patch", patch_path), ("--json", arguments.json)):
-        if path is not None and not os.path.isdir(os.path.dirname(path) or "."):
-            raise UsageError(f"{flag} {path}: there is no directory {os.path.dirname(path)}; make it first")
+    from tokenclock.cli.written import check_places
+
+    check_places({"patch": patch_path, "json": arguments.json})
     inputs = [os.path.abspath(path) for path in (arguments.target, arguments.base)]
     outputs = [os.path.abspath(path) for path in (patch_path, arguments.json) if path is not None]
     if set(inputs) & set(outputs) or len(set(outputs)) < len(outputs):

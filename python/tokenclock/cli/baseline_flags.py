@@ -18,7 +18,7 @@ def add_runs(parser: CommandParser, default_last: int) -> None:
     """The flags that say which runs are meant."""
     add_place_flag(parser)
     runs = parser.add_argument_group("which runs; * stands for any characters")
-    runs.add_argument("--label", metavar="TEXT", help="label, or a test's canonical label")
+    runs.add_argument("--label", metavar="TEXT", help="label, or a test's, its tokens in any order")
     runs.add_argument("--test", metavar="TEXT", help="name of a performance test")
     runs.add_argument("--model", metavar="TEXT")
     runs.add_argument("--gpu", metavar="TEXT")
@@ -58,6 +58,19 @@ def where(arguments: argparse.Namespace) -> Filter:
     """The runs that were named."""
     from tokenclock.store.filter import Filter
 
-    return Filter(
-        model=arguments.model, label=arguments.label, test=arguments.test, gpu=arguments.gpu, host=arguments.host
-    )
+    label = _canonical(arguments.label)
+    return Filter(model=arguments.model, label=label, test=arguments.test, gpu=arguments.gpu, host=arguments.host)
+
+
+def _canonical(label: str | None) -> str | None:
+    """A performance test's label as the history has it, however it is written; any other text as it is."""
+    if label is None or "*" in label:
+        return label
+    from tokenclock.errors import UsageError
+    from tokenclock.perftest.case import case_of
+
+    try:
+        case = case_of(label)
+    except UsageError:
+        return label
+    return label if case is None else case.canonical

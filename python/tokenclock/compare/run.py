@@ -167,7 +167,7 @@ def estimates_of(section: Mapping[str, Any], confidence: Mapping[str, Any] | Non
         n = latency["n"] if alone and tag != "itl" else intervals["n_blocks"]
         for statistic in _STATISTICS:
             is_mean = statistic == "mean"
-            value = latency["mean"] if is_mean else latency["percentiles"]["rank"].get(statistic[1:])
+            value = latency["mean"] if is_mean else latency["percentiles"].get("rank", {}).get(statistic[1:])
             interval = None
             if of_tag is not None:
                 interval = of_tag["mean"] if is_mean else of_tag["percentiles"].get(statistic[1:])

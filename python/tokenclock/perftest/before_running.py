@@ -44,13 +44,18 @@ def _hold(case: Case, settings: Settings) -> None:
         from tokenclock.perftest.adapters import adapters_in
 
         adapters_in(settings.lora_dir, label.loras)
+    if not settings.dry_run:
+        from tokenclock.perftest.tools_needed import hold_tools
+
+        hold_tools(case, settings)
 
 
-def hold_history(place: str) -> None:
+def hold_history(place: str, *, is_read: bool = False) -> None:
     """Check that results can be added to a history. One that is not there is not made yet.
 
     Args:
         place: path or URL.
+        is_read: a replay only reads it: it must be there, and nothing has to be added.
 
     Raises:
         UsageError: it cannot be reached or written, is no history, or has a newer schema; or SQLAlchemy is not there.
@@ -59,6 +64,9 @@ def hold_history(place: str) -> None:
         from tokenclock.store.database import open_database
         from tokenclock.store.engine import is_url
 
+        if is_read:
+            open_database(place, create=False, read_only=True).close()
+            return
         if is_url(place) or Path(place).exists():
             with open_database(place) as database:
                 database.check_writable()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from tokenclock.perftest.label import Label, LabelError, parse_label
 
-__all__ = ["CASE_PREFIX", "Case", "ServerCase", "case_of", "parse_server_case"]
+__all__ = ["CASE_PREFIX", "SERVER_PREFIX", "Case", "ServerCase", "case_of", "parse_server_case"]
 
 CASE_PREFIX = "perf/test_perf.py::test_perf"
-_SERVER_PREFIX = "perf/test_perf_sanity.py::test_e2e"
+SERVER_PREFIX = "perf/test_perf_sanity.py::test_e2e"
 _NODE = re.compile(r"(?:.*/)?(perf/test_perf\.py::test_perf|perf/test_perf_sanity\.py::test_e2e)\[(.*)\]", re.DOTALL)
 _SERVER_FORMS = ("perf_sanity-", "aggr_upload-", "disagg_upload-")
 _DISAGGREGATED = ("ctx_only-", "gen_only-", "e2e-")
@@ -67,8 +67,8 @@ def case_of(entry: str, timeout_s: float | None = None) -> Case | None:
     if written.startswith(_SERVER_FORMS):
         label: Label | ServerCase = parse_server_case(written)
         canonical = written
-        default = CASE_PREFIX if written.startswith("perf_sanity-") else _SERVER_PREFIX
-    elif node == _SERVER_PREFIX:
+        default = CASE_PREFIX if written.startswith("perf_sanity-") else SERVER_PREFIX
+    elif node == SERVER_PREFIX:
         expected = "aggr_upload-<yaml>-<server>"
         raise LabelError(f"expected {expected} in test_e2e, got {written!r}", written, 0, len(written))
     else:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from tokenclock.errors import UsageError
 from tokenclock.perftest.case import Case, case_of
+from tokenclock.perftest.entry_problems import corrected, form_problem
 from tokenclock.perftest.label import LabelError
 from tokenclock.perftest.test_list import Entry
 
@@ -26,13 +27,16 @@ def read_cases(entries: Sequence[Entry], test_prefix: str = "") -> CaseList:
     """The cases of a list in order, each canonical label once.
 
     Raises:
-        UsageError: a label cannot be read; names the line of the list.
+        UsageError: an entry cannot be read; names the line of the list.
     """
     cases: dict[tuple[str, str], Case] = {}
     others = []
     for entry in entries:
+        bare = _bare(entry.text, test_prefix)
+        if (problem := form_problem(bare)) is not None:
+            raise UsageError(f"{entry.place}: {problem.text}")
         try:
-            case = case_of(_bare(entry.text, test_prefix), entry.timeout_s)
+            case = case_of(bare, entry.timeout_s)
         except LabelError as error:
             raise UsageError(f"{entry.place}: {error}") from None
         if case is None:
@@ -46,32 +50,26 @@ def _bare(text: str, test_prefix: str) -> str:
     return text.removeprefix(f"{test_prefix}/") if test_prefix else text
 
 
-def corrections(entries: Iterable[Entry], test_prefix: str = "") -> list[str]:
-    """Lines of a diff: each entry that cannot be read, and behind it the nearest that can, if there is one."""
+def corrections(
+    entries: Iterable[Entry], test_prefix: str = "", models: Container[str] = (), known: Iterable[str] = ()
+) -> list[str]:
+    """Lines of a diff: each entry that cannot be used, and behind it the nearest that can, if there is one.
+
+    Args:
+        entries: of the list.
+        test_prefix: that they may carry.
+        models, known: names that labels may have; of none, models are not looked at.
+    """
     found = []
+    names = list(known)
     for entry in entries:
         bare = _bare(entry.text, test_prefix)
-        try:
-            case_of(bare)
-        except LabelError as error:
+        problem = corrected(bare, models, names)
+        if problem is not None:
             found.append(f"- {entry.text}")
-            fixed = _corrected(error)
-            found.append(f"+ {entry.text.replace(error.label, fixed)}" if fixed else f"  # {error.problem}")
+            fixed = problem.correction
+            found.append(f"  # {problem.text}" if fixed is None else f"+ {entry.text.removesuffix(bare)}{fixed}")
     return found
-
-
-def _corrected(error: LabelError | None) -> str | None:
-    """The label with one correction after the other, until it can be read."""
-    for _ in range(8):
-        if error is None or error.correction is None:
-            return None
-        label = error.correction
-        try:
-            case_of(label)
-            return label
-        except LabelError as next_error:
-            error = next_error
-    return None
 
 
 def is_chosen(node: str, canonical_node: str, regexp: str | None, suites: str | None) -> bool:

@@ -26,6 +26,7 @@ class _Value:
     value: float | None
     state: str
     reason: str
+    ungated: str = ""
 
 
 def evaluate(case: Case, folder: Path, commands: Sequence[Ran]) -> Outcome:
@@ -38,11 +39,14 @@ def evaluate(case: Case, folder: Path, commands: Sequence[Ran]) -> Outcome:
     """
     found: dict[tuple[str, str], list[tuple[Ran, Cell, str, _Value]]] = {}
     repeats: dict[int, dict[str, float]] = {}
+    ungated: dict[str, str] = {}
     for ran in commands:
         for cell, name, value in _values(ran):
             found.setdefault((cell.network, name), []).append((ran, cell, name, value))
             if value.value is not None:
                 repeats.setdefault(ran.repeat, {})[name + cell.suffix] = value.value
+            if value.ungated:
+                ungated[name + cell.suffix] = value.ungated
     rows = [_row(entries) for entries in found.values()]
     rows = [*_no_build(case, commands), *rows]
     problems = [ran.problem for ran in commands if ran.problem]
@@ -50,7 +54,7 @@ def evaluate(case: Case, folder: Path, commands: Sequence[Ran]) -> Outcome:
     results = tuple(ran.result for ran in commands if ran.result is not None and ran.result.is_file())
     n_repeats = max((ran.repeat for ran in commands), default=0)
     ordered = tuple(repeats.get(number, {}) for number in range(1, n_repeats + 1))
-    return Outcome(case, state, reason, tuple(rows), ordered, results, folder)
+    return Outcome(case, state, reason, tuple(rows), ordered, results, folder, ungated=ungated)
 
 
 def _values(ran: Ran) -> list[tuple[Cell, str, _Value]]:
@@ -88,7 +92,8 @@ def _of_log(ran: Ran, names: Sequence[str]) -> list[tuple[Cell, str, _Value]]:
 def _of_json(ran: Ran, cell: Cell, name: str, content: Mapping[str, Any], verdict: str) -> _Value:
     value = metrics.value_in_result(ran.what, name, content, batch_size=cell.batch_size, lengths=cell.lengths)
     if value is not None:
-        return _Value(value, INVALID if verdict else VALID, verdict)
+        few = metrics.too_few_samples(ran.what, name, content)
+        return _Value(value, INVALID if verdict else VALID, verdict, few)
     if metrics.METRICS[name].is_optional:
         return _Value(None, SKIPPED, f"{name}: this target tells no such value")
     status, reason = metrics.case_status(content, cell.batch_size, cell.lengths)
@@ -134,6 +139,7 @@ def _row(entries: Sequence[tuple[Ran, Cell, str, _Value]]) -> MetricRow:
         state=state,
         reason=reason,
         network=cell.network,
+        ungated=next((value.ungated for value in values if value.ungated), ""),
     )
 
 

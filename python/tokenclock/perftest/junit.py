@@ -24,6 +24,8 @@ def properties(outcome: Outcome, decisions: Iterable[Any] = ()) -> list[tuple[st
     for row in outcome.rows:
         name = f"{row.metric_type}[{row.network}]" if several else row.metric_type
         found.append((name, f"{row.state}" if row.value is None else f"{row.value:.9g} {row.unit}"))
+    for name, why in outcome.ungated.items():
+        found.append((f"verdict {name}", f"not gated: {why}"))
     for decision in decisions:
         text = f"{decision.verdict}: {decision.reason}" if decision.reason else decision.verdict
         found.append((f"verdict {decision.metric}", text))

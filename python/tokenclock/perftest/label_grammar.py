@@ -141,7 +141,9 @@ def read_label(text: str) -> Label:
         field, value = _read(token, text, position)
         if field in places:
             earlier = places[field][1]
-            raise LabelError(f"expected one of {earlier} and {token}, got both", text, position, len(token))
+            twice = f"expected {token} once, got it twice"
+            problem = twice if earlier == token else f"expected one of {earlier} and {token}, got both"
+            raise LabelError(problem, text, position, len(token))
         values[field], places[field] = value, (position, token)
         position += len(token) + 1
     if "runtime" not in values:

@@ -22,6 +22,7 @@ __all__ = [
     "case_status",
     "metric_type_of",
     "metric_types",
+    "too_few_samples",
     "value_in_result",
 ]
 
@@ -167,6 +168,20 @@ def value_in_result(
             if (case["batch_size"], case["input_len"], case["output_len"]) == (batch_size, *lengths):
                 return _of_case(metric_type, case, result, lines[index] if index < len(lines) else {})
     return None
+
+
+def too_few_samples(kind: str, metric_type: str, content: Mapping[str, Any]) -> str:
+    """Why a percentile is not one to be judged, as its own run marks it; empty where its samples are enough.
+
+    Args: as of `value_in_result`.
+    """
+    if kind != SERVING or not metric_type.startswith("P99_"):
+        return ""
+    tag = _SERVING_LATENCIES.get(metric_type.removeprefix("P99_"))
+    for mark in content.get("tokenclock", content).get("quality", {}).get("too_few_samples", ()):
+        if (mark["metric"], mark["percentile"]) == (tag, 99):
+            return f"{mark['n']} samples, P99 needs {mark['needed']}"
+    return ""
 
 
 def case_status(content: Mapping[str, Any], batch_size: int, lengths: tuple[int, int | None]) -> tuple[str, str]:

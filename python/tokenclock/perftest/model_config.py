@@ -44,7 +44,7 @@ def pattern_matches(pattern: str, label: Label) -> bool:
     """Whether each token of a pattern is a token of the canonical label, in the same order; case does not count.
 
     The first token of the pattern is of the model where it is followed by ``...``: ``deepseek_r1...`` fits all models
-    whose names begin with these words.
+    whose names begin with these words. ``con>=1024`` and ``maxnt<=1024`` compare a token's number.
     """
     wanted = pattern.lower().split("-")
     tokens = [token.lower() for token in label.tokens()]
@@ -54,7 +54,17 @@ def pattern_matches(pattern: str, label: Label) -> bool:
             return False
         wanted, tokens = wanted[1:], tokens[1:]
     rest = iter(tokens)
-    return all(token in rest for token in wanted)
+    return all(any(_fits(one, token) for token in rest) for one in wanted)
+
+
+def _fits(wanted: str, token: str) -> bool:
+    condition = re.fullmatch(r"(\w+)(>=|<=)([0-9]+)", wanted)
+    if condition is None:
+        return token == wanted
+    key, _, number = token.partition(":")
+    if key != condition[1] or not number.isdigit():
+        return False
+    return int(number) >= int(condition[3]) if condition[2] == ">=" else int(number) <= int(condition[3])
 
 
 def merged(config: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:

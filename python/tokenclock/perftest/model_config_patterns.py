@@ -1,4 +1,7 @@
-"""Which labels get which PyTorch options. Later entries win; a pattern is made of whole tokens of a label."""
+"""Which labels get which PyTorch options. Later entries win; a pattern is made of whole tokens of a label.
+
+``con>=1024`` stands for a token ``con:N`` with N of 1024 or more, and ``maxnt<=1024`` for one of 1024 or less.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ PATTERNS: tuple[tuple[tuple[str, ...], Mapping[str, Any]], ...] = (
         {"moe_config": {"backend": "TRTLLM"}},
     ),
     (
-        ("bench-pytorch-streaming-con:1024", "bench-pytorch-streaming-con:2048", "bench-pytorch-streaming-con:4096"),
+        ("bench-pytorch-streaming-con>=1024",),
         {"stream_interval": 10, "num_postprocess_workers": 4},
     ),
     (
@@ -35,7 +38,7 @@ PATTERNS: tuple[tuple[tuple[str, ...], Mapping[str, Any]], ...] = (
         {"cuda_graph_config": {"enable_padding": True, "batch_sizes": [1]}},
     ),
     (
-        ("bench-pytorch-maxnt:1024", "bench-pytorch-maxnt:512"),
+        ("bench-pytorch-maxnt<=1024",),
         {"enable_chunked_prefill": True},
     ),
 )

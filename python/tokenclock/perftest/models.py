@@ -39,7 +39,15 @@ def read_models(path: Path) -> dict[str, str]:
     for name, place in data.items():
         if not isinstance(name, str) or not isinstance(place, str) or not place:
             raise UsageError(f"--perf-models {path} must map model names to directories, got {name!r}: {place!r}")
-        if not place.startswith("tiny:"):
+        if place.startswith("tiny:"):
+            if place not in TINY_MODELS.values():
+                close = difflib.get_close_matches(place, TINY_MODELS.values(), n=1)
+                hint = f"; near: {close[0]}" if close else ""
+                known = ", ".join(TINY_MODELS.values())
+                raise UsageError(
+                    f"--perf-models {path}: {name} must be a directory or one of {known}, got {place}{hint}"
+                )
+        else:
             place = str(path.resolve().parent / Path(place).expanduser())
         found[name] = place
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class MetricRow:
             failed, or it ended without this value; ``skipped``: the target has no such value.
         reason: one line, empty when valid.
         network: canonical label with the lengths, the batch size or the client of this row.
+        ungated: why the gate leaves it out although it has a value; empty: it does not.
     """
 
     metric_type: str
@@ -47,6 +48,7 @@ class MetricRow:
     state: str
     reason: str = ""
     network: str = ""
+    ungated: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Outcome:
             batch sizes or clients, the key names them too: ``INFERENCE_TIME[128,20]``.
         results: our result JSON of each repeat's commands.
         folder: everything of this case: data set, logs, results.
+        ungated: keys of the repeats that the gate and the history leave out, and why.
         gpu_samples: the last one of each GPU, by the columns of gpu_monitoring.csv; empty without a GPU.
     """
 
@@ -121,3 +124,4 @@ class Outcome:
     results: tuple[Path, ...]
     folder: Path
     gpu_samples: tuple[Mapping[str, Any], ...] = ()
+    ungated: Mapping[str, str] = field(default_factory=dict)

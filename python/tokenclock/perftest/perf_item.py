@@ -44,9 +44,9 @@ class PerfItem(pytest.Item):
         """Run the case. Raises PerfFailure where it fails, is invalid, or has a regression."""
         from tokenclock.errors import UsageError
         from tokenclock.perftest import junit
-        from tokenclock.perftest.outcome import SKIPPED, VALID, Outcome
+        from tokenclock.perftest.outcome import SKIPPED, VALID
         from tokenclock.perftest.report_entry import IF_MEANT
-        from tokenclock.perftest.run_case import CaseRun, run_case
+        from tokenclock.perftest.run_case import CaseRun, run_case, skipped_case
 
         files, settings = self._session.files, self._session.settings
         is_run = self._waiver is None and not self._never and settings.replay_dir is None
@@ -57,18 +57,22 @@ class PerfItem(pytest.Item):
             reason = self._never
             if self._waiver is not None:
                 reason = f"waived: {self._waiver.reason or self._waiver.place}"
-            files.add(Outcome(self.case, SKIPPED, reason, (), (), (), folder))
+            files.add(skipped_case(self.case, settings, folder, reason))
             pytest.skip(reason)
         run = None
         if settings.replay_dir is None:
             run = CaseRun(self.case, settings, folder, say=_say)
-            outcome = run.run()
+            try:
+                outcome = run.run()
+            except KeyboardInterrupt:
+                files.add(run.outcome)
+                raise
         else:
             outcome = run_case(self.case, settings, folder, say=_say)
         files.add(outcome)
         decisions: list[Any] = []
         accept = ""
-        if settings.history is not None and settings.replay_dir is None:
+        if settings.history is not None:
             from tokenclock.perftest.gate_case import gate_case
 
             try:
@@ -137,5 +141,8 @@ def _say_outcome(outcome: Outcome, decisions: list[Any]) -> None:
     lacking = dict.fromkeys(row.metric_type for row in outcome.rows if row.value is None)
     if lacking:
         print(f"  without a value: {', '.join(lacking)}")
+    if decisions:
+        for name, why in outcome.ungated.items():
+            print(f"  {name}: not gated: {why}")
     for one in decisions:
         print(f"  {one.metric}: {one.verdict}{': ' + one.reason if one.reason else ''}")

@@ -16,7 +16,9 @@ import pytest
 from tokenclock.errors import UsageError
 from tokenclock.perftest.case import Case, ServerCase
 from tokenclock.perftest.case_list import corrections, is_chosen, read_cases
+from tokenclock.perftest.entry_problems import near_test_name
 from tokenclock.perftest.models import hold_models
+from tokenclock.perftest.named_cases import named_cases
 from tokenclock.perftest.options import DESTINATIONS
 from tokenclock.perftest.perf_item import PerfItem, folder_name
 from tokenclock.perftest.session_settings import settings_of
@@ -56,11 +58,18 @@ class PerfSession:
         entries = read_test_list(Path(given["tokenclock_test_list"]))
         prefix = self.settings.test_prefix
         if given["tokenclock_apply_test_list_correction"]:
-            for line in corrections(entries, prefix):
+            models = self.settings.models
+            lines = corrections(entries, prefix, models, models)
+            for line in lines:
                 say_on_stderr(line)
+            if lines:
+                n = sum(line.startswith("- ") for line in lines)
+                some, them = ("an entry", "it") if n == 1 else (f"{n} entries", "them")
+                raise UsageError(f"{self.list_path.name} has {some} that cannot be used: correct {them} as shown above")
         found = read_cases(entries, prefix)
         self._others = found.others
         self._cases = [case for case in found.cases if given["tokenclock_perf"] or isinstance(case.label, ServerCase)]
+        self._named = self._take_named(config)
         waives = given["tokenclock_waives_file"]
         waivers = [] if waives is None else read_waivers(Path(waives))
         today = datetime.datetime.now(datetime.timezone.utc).date()
@@ -72,17 +81,33 @@ class PerfSession:
         chosen = [case for case in self._cases if self._is_chosen(case)]
         self._check_choice(chosen, found.cases)
         self._never: dict[Case, str] = {}
+        to_run = [case for case in chosen if case not in self._waived]
         if self.settings.replay_dir is None:
-            self._check_cases([case for case in chosen if case not in self._waived])
+            self._check_cases(to_run)
+        elif to_run:
+            from tokenclock.perftest.replay import hold_stored_runs
+
+            hold_stored_runs(self.settings.replay_dir, to_run)
         if not entries:
             say_on_stderr(f"{self.list_path}: no block has a condition that holds on this machine")
         if not self._others:
             config.args[:] = []  # nothing that pytest could collect is in the list
 
+    def _take_named(self, config: pytest.Config) -> set[Case]:
+        """The cases that positional arguments name, which pytest is not to look for; empty where none do."""
+        named, rest = named_cases(config.option.file_or_dir, self._cases, has_others=bool(self._others))
+        if named:
+            config.args[:] = rest
+            if not rest:
+                self._others = ()
+        return named
+
     def _check_cases(self, cases: Sequence[Case]) -> None:
         """Note which cases can never run here; raise UsageError where one that can lacks something."""
         from tokenclock.perftest.before_running import never_run
+        from tokenclock.perftest.tools_needed import hold_runtime
 
+        hold_runtime(self.settings.runtime)
         self._never = never_run(cases, self.settings)
         if not self.settings.dry_run:
             hold_models((case for case in cases if case not in self._never), self.settings.models)
@@ -103,7 +128,8 @@ class PerfSession:
         return f"{prefix}{case.name.partition('[')[0]}[{label}]"
 
     def _is_chosen(self, case: Case) -> bool:
-        return is_chosen(*self._nodes(case), self._regexp, self._suites)
+        is_named = not self._named or case in self._named
+        return is_named and is_chosen(*self._nodes(case), self._regexp, self._suites)
 
     def _nodes(self, case: Case) -> tuple[str, str]:
         return self._node(case, case.written), self._node(case, case.canonical)
@@ -150,7 +176,8 @@ class PerfSession:
         for entry in self._others:
             found = by_name.get(entry.text, [])
             if not found:
-                close = difflib.get_close_matches(entry.text, by_name, n=2, cutoff=0.6)
+                ours = near_test_name(entry.text)
+                close = difflib.get_close_matches(entry.text, by_name, n=2, cutoff=0.6) if ours is None else [ours]
                 hint = f"; near: {', '.join(close)}" if close else ""
                 raise pytest.UsageError(f"{entry.place}: no test is called {entry.text}{hint}")
             named.update((id(item), item) for item in found)
@@ -167,10 +194,10 @@ class PerfSession:
             if self.settings.dry_run:
                 self._print_commands(session)
                 return True
-            if self.settings.history is not None and self.settings.replay_dir is None:
+            if self.settings.history is not None:
                 from tokenclock.perftest.before_running import hold_history
 
-                hold_history(self.settings.history)
+                hold_history(self.settings.history, is_read=self.settings.replay_dir is not None)
             from tokenclock.perftest.session_files import SessionFiles
 
             self.files = SessionFiles(self.settings)

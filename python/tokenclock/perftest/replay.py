@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenclock.errors import UsageError
@@ -10,7 +11,24 @@ from tokenclock.perftest.case_file import NAME, read_case_file
 from tokenclock.perftest.evaluate import evaluate
 from tokenclock.perftest.outcome import SKIPPED, Outcome
 
-__all__ = ["replay_case"]
+__all__ = ["hold_stored_runs", "replay_case"]
+
+
+def hold_stored_runs(directory: Path, cases: Sequence[Case]) -> None:
+    """Check that a directory has a stored run of one of these cases at least; one that cannot be read counts.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for path in directory.rglob(NAME):
+        for case in cases:
+            try:
+                if read_case_file(path, case):
+                    return
+            except UsageError:  # its case says why
+                return
+    of = f"of {cases[0].canonical}" if len(cases) == 1 else f"of any of the {len(cases)} cases"
+    raise UsageError(f"--replay {directory} holds no stored run {of}: name the --output-dir of an earlier session")
 
 
 def replay_case(case: Case, directory: Path, folder: Path) -> Outcome:

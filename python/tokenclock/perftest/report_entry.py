@@ -17,8 +17,10 @@ __all__ = [
     "Entry",
     "Session",
     "change",
+    "compared_value",
     "counts",
     "headline",
+    "shown_state",
     "shown_value",
     "trend",
     "visible",
@@ -120,6 +122,11 @@ def shown_value(row: MetricRow) -> str:
     return f"{row.value:.5g} {row.unit}"
 
 
+def shown_state(row: MetricRow) -> str:
+    """State, and why the gate leaves the row out where it does."""
+    return f"{row.state}, not gated: {row.ungated}" if row.ungated else row.state
+
+
 def change(decision: Decided) -> str:
     """Change against the baseline in per cent, with its interval."""
     if decision.ratio is None:
@@ -128,6 +135,15 @@ def change(decision: Decided) -> str:
     if decision.low is not None and decision.high is not None:
         text += f" [{_percent(decision.low)}, {_percent(decision.high)}]"
     return text
+
+
+def compared_value(entry: Entry, decision: Decided, value: float | None) -> str:
+    """A value or baseline of a decision, with the unit that the case's rows of that metric have."""
+    if value is None:
+        return ""
+    metric_type = decision.metric.partition("[")[0]
+    unit = next((row.unit for row in entry.outcome.rows if row.metric_type == metric_type), "")
+    return f"{value:.5g} {unit}".rstrip()
 
 
 def visible(decision: Decided) -> str:

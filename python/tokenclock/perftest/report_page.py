@@ -17,8 +17,10 @@ from tokenclock.perftest.report_entry import (
     Entry,
     Session,
     change,
+    compared_value,
     counts,
     headline,
+    shown_state,
     shown_value,
     trend,
     visible,
@@ -33,6 +35,7 @@ _CLASS = {"regression": "worse", "improvement": "better", FAILED: "worse", INVAL
 _COLOURS = {"regression": "#d55e00", "improvement": "#009e73", "too noisy": "#cc79a7", "no baseline": "#999999"}
 _OTHER_COLOUR = "#0072b2"
 _MOST_DRAWN = 20
+_ROW_PX, _FRAME_PX = 24, 110  # of a metric in the picture, and of what is around them
 
 
 def write(session: Session, path: str | os.PathLike[str]) -> None:
@@ -142,26 +145,24 @@ def _decisions(entry: Entry) -> str:
     rows = [
         [
             escape(decision.metric),
-            _marked(decision.verdict),
-            _number(decision.value),
-            _number(decision.baseline),
-            escape(change(decision)),
+            f"{_marked(decision.verdict)}<div class=long>{escape(decision.reason)}</div>",
+            compared_value(entry, decision, decision.value),
+            compared_value(entry, decision, decision.baseline),
+            escape(change(decision)).replace(" [", "<br>["),
             trend(decision),
             visible(decision),
             str(decision.n_history),
-            escape(decision.reason),
         ]
         for decision in entry.decisions
     ]
     head = [
-        *("metric", "verdict", "value", "baseline"),
+        *("metric", "verdict, and why", "value", "baseline"),
         term("change", "value against baseline, with the prediction interval of the change"),
         term("trend", "the last sessions in order of time, low to high, this one at the end"),
         term("visible from", "the smallest change for the worse that would have been called with the power asked for"),
-        term("runs before", "valid runs of the same key that the baseline was made from"),
-        "why",
+        term("runs", "earlier valid runs of the same key that the baseline was made from"),
     ]
-    return page.table(head, rows, words=(1, 5, 8), label=f"{entry.outcome.case.canonical} against the baseline")
+    return page.table(head, rows, words=(1, 5), label=f"{entry.outcome.case.canonical} against the baseline")
 
 
 def _numbers(entry: Entry) -> str:
@@ -172,7 +173,7 @@ def _numbers(entry: Entry) -> str:
             *([escape(row.network)] if several else []),
             escape(row.metric_type),
             escape(shown_value(row)) if row.value is not None else term("n/a", row.reason),
-            _marked(row.state),
+            _marked(row.state) + escape(shown_state(row).removeprefix(row.state)),
             f"{row.started:%H:%M:%S}",
         ]
         for row in outcome.rows
@@ -184,10 +185,6 @@ def _numbers(entry: Entry) -> str:
 
 def _marked(text: str) -> str:
     return f'<span class="{_CLASS[text]}">{escape(text)}</span>' if text in _CLASS else escape(text)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.5g}"
 
 
 def _plots(session: Session) -> list[Plot]:
@@ -203,11 +200,12 @@ def _plots(session: Session) -> list[Plot]:
     order = [*VERDICTS, ""]
     decided = sorted(every, key=lambda pair: order.index(pair[1].verdict if pair[1].verdict in VERDICTS else ""))
     decided = decided[:_MOST_DRAWN]
+    height_px = _FRAME_PX + _ROW_PX * len({(number, decision.metric) for number, decision in decided})
     verdicts = list(dict.fromkeys(decision.verdict for _, decision in decided))
     traces = [_trace(verdict, [pair for pair in decided if pair[1].verdict == verdict]) for verdict in verdicts]
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "change against the baseline (%)"}, "zeroline": True, "range": _range(decided)},
-        "yaxis": {"type": "category", "automargin": True, "autorange": "reversed"},
+        "yaxis": {"type": "category", "automargin": True, "autorange": "reversed", "dtick": 1},
     }
     caption = (
         "# is the case below. Bars are prediction intervals of the change; one that leaves the picture is wider. Lower "
@@ -215,7 +213,17 @@ def _plots(session: Session) -> list[Plot]:
     )
     if len(decided) < len(every):
         caption += f" {len(decided)} of {len(every)} metrics, regressions first; the tables below have all."
-    return [Plot("against-baseline", "Metrics against their baseline", caption, traces, layout, wide=True)]
+    return [
+        Plot(
+            "against-baseline",
+            "Metrics against their baseline",
+            caption,
+            traces,
+            layout,
+            wide=True,
+            height_px=height_px,
+        )
+    ]
 
 
 def _range(decided: Sequence[tuple[int, Decided]]) -> list[float]:

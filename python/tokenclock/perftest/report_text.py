@@ -9,7 +9,9 @@ from tokenclock.perftest.report_entry import (
     Entry,
     Session,
     change,
+    compared_value,
     headline,
+    shown_state,
     shown_value,
     trend,
     visible,
@@ -36,8 +38,8 @@ def render(session: Session) -> str:
             entry.outcome.case.canonical,
             decision.metric,
             decision.verdict,
-            _number(decision.value),
-            _number(decision.baseline),
+            compared_value(entry, decision, decision.value),
+            compared_value(entry, decision, decision.baseline),
             change(decision),
             trend(decision),
             visible(decision),
@@ -54,7 +56,7 @@ def render(session: Session) -> str:
         if accepting:
             lines += [f"Regressions: {IF_MEANT}:", "", "```", *accepting, "```", ""]
     rows = [
-        (row.network or entry.outcome.case.canonical, row.metric_type, shown_value(row), row.state)
+        (row.network or entry.outcome.case.canonical, row.metric_type, shown_value(row), shown_state(row))
         for entry in session.entries
         for row in entry.outcome.rows
     ]
@@ -66,10 +68,6 @@ def render(session: Session) -> str:
 def _case(entry: Entry) -> str:
     name = _safe(entry.outcome.case.canonical)
     return name if entry.page is None else f"[{name}]({entry.page})"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.5g}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

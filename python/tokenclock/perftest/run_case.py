@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 
 from tokenclock.errors import TokenclockError
@@ -22,14 +23,16 @@ from tokenclock.perftest.commands import (
 from tokenclock.perftest.evaluate import evaluate
 from tokenclock.perftest.gpu_monitor import FILE_NAME as GPU_FILE
 from tokenclock.perftest.gpu_monitor import GpuMonitor
-from tokenclock.perftest.outcome import FAILED, SKIPPED, Outcome, Ran
+from tokenclock.perftest.outcome import FAILED, SKIPPED, MetricRow, Outcome, Ran
 from tokenclock.perftest.refusal import NotRunHere
 from tokenclock.perftest.run_command import not_run, run_command
 from tokenclock.perftest.settings import Settings
 
-__all__ = ["CaseRun", "commands_of", "run_case"]
+__all__ = ["CaseRun", "commands_of", "run_case", "skipped_case"]
 
 Say = Callable[[str], None]
+INTERRUPTED = "interrupted"
+_LAST_LINES = 10  # of a log that is not kept
 _PREPARES = ("dataset", "build")
 
 
@@ -58,6 +61,18 @@ def run_case(case: Case, settings: Settings, folder: Path, *, say: Say) -> Outco
     return CaseRun(case, settings, folder, say=say).run()
 
 
+def skipped_case(case: Case, settings: Settings, folder: Path, reason: str) -> Outcome:
+    """The outcome of a case that is not run: a row of state `skipped` for each metric type that it would have."""
+    rows: tuple[MetricRow, ...] = ()
+    with contextlib.suppress(TokenclockError):  # what it would run cannot be told: it has one row without a type
+        ran = [not_run(command, 1, reason) for command in commands_of(case, settings, folder)]
+        rows = tuple(
+            dataclasses.replace(row, state=SKIPPED, reason=reason, command="")
+            for row in evaluate(case, folder, ran).rows
+        )
+    return Outcome(case, SKIPPED, reason, rows, (), (), folder)
+
+
 class CaseRun:
     """A case that can be run further: `run`, then `again` for one more repeat; `outcome` is of all so far.
 
@@ -74,7 +89,10 @@ class CaseRun:
         self.outcome = Outcome(case, SKIPPED, "not run yet", (), (), (), folder)
 
     def run(self) -> Outcome:
-        """All repeats that the settings ask for; ends after the first that fails."""
+        """All repeats that the settings ask for; ends after the first that fails.
+
+        Raises KeyboardInterrupt, with `outcome` saying so.
+        """
         try:
             self._prepare()
             for _ in range(max(1, self._settings.repeats)):
@@ -84,7 +102,31 @@ class CaseRun:
         except (TokenclockError, OSError) as error:
             state = SKIPPED if isinstance(error, NotRunHere) else FAILED
             self.outcome = Outcome(self._case, state, " ".join(str(error).split()), (), (), (), self._folder)
+        except KeyboardInterrupt:
+            self._interrupted()
+            raise
         return self.outcome
+
+    def _interrupted(self) -> None:
+        """`outcome` and the case's record, with a failed row for all that was under way or had not begun."""
+        number = max(1, self._n_repeats)
+        with contextlib.suppress(TokenclockError, OSError):
+            results = self._folder if number == 1 else self._folder / f"repeat-{number}"
+            commands = commands_of(self._case, self._settings, self._folder, results)
+            done = {ran.cells for ran in self._ran if ran.repeat == number}
+            self._ran += [
+                dataclasses.replace(not_run(command, number, ""), problem=INTERRUPTED)
+                for command in commands
+                if command.cells and command.cells not in done
+            ]
+        self.outcome = dataclasses.replace(
+            evaluate(self._case, self._folder, self._ran),
+            state=FAILED,
+            reason=INTERRUPTED,
+            gpu_samples=tuple(self._monitor.last.values()),
+        )
+        with contextlib.suppress(OSError):
+            write_case_file(self.outcome, self._ran)
 
     def again(self) -> Mapping[str, float]:
         """One more repeat: its values, empty where it failed. `outcome` covers it too."""
@@ -150,14 +192,29 @@ class CaseRun:
             self._say(written_command(command))
             log = self._log_of(command)
             self._monitor.begin()
+            started = datetime.now(timezone.utc)
             try:
                 ran = run_command(command, number, log, self._deadline_s)
+            except KeyboardInterrupt:
+                ended = not_run(command, number, "")
+                self._ran.append(dataclasses.replace(ended, started=started, log=log, problem=INTERRUPTED))
+                raise
             finally:
                 self._monitor.end()
             if ran.problem:
-                self._say(f"{ran.problem}; log {log}")
+                self._say_problem(ran.problem, log)
         self._ran.append(ran)
         return ran
+
+    def _say_problem(self, problem: str, log: Path) -> None:
+        """With the log's place; where nothing is kept, with its last lines instead."""
+        if self._settings.output_dir is not None:
+            self._say(f"{problem}; log {log}")
+            return
+        self._say(f"{problem}; its log is not kept (give --output-dir to keep it), and ends:")
+        with contextlib.suppress(OSError):
+            for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]:
+                self._say(f"  {line}")
 
     def _log_of(self, command: Command) -> Path:
         place = self._folder if command.result is None else command.result.parent

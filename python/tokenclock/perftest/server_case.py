@@ -104,7 +104,8 @@ def _run_one(
         running.start()
     except Interrupted:
         running = None
-        problem = f"server {server.name} was not ready within the case's TIMEOUT; log {place / 'server.log'}"
+        kept = f"log {place / 'server.log'}" if settings.output_dir is not None else "give --output-dir to keep its log"
+        problem = f"server {server.name} was not ready within the case's TIMEOUT; {kept}"
     except (ServerFailed, MeasurementError, OSError, ValueError) as error:
         running = None
         tail = getattr(error, "tail", None) or log_tail(place / "server.log", 1)

@@ -30,11 +30,16 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
             raise UsageError(f"--perf-log-formats must be {', '.join(_FORMATS)}, got {name}")
     repeats = _count(given, "tokenclock_perf_repeats") or 1
     max_repeats = _count(given, "tokenclock_max_repeats") or repeats
+    if given["tokenclock_max_repeats"] is not None and given["tokenclock_perf_history"] is None:
+        raise UsageError("--max-repeats bounds what the gate asks for, and there is none: give --perf-history DB")
     if max_repeats < repeats:
         raise UsageError(f"--max-repeats must be --perf-repeats ({repeats}) or more, got {max_repeats}")
     output = _path(given, "tokenclock_output_dir")
     if formats and output is None:
         raise UsageError("--perf-log-formats needs a place for the files: give --output-dir")
+    replay = _folder(given, "tokenclock_replay")
+    if replay is not None and output is not None:
+        _hold_apart(output, replay)
     path = given["tokenclock_perf_models"]
     models = {**TINY_MODELS, **({} if path is None else read_models(Path(path)))}
     return Settings(
@@ -43,7 +48,7 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
         test_prefix=(given["tokenclock_test_prefix"] or "").strip("/"),
         models=AnyModel(models) if given["tokenclock_dry_run"] else models,
         dry_run=bool(given["tokenclock_dry_run"]),
-        replay_dir=_folder(given, "tokenclock_replay"),
+        replay_dir=replay,
         history=given["tokenclock_perf_history"],
         repeats=repeats,
         max_repeats=max_repeats,
@@ -53,6 +58,16 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
         config_folder=_folder(given, "tokenclock_perf_config_folder"),
         options={DESTINATIONS[name].lstrip("-"): value for name, value in given.items() if value not in (None, False)},
     )
+
+
+def _hold_apart(output: Path, replay: Path) -> None:
+    """Stored runs stay as they are: nothing may be written among them, or around them."""
+    here, stored = output.resolve(), replay.resolve()
+    if here == stored or stored in here.parents or here in stored.parents:
+        raise UsageError(
+            f"--output-dir {output} and --replay {replay} must be apart from each other, so that stored runs stay as "
+            "they are: give another --output-dir"
+        )
 
 
 def _count(given: Mapping[str, Any], name: str) -> int | None:

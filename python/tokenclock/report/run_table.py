@@ -17,19 +17,25 @@ PERCENTILES: tuple[str, ...] = ("50", "90", "99", "99.9")
 def latency_rows(result: Result) -> Iterator[tuple[str, list[str]]]:
     """Of each latency with samples: its tag, then N, mean with its interval, percentiles, maximum, in ms.
 
-    A percentile that its samples cannot support is in parentheses.
+    A percentile that its samples cannot support is in parentheses. Results read off another tool's log may not say how
+    many samples there were, and have percentiles by that tool's rule.
     """
     confidence = (result.confidence or {}).get("latencies", {})
     marked = {(mark.metric, mark.percentile) for mark in result.quality.marks}
     for tag, found in result.latencies.items():
-        if not found["n"] or found["unit"] != "ns":
+        if found["n"] == 0 or (found["n"] is None and found["mean"] is None) or found["unit"] != "ns":
             continue
+        rank = found["percentiles"].get("rank") or found["percentiles"].get("floor") or {}
         mean = fixed_ms(found["mean"]) + _spread(confidence.get(tag, {}).get("mean"))
         cells = []
         for label in PERCENTILES:
-            text = fixed_ms(found["percentiles"]["rank"].get(label))
+            text = fixed_ms(rank.get(label))
             cells.append(f"({text})" if (tag, float(label)) in marked and text != NOT_MEASURED else text)
-        yield tag, [f"{found['n']:,}", mean, *cells, fixed_ms(found["max"])]
+        yield tag, [_count(found["n"]), mean, *cells, fixed_ms(found["max"])]
+
+
+def _count(n: int | None) -> str:
+    return NOT_MEASURED if n is None else f"{n:,}"
 
 
 def _spread(interval: Mapping[str, Any] | None) -> str:
@@ -87,7 +93,7 @@ def facts(result: Result) -> Sequence[tuple[str, str]]:
         rate, dataset = load.get("request_rate"), plan.get("dataset", {})
         pairs = [
             ("Model", endpoint.get("model", plan.get("model"))),
-            ("Requests", f"{result.requests['ok']:,} of {result.requests['scheduled']:,}"),
+            ("Requests", _requests(result.requests)),
             ("Concurrency", load.get("max_concurrency", plan.get("concurrency"))),
             ("Rate (req/s)", None if rate in (None, "inf") else rate),
             ("Duration (s)", _seconds(result.durations.get("first_sent_to_last_token_ns"))),
@@ -95,6 +101,13 @@ def facts(result: Result) -> Sequence[tuple[str, str]]:
         ]
     pairs += [("Host", machine.get("host")), ("Started", result.created[:16].replace("T", " "))]
     return [(name, str(value)) for name, value in pairs if value not in (None, "")]
+
+
+def _requests(requests: Mapping[str, Any]) -> str | None:
+    """None where nobody counted them."""
+    if requests["ok"] is None and requests["scheduled"] is None:
+        return None
+    return f"{_count(requests['ok'])} of {_count(requests['scheduled'])}"
 
 
 def _seconds(value_ns: float | None) -> str | None:

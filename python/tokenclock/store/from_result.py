@@ -173,7 +173,7 @@ def _further(result: Result) -> dict[str, MetricValue]:
     for tag, latency in result.latencies.items():
         of_tag = (intervals.get(tag) or {}).get("percentiles", {})
         for percent in _FURTHER:
-            value, bounds = latency["percentiles"]["rank"].get(percent), of_tag.get(percent) or {}
+            value, bounds = latency["percentiles"].get("rank", {}).get(percent), of_tag.get(percent) or {}
             if value is not None:
                 found[f"{tag}.p{percent}"] = MetricValue(value, bounds.get("low"), bounds.get("high"), _unit(tag))
     if result.goodput is not None and result.goodput.get("request_goodput") is not None:
