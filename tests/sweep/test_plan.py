@@ -129,6 +129,17 @@ def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None
     [
         ({"benchmark": {"modl": "m"}}, "modl is no flag of tokenclock serving (did you mean model?)"),
         ({"benchmark": {"model": "m", "result-dir": "x"}}, "result-dir is set by the sweep itself"),
+        *(
+            (
+                {"benchmark": {"model": "m", name: "x"}},
+                f"{name} is set by the sweep itself, from the url of each server",
+            )
+            for name in ("base-url", "base_url", "url", "u", "host", "port")
+        ),
+        ({"matrix": {"port": [1, 2]}}, "port is set by the sweep itself, from the url of each server"),
+        ({"benchmark": {"command": "profile", "model": "m", "url": "h:2"}}, "url is set by the sweep itself"),
+        ({"benchmark": {"model": "m", "unix-socket": "/s"}}, "unix-socket is of one server, not of all"),
+        ({"servers": [{**A, "benchmark": {"base-url": "http://h:2"}}]}, "base-url is set by the sweep itself"),
         ({"benchmark": {"model": "m", "dataset-name": "rndom"}}, "a/concurrency_1: --dataset-name must be"),
         ({"benchmark": {"model": "${NOT_SET_X}"}}, "${NOT_SET_X} is not set; export it"),
         (
@@ -160,6 +171,12 @@ def test_what_cannot_run_is_refused_before(write: Write, change: dict[str, Any],
         plan_of(write({"servers": [A], **change}))
     assert expected in str(caught.value)
     assert str(caught.value).count("sweep.yaml:") == 1
+
+
+def test_a_server_may_have_a_socket_of_its_own(write: Write) -> None:
+    plan = plan_of(write(servers=[{**A, "benchmark": {"unix-socket": "/run/s"}}]))
+    assert flags(plan.points[0])["--unix-socket"] == "/run/s"
+    assert "--base-url" not in plan.points[0].argv
 
 
 def test_yes_lets_ten_thousand_points_be_planned(write: Write) -> None:

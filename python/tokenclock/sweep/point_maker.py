@@ -11,7 +11,7 @@ from typing import Any
 
 from tokenclock.errors import UsageError
 from tokenclock.plan_checks import shown
-from tokenclock.sweep.flags import RESERVED, Vocabulary, flag_words, is_output_flag
+from tokenclock.sweep.flags import RESERVED, Vocabulary, flag_words, is_address_flag, is_output_flag
 from tokenclock.sweep.points import SERVER_AXIS, Point, Variant, file_word
 from tokenclock.sweep.schema import Sweep
 from tokenclock.sweep.yaml_file import YamlFile, expand
@@ -178,6 +178,14 @@ class PointMaker:
     def _flag(self, name: str, place: tuple[Any, ...]) -> str:
         if is_output_flag(name):
             raise self.file.error(place, f"{name} is set by the sweep itself, below result_dir; leave it out")
+        if is_address_flag(name):
+            raise self.file.error(
+                place, f"{name} is set by the sweep itself, from the url of each server; leave it out"
+            )
+        if name.lstrip("-").replace("_", "-") == "unix-socket" and place[0] != "servers":
+            raise self.file.error(
+                place, f"{name} is of one server, not of all; give it under benchmark of that entry of servers"
+            )
         try:
             return self.words.flag(name)
         except UsageError as error:
