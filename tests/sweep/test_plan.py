@@ -132,11 +132,11 @@ def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None
         *(
             (
                 {"benchmark": {"model": "m", name: "x"}},
-                f"{name} is set by the sweep itself, from the url of each server",
+                f"{name} is set by the sweep itself, from each server's url",
             )
             for name in ("base-url", "base_url", "url", "u", "host", "port")
         ),
-        ({"matrix": {"port": [1, 2]}}, "port is set by the sweep itself, from the url of each server"),
+        ({"matrix": {"port": [1, 2]}}, "port is set by the sweep itself, from each server's url"),
         ({"benchmark": {"command": "profile", "model": "m", "url": "h:2"}}, "url is set by the sweep itself"),
         ({"benchmark": {"model": "m", "unix-socket": "/s"}}, "unix-socket is of one server, not of all"),
         ({"servers": [{**A, "benchmark": {"base-url": "http://h:2"}}]}, "base-url is set by the sweep itself"),

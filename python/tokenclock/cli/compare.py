@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tokenclock.cli.arguments import CommandParser, from_environment
+from tokenclock.cli.own_inputs import refuse_own_inputs
 from tokenclock.cli.standard_streams import show
 from tokenclock.cli.written import check_places, write_output
 from tokenclock.errors import GateMissed, UsageError
@@ -127,7 +128,12 @@ Writer = Callable[[Mapping[str, Any], str], None]
 
 def _files(arguments: argparse.Namespace) -> list[tuple[str, Writer]]:
     """The files asked for; that each can be written is checked before anything is read."""
-    check_places({name: getattr(arguments, name) for name in ("summary", "png", "html", "markdown", "json")})
+    places = {name: getattr(arguments, name) for name in ("summary", "png", "html", "markdown", "json")}
+    check_places(places)
+    if any(places.values()):
+        from tokenclock.compare.gather import paths_of
+
+        refuse_own_inputs(places, map(str, paths_of(arguments.results)))
     wanted: list[tuple[str, Writer]] = []
     for name, write in (
         ("summary", _summary), ("png", _png), ("html", _html), ("markdown", _markdown), ("json", _json),

@@ -114,7 +114,7 @@ def is_output_flag(name: str) -> bool:
 
 
 def is_address_flag(name: str) -> bool:
-    """Whether this flag names a server, which the sweep does itself: by another address it would measure another one."""
+    """Whether this flag names a server, which the sweep does: by another address it would measure another one."""
     return _plain(name) in _ADDRESS_FLAGS
 
 

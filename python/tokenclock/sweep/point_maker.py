@@ -179,9 +179,7 @@ class PointMaker:
         if is_output_flag(name):
             raise self.file.error(place, f"{name} is set by the sweep itself, below result_dir; leave it out")
         if is_address_flag(name):
-            raise self.file.error(
-                place, f"{name} is set by the sweep itself, from the url of each server; leave it out"
-            )
+            raise self.file.error(place, f"{name} is set by the sweep itself, from each server's url; leave it out")
         if name.lstrip("-").replace("_", "-") == "unix-socket" and place[0] != "servers":
             raise self.file.error(
                 place, f"{name} is of one server, not of all; give it under benchmark of that entry of servers"
