@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from tokenclock.errors import UsageError
 from tokenclock.runtime.llm_api_options import merge_options, read_options
 from tokenclock.sweep.points import Variant
+from tokenclock.sweep.serve_flags import STARTS_SERVE
 
 __all__ = ["Settled", "check_options_file", "options_flag", "port_of", "settle", "write_options"]
 
@@ -151,7 +152,7 @@ def _place_options(
     if "{options_file}" in text:
         return path, command
     words = command if isinstance(command, list) else _words(command)
-    if not any(word.rpartition("/")[2] == "trtllm-serve" for word in words):
+    if not STARTS_SERVE.search(shlex.join(words)):
         raise UsageError(
             f"server {name} has extra_llm_api_options, but its command names no file for them; "
             "write --extra_llm_api_options {options_file} where it belongs"

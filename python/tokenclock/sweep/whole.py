@@ -134,7 +134,9 @@ def _reports(plan: SweepPlan) -> dict[str, OptionReport | None]:
     found = {}
     for variant in plan.variants:
         try:
-            found[variant.folder] = check_server_options(plan.settled[variant.folder], variant.server.release)
+            found[variant.folder] = check_server_options(
+                plan.settled[variant.folder], variant.server.release, variant.server.url
+            )
         except UsageError as error:
             index = [server.name for server in plan.sweep.servers].index(variant.server.name)
             name = "release" if "release" in str(error) else "extra_llm_api_options"
