@@ -140,6 +140,13 @@ def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None
         ({"benchmark": {"command": "profile", "model": "m", "url": "h:2"}}, "url is set by the sweep itself"),
         ({"benchmark": {"model": "m", "unix-socket": "/s"}}, "unix-socket is of one server, not of all"),
         ({"servers": [{**A, "benchmark": {"base-url": "http://h:2"}}]}, "base-url is set by the sweep itself"),
+        *(
+            ({"servers": [{"name": "a", "command": empty}]}, "servers.0.command: must be a line of the shell")
+            for empty in ([], "", "  ", [""])
+        ),
+        ({"servers": [{"name": "a", "command": "s --port {prt}"}]}, "{prt} is no placeholder (did you mean {port}?)"),
+        ({"servers": [{"name": "a", "command": ["s", "{options}"]}]}, "(did you mean {options_file}?)"),
+        ({"servers": [{**A, "probe": "curl {ur}"}]}, "servers.0.probe: {ur} is no placeholder (did you mean {url}?)"),
         ({"benchmark": {"model": "m", "dataset-name": "rndom"}}, "a/concurrency_1: --dataset-name must be"),
         ({"benchmark": {"model": "${NOT_SET_X}"}}, "${NOT_SET_X} is not set; export it"),
         (
@@ -171,6 +178,14 @@ def test_what_cannot_run_is_refused_before(write: Write, change: dict[str, Any],
         plan_of(write({"servers": [A], **change}))
     assert expected in str(caught.value)
     assert str(caught.value).count("sweep.yaml:") == 1
+
+
+def test_other_braces_are_the_commands_own(write: Write) -> None:
+    line = "awk '{print}' x; echo ${prt} {{port_}} {whatever}; serve {port}"
+    (variant,) = plan_of(write(servers=[{**A, "command": line}])).variants
+    assert plan_of(write(servers=[{**A, "command": line}])).settled[variant.folder].command == line.replace(
+        "{port}", "1"
+    )
 
 
 def test_a_server_may_have_a_socket_of_its_own(write: Write) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.plan_checks import shown
+from tokenclock.sweep.placeholders import misspelt_placeholder
 from tokenclock.sweep.schema_errors import ErrorAt, first_error
 from tokenclock.sweep.yaml_file import YamlFile, read_yaml
 
@@ -65,6 +66,16 @@ class Server(_Part):
         if name not in signal.Signals.__members__:
             raise ValueError(f"must be the name of a signal such as SIGTERM or SIGINT, got {shown(value)}")
         return name
+
+    @field_validator("command", "stop_command", "results_from", "probe")
+    @classmethod
+    def _a_command(cls, value: Any) -> Any:
+        if isinstance(value, (str, list)):
+            if not value or not str(value if isinstance(value, str) else value[0]).strip():
+                raise ValueError(f"must be a line of the shell, or a list of words, got {shown(value) or 'nothing'}")
+            if hint := misspelt_placeholder(value):
+                raise ValueError(hint)
+        return value
 
     @field_validator("url")
     @classmethod
