@@ -62,7 +62,10 @@ def render(plan: SweepPlan, reports: dict[str, OptionReport | None], done: Seque
         f"{expected.point:g} s around each point; set them under expected)",
     ]  # fmt: skip
     if sweep.max_minutes is not None and minutes > sweep.max_minutes:
-        lines.append(f"warning: that is more than max_minutes: {sweep.max_minutes:g}; the last points would not run")
+        lines.append(
+            f"warning: that is more than max_minutes: {sweep.max_minutes:g}; the first point runs all the same, the "
+            "last ones would not: --resume goes on with them"
+        )
     return "\n".join(lines)
 
 

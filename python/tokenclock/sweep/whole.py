@@ -104,7 +104,7 @@ def _end(plan: SweepPlan, index: Index, runner: Runner, *, interrupted: bool) ->
     failed = len(entries) - len(done) - not_run
     why = ""
     if runner.out_of_time:
-        why = f"; max_minutes: {plan.sweep.max_minutes:g} are over"
+        why = f"; max_minutes: {plan.sweep.max_minutes:g} are over{runner.too_long}"
     elif runner.stopped and not_run:
         why = "; --continue-on-error would have gone on"
     left = (
