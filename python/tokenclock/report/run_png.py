@@ -23,6 +23,8 @@ __all__ = ["write"]
 _TAGS = ("ttft", "tpot", "itl", "e2el")
 _WAIT, _RECEIVE, _FAILED = "#E69F00", "#56B4E9", "#D55E00"
 _SHADE = "#009E73"
+_WIDTH, _FINDINGS = 88, 2  # letters of a line at the top; findings told there
+_LINES_AT_TOP, _LINE_INCHES, _INCHES_A_ROW = 4, 0.2, 2.6
 _VERDICTS = {"VALID": "#006d4a", "VALID with warnings": "#7a5200", "INVALID": "#a63a00"}
 
 
@@ -33,24 +35,36 @@ def write(
     path: str | os.PathLike[str],
     telemetry: Sequence[TelemetryLine] = (),
 ) -> None:
-    """Write a PNG of 2100 x 1650 pixels, higher by 330 for each two panels of telemetry; whole or not at all.
+    """Write a PNG of 2100 x 1650 pixels, whole or not at all.
+
+    It is higher by 330 for each two panels of telemetry, and by what the words at its top need beyond four lines.
 
     Raises:
         ImportError: no matplotlib.
         OSError: it cannot be written.
     """
+    figure = _figure(name, result, series, telemetry)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=150)
+
+
+def _figure(name: str, result: Result, series: RunSeries, telemetry: Sequence[TelemetryLine]) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     told = panels(telemetry)
     n_more = -(-len(told) // 2)
-    figure = Figure(figsize=(14, 11 + 2.2 * n_more), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    said = _said(result)
+    more_inches = _LINE_INCHES * max(0, len(said) - _LINES_AT_TOP)
+    height = 11 + 2.2 * n_more + more_inches
+    figure = Figure(figsize=(14, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
     FigureCanvasAgg(figure)
-    axes = figure.subplots(4 + n_more, 2, height_ratios=[0.62, 1, 1, *[0.75] * n_more, 1])
+    top = 0.62 + more_inches / _INCHES_A_ROW
+    axes = figure.subplots(4 + n_more, 2, height_ratios=[top, 1, 1, *[0.75] * n_more, 1])
     for axis in axes[0]:
         axis.set_axis_off()
-    _words(axes[0][0], axes[0][1], name, result)
+    _words(axes[0][0], axes[0][1], name, result, said)
     _tokens(axes[1][0], series, result.steady)
     _load(axes[1][1], series, result.steady)
     _heat(figure, axes[2][0], series)
@@ -61,22 +75,28 @@ def write(
         axis.tick_params(labelsize=11)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+    return figure
 
 
-def _words(left: Any, right: Any, name: str, result: Result) -> None:
+def _said(result: Result) -> list[str]:
+    """Lines below the verdict: what was measured, and the worst findings; how many more there are is the last line."""
+    lines = textwrap.wrap(" | ".join(f"{heading}: {value}" for heading, value in facts(result)), _WIDTH)
+    found = findings(result)
+    for finding in found[:_FINDINGS]:
+        lines += textwrap.wrap(finding, _WIDTH, subsequent_indent="  ", max_lines=2, placeholder=" ...")
+    if len(found) > _FINDINGS:
+        lines.append(f"and {len(found) - _FINDINGS} more: --html and --markdown tell all of them")
+    return lines
+
+
+def _words(left: Any, right: Any, name: str, result: Result, said: Sequence[str]) -> None:
     left.set_title(name, fontsize=16, fontweight="bold", loc="left")
     verdict = result.quality.verdict
-    left.text(
-        0, 0.92, f"Measurement quality: {verdict}", fontsize=13, color=_VERDICTS[verdict], va="top", fontweight="bold"
-    )
-    said = [f"{heading}: {value}" for heading, value in facts(result)]
-    lines = textwrap.wrap(" | ".join(said), 88)
-    for finding in findings(result)[:2]:
-        lines += textwrap.wrap(finding, 88, subsequent_indent="  ", max_lines=2, placeholder=" ...")
-    facts_text = left.text(0, 0.68, "\n".join(lines[:7]), fontsize=10.5, va="top", linespacing=1.35)
-    facts_text.set_in_layout(False)  # it may reach into the next column, where nothing is; no room is made for it
+    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
+    heading = f"Measurement quality: {verdict}"
+    left.annotate(heading, (0, 1), (0, -4), fontsize=13, color=_VERDICTS[verdict], fontweight="bold", **place)
+    lines = left.annotate("\n".join(said), (0, 1), (0, -26), fontsize=10.5, linespacing=1.35, **place)
+    lines.set_in_layout(False)  # they may reach into the next column, where nothing is; no room is made for them
     rows = [
         (title_of(tag), cells[1].partition(" [")[0], *cells[2:5]) for tag, cells in latency_rows(result) if tag in _TAGS
     ]
