@@ -59,3 +59,20 @@ def test_the_findings_have_room_above_the_plots(n_found: int, last: str | None) 
     lines = words.get_text().splitlines()
     assert sum(line.startswith("warn: ") for line in lines) == min(n_found, 2)
     assert lines[-1].startswith(last) if last else "more:" not in words.get_text()
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_few_requests_are_points_with_whole_numbers_beside_them(n: int) -> None:
+    records = stalling_server(np.random.default_rng(0), n, n)
+    result = result_of(records, RunFacts(max_concurrency=n))
+    figure = _figure("run", result, run_series(records), ())
+    figure.canvas.draw()
+    of = {axis.get_title(): axis for axis in figure.axes}
+    requests = of["The request" if n == 1 else "Requests, 2 in order of sending"]
+    ticks = [label.get_text() for label in requests.get_yticklabels()]
+    assert {"0", "1"} >= {text for text in ticks if text in map(str, range(n))} != set()
+    assert not any("." in text for text in ticks)
+    marks = {line.get_label(): line.get_marker() for line in of["Distributions"].lines}
+    assert marks["TTFT"] == ("o" if n == 1 else "")
+    (bar,) = of["Inter-token latency over time"].child_axes
+    assert not any("." in label.get_text() for label in bar.get_yticklabels())

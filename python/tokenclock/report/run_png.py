@@ -23,6 +23,7 @@ __all__ = ["write"]
 _TAGS = ("ttft", "tpot", "itl", "e2el")
 _WAIT, _RECEIVE, _FAILED = "#E69F00", "#56B4E9", "#D55E00"
 _SHADE = "#009E73"
+_FEW = 7  # gaps in the fullest bin, or requests: then each is a tick
 _WIDTH, _FINDINGS = 88, 2  # letters of a line at the top; findings told there
 _LINES_AT_TOP, _LINE_INCHES, _INCHES_A_ROW = 4, 0.2, 2.6
 _VERDICTS = {"VALID": "#006d4a", "VALID with warnings": "#7a5200", "INVALID": "#a63a00"}
@@ -153,6 +154,7 @@ def _load(axis: Any, series: RunSeries, steady: Mapping[str, Any] | None) -> Non
 
 def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
     from matplotlib.colors import LogNorm
+    from matplotlib.ticker import MultipleLocator
 
     _title(axis, "Inter-token latency over time", "s after the start", "ITL (ms)")
     heat = series.itl
@@ -161,13 +163,15 @@ def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
         return
     axis.grid(False)
     counts = np.ma.masked_equal(heat.counts, 0)
-    norm = LogNorm(1, max(2, float(heat.counts.max())))
+    norm = LogNorm(1, max(2.0, float(heat.counts.max())))
     drawn = axis.pcolormesh(heat.x, heat.y / NS_PER_MS, counts, cmap="cividis_r", norm=norm, shading="nearest")
     _whole_run(axis, series)
     axis.set_yscale("log")
     _plain_log(axis.yaxis)
     bar = figure.colorbar(drawn, cax=axis.inset_axes((1.015, 0, 0.02, 1)), label="gaps")
     _plain_log(bar.ax.yaxis)
+    if norm.vmax <= _FEW:
+        bar.ax.yaxis.set_major_locator(MultipleLocator(1))
 
 
 def _plain_log(axis: Any) -> None:
@@ -183,12 +187,15 @@ def _plain_log(axis: Any) -> None:
 
 
 def _requests(axis: Any, series: RunSeries) -> None:
+    from matplotlib.ticker import MultipleLocator
+
     spans = series.spans
     places = np.arange(len(spans.rows))
     first = np.where(np.isfinite(spans.first), spans.first, spans.last)
     ok = spans.ok & np.isfinite(spans.last)
     width = float(np.clip(260 / max(1, len(places)), 0.3, 4))
-    _title(axis, f"Requests, {len(places):,} in order of sending", "s after the start", "request")
+    how_many = "The request" if len(places) == 1 else f"Requests, {len(places):,} in order of sending"
+    _title(axis, how_many, "s after the start", "request")
     if not len(places):
         _nothing(axis, "nothing was sent")
         return
@@ -198,7 +205,9 @@ def _requests(axis: Any, series: RunSeries) -> None:
     if not ok.all():
         end = np.where(np.isfinite(spans.last), spans.last, spans.sent)[~ok]
         axis.hlines(places[~ok], spans.sent[~ok], end, color=_FAILED, label="failed", **lines)
-    axis.invert_yaxis()
+    axis.set_ylim(len(places) - 0.5, -0.5)
+    if len(places) <= _FEW:
+        axis.yaxis.set_major_locator(MultipleLocator(1))
     _whole_run(axis, series)
     for handle in axis.legend(fontsize=10, loc="lower left").get_lines():
         handle.set_linewidth(4)
@@ -228,7 +237,10 @@ def _curves(left: Any, right: Any, series: RunSeries) -> None:
     _title(right, "By percentile", "percentile", "ms")
     for i, tag in enumerate(tag for tag in _TAGS if tag in series.ecdf):
         curve, tail = series.ecdf[tag], series.percentiles[tag]
-        left.step(curve.x / NS_PER_MS, curve.y, where="post", color=colour(i), linewidth=1.8, label=tag.upper())
+        mark = "o" if len(curve.x) == 1 else ""
+        left.step(
+            curve.x / NS_PER_MS, curve.y, where="post", color=colour(i), linewidth=1.8, label=tag.upper(), marker=mark
+        )
         right.plot(tail.x, tail.y / NS_PER_MS, color=colour(i), linewidth=1.8, label=tag.upper())
     if not series.ecdf:
         _nothing(left, "no request has a latency")
