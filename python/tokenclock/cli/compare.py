@@ -13,6 +13,7 @@ from tokenclock.cli.own_inputs import refuse_own_inputs
 from tokenclock.cli.standard_streams import show
 from tokenclock.cli.written import check_places, write_output
 from tokenclock.errors import GateMissed, UsageError
+from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["build_parser", "main"]
 
@@ -102,11 +103,15 @@ def main(argv: Sequence[str]) -> int:
     from tokenclock.compare import gate
     from tokenclock.compare.comparison import compare
     from tokenclock.compare.gather import gather
+    from tokenclock.compare.left_out import lines_of_left_out
 
     conditions = [(text, gate.parse(text)) for text in arguments.fail_if]
     files = _files(arguments)
+    sides = gather(arguments.results, steady=arguments.steady)
+    for line in lines_of_left_out(sides):
+        say_on_stderr(f"tokenclock compare: {line}")
     comparison = compare(
-        gather(arguments.results, steady=arguments.steady),
+        sides,
         baseline=arguments.baseline,
         metrics=arguments.metrics,
         min_effect=arguments.min_effect,
