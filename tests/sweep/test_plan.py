@@ -229,6 +229,41 @@ def test_dry_run_writes_and_starts_nothing(write: Write, tmp_path: Path, capsys:
     assert "expected: 0.1 minutes" in capsys.readouterr().out
 
 
+def test_the_plan_tells_all_that_is_going_to_happen(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    servers = [paced("a", probe={"path": "/v1/models"}), paced("b", probe="curl -s {url}")]
+    compare = {"png": None, "html": "page.html", "fail_if": ["tpot.p99 > +5%"]}
+    file = write(servers=servers, warmup=3, compare=compare)
+    assert command.main([str(file), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "  probe, before the first point: GET /v1/models must succeed within 60 s\n" in shown
+    assert f"  probe, before the first point: curl -s {servers[1]['url']} must end with 0\n" in shown
+    assert shown.count("  warm-up: 3 requests after each start, thrown away\n") == 2
+    out = file.parent / "out"
+    assert f"which writes {out}/benchmark_summary.txt, {out}/page.html; exit code 3 where tpot.p99 > +5%" in shown
+    assert "warning: compare will say `not enough data` of" in shown
+    assert command.main([str(write(servers=servers)), "--dry-run"]) == 0
+    assert "warning: tokenclock compare of these results would say `not enough data`" in capsys.readouterr().out
+
+
+def test_dry_run_tries_the_result_directory(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "x", Path("/proc/x/y"), tmp_path / ("x" * 300)):
+        with pytest.raises(UsageError, match="result_dir must be a directory that can be written to, got "):
+            command.main([str(write(servers=[paced("a")], result_dir=str(place))), "--dry-run"])
+    assert command.main([str(write(servers=[paced("a")], result_dir=str(tmp_path / "x/y"))), "--dry-run"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "sweep.yaml"]
+
+
+def test_folders_tell_options_that_end_alike_apart(write: Write) -> None:
+    options = {"max_batch_size": 8}
+    name = "server.extra_llm_api_options.cuda_graph_config.max_batch_size"
+    server = {"name": "a", "command": "trtllm-serve m", "extra_llm_api_options": options}
+    plan = plan_of(write(servers=[server], matrix={"server.max_batch_size": [8], name: [16], "server.tp_size": [2]}))
+    assert [variant.folder for variant in plan.variants] == [
+        "a-max_batch_size_8-cuda_graph_config.max_batch_size_16-tp_size_2"
+    ]
+
+
 def test_secrets_are_masked(write: Write, tmp_path: Path) -> None:
     server = {**A, "name": "a", "url": "http://127.0.0.1:9"}
     server |= {"environment": {"HF_TOKEN": "hush"}, "ready_timeout": 0.1}

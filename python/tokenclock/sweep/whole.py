@@ -8,6 +8,7 @@ from typing import Any
 from tokenclock import environment as environment_module
 from tokenclock.errors import UsageError
 from tokenclock.interrupts import deferred_interrupts
+from tokenclock.output_place import makeable_directory
 from tokenclock.standard_error import say_on_stderr
 from tokenclock.sweep.comparison import check_compare, run_compare, too_short
 from tokenclock.sweep.index import DONE, NOT_RUN, Index, read_entries
@@ -35,6 +36,7 @@ def dry_run(path: str, environment: Mapping[str, str], commands: Commands, *, re
     plan = build_plan(path, environment, commands, **options)
     check_search(plan)
     check_compare(plan)
+    makeable_directory(plan.result_dir, "result_dir")
     done = []
     if resume:
         earlier = {entry.key: entry for entry in read_entries(plan.result_dir) or ()}
