@@ -127,6 +127,7 @@ def test_other_requests_are_refused(tree: Path, tmp_path: Path, save: Save, caps
         (["TREE/pytorch_hf", "TREE/pytorch_hf"], "named twice"),
         (["TREE", "--baseline", "nobody"], "--baseline nobody is none of the sides: pytorch_hf, trt_engine"),
         (["TREE", "--metrics", "ttft.p98"], r"unknown metric ttft.p98 \(did you mean"),
+        (["TREE", "--metrics", ""], "--metrics must be names such as ttft.mean,tpot.p99, got nothing"),
         (["TREE", "--fail-if", "x"], "--fail-if expects conditions"),
         (["TREE", "--min-effect", "x"], "--min-effect must be a percentage from 0 to 100, got x"),
         (

@@ -154,6 +154,10 @@ def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None
             "must be http://HOST:PORT or https://HOST:PORT, got ftp",
         ),
         ({"matrix": {"request_rate": [0]}}, "--request-rate must be"),
+        ({"matrix": {"request_rate": [1, -1]}}, ":15:4: a/request_rate_-1: --request-rate must be"),
+        ({"matrix": {"concurency": [1]}}, "concurency is no axis of the matrix (did you mean concurrency?)"),
+        ({"matrix": {"lenghts": [[1, 2]]}}, "lenghts is no axis of the matrix (did you mean lengths?)"),
+        ({"servers": [{**A, "release": 1.2}]}, 'servers.0.release: must be text: write it in quotes, "1.2"'),
         ({"matrix": {"lengths": [[1, 2, 3]]}}, "lengths must be pairs such as [512, 128], got [1, 2, 3]"),
         ({"matrix": {"concurrency": [1, 1]}}, "two points would both write a/concurrency_1.json"),
         ({"matrix": {"server.max_batch_size": [1]}}, "server.max_batch_size needs servers that are started"),
@@ -192,6 +196,17 @@ def test_a_server_may_have_a_socket_of_its_own(write: Write) -> None:
     plan = plan_of(write(servers=[{**A, "benchmark": {"unix-socket": "/run/s"}}]))
     assert flags(plan.points[0])["--unix-socket"] == "/run/s"
     assert "--base-url" not in plan.points[0].argv
+
+
+def test_a_running_sweep_is_not_offered_to_be_resumed(write: Write, tmp_path: Path) -> None:
+    index = Index(tmp_path / "out", {}, {})
+    index.save()
+    for flags_given in ((), ("--resume",), ("--overwrite",)):
+        with pytest.raises(UsageError, match="another sweep is writing into"):
+            command.main([str(write(servers=[A])), *flags_given])
+    index.close()
+    with pytest.raises(UsageError, match="holds a sweep already"):
+        command.main([str(write(servers=[A]))])
 
 
 def test_yes_lets_ten_thousand_points_be_planned(write: Write) -> None:

@@ -78,7 +78,10 @@ def build_parser() -> CommandParser:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not names:
+        raise argparse.ArgumentTypeError(f"must be names such as ttft.mean,tpot.p99, got {text or 'nothing'}")
+    return names
 
 
 def _percentage(text: str) -> float:

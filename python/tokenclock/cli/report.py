@@ -99,6 +99,8 @@ def _read(places: Sequence[str]) -> list[ShownRun]:
     for place in places:
         results = read_directory(place) if os.path.isdir(place) else read_file(place)
         ours = [result for result in results if isinstance(result, OwnResult)]
+        if not results:
+            raise UsageError(f"{place} holds no result: expected a JSON of tokenclock serving or benchmark in it")
         if not ours:
             what = results[0].tool if results and not isinstance(results[0], OwnResult) else "nothing that can be read"
             raise UsageError(f"{place} holds no result of tokenclock but {what}; `tokenclock compare` reads those")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ __all__ = ["PointMaker"]
 Chosen = dict[str, tuple[Any, tuple[Any, ...]]]
 """Flag -> its value, and where that stands in the file (empty: the sweep chose it)."""
 
+_AXES = ("concurrency", "request_rate", "lengths")
 _LOADS = ("request_rate", "concurrency")
 
 
@@ -187,7 +189,9 @@ class PointMaker:
         try:
             return self.words.flag(name)
         except UsageError as error:
-            raise self.file.error(place, str(error)) from None
+            near = difflib.get_close_matches(name.replace("-", "_"), _AXES, n=1) if place[0] == "matrix" else []
+            said = f"{name} is no axis of the matrix (did you mean {near[0]}?)" if near else str(error)
+            raise self.file.error(place, said) from None
 
     def _pair(self, value: Any, place: tuple[Any, ...]) -> list[int]:
         parts = value.split(",") if isinstance(value, str) else value

@@ -142,4 +142,6 @@ def visits(sweep: Sweep, points: Sequence[Point]) -> list[Visit]:
 def file_word(value: Any) -> str:
     """A value as it can stand in a file's name."""
     text = "x".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    if isinstance(value, (int, float)):
+        return text
     return re.sub(r"[^A-Za-z0-9.+-]+", "-", text).strip("-")[:60] or "none"

@@ -182,7 +182,8 @@ class Runner:
         folder = self.plan.result_dir / point.variant.folder
         log = folder / f"{point.stem}.log"
         health = shlex.quote(point.variant.server.health_url)
-        entry.failure = f"{how}; log {log}; probe: curl -s {health}; results in {folder}/"
+        where = f"; log {log}" if log.exists() else ""
+        entry.failure = f"{how}{where}; probe: curl -s {health}; results in {folder}/"
         if "server did not start" not in how:
             self.say_failure(f"{point.key} {entry.failure}", log_tail(log, 5))
         self.stopped = self.stopped or not self.continue_on_error

@@ -59,6 +59,13 @@ class Server(_Part):
     probe: Command | Probe | None = None
     benchmark: Flags = {}
 
+    @field_validator("release", mode="before")
+    @classmethod
+    def _quoted(cls, value: Any) -> Any:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            raise ValueError(f'must be text: write it in quotes, "{value}"')  # 1.10 would have become 1.1
+        return value
+
     @field_validator("stop_signal")
     @classmethod
     def _known_signal(cls, value: str) -> str:
