@@ -84,6 +84,14 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _compared(named: Sequence[str], judged: Sequence[str]) -> tuple[str, ...]:
+    """The metrics named, and those that a condition judges; empty: those that are always compared are enough."""
+    from tokenclock.compare.verdict import FAMILY
+
+    more = [name for name in judged if name not in (named or FAMILY)]
+    return tuple(dict.fromkeys([*(named or FAMILY), *more])) if more else tuple(named)
+
+
 def _percentage(text: str) -> float:
     try:
         value = float(text.strip().removesuffix("%"))
@@ -116,7 +124,7 @@ def main(argv: Sequence[str]) -> int:
     comparison = compare(
         sides,
         baseline=arguments.baseline,
-        metrics=arguments.metrics,
+        metrics=_compared(arguments.metrics, [clause.metric for _, clauses in conditions for clause in clauses]),
         min_effect=arguments.min_effect,
         force=arguments.force,
     )

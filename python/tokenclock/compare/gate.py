@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tokenclock.compare.verdict import BETTER, FAMILY, NO_DIFFERENCE, NOT_ENOUGH, WORSE
+from tokenclock.compare.verdict import BETTER, KNOWN, NO_DIFFERENCE, NOT_ENOUGH, WORSE
 from tokenclock.errors import UsageError
 from tokenclock.units import NS_PER_MS, NS_PER_S, NS_PER_US
 
@@ -32,7 +32,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }  # fmt: skip
 _VERDICTS = (BETTER, WORSE, NO_DIFFERENCE, NOT_ENOUGH)
 _UNITS = {"ns": ("ns", 1), "us": ("ns", NS_PER_US), "ms": ("ns", NS_PER_MS), "s": ("ns", NS_PER_S), "/s": ("1/s", 1)}
-_METRICS = (*FAMILY, "total_throughput")
+_METRICS = tuple(name for name in KNOWN if name != "goodput")
 _CLAUSE = re.compile(
     r"(?P<metric>[a-z_0-9.]+)\s*(?:(?P<sign>>=|<=|>|<)\s*(?P<amount>[+-]?\d{1,15}(?:\.\d{1,15})?)\s*(?P<unit>%|ns|us|ms|s|/s)"
     r"(?P<shown>\s+shown)?|\s+is\s+(?P<verdict>[a-z ]+?))",
