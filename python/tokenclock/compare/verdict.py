@@ -125,6 +125,9 @@ def _ratio(
         return ratio.mean_of([one[name] for one in pairings]), "paired requests, within-run only", ""
     lacking = next((one.reason for one in (*base, *other) if not one.has_interval), "")
     if lacking:
+        n_base, n_other = len(base), len(other)
+        if max(n_base, n_other) > 1:  # then more of them may be what was meant
+            lacking += f"; or count the runs, from {ratio.FEWEST_RUNS} of each side on, here {n_base} and {n_other}"
         return None, "", lacking
     counted = "blocks of time" if pair.load.batch_size is None else "iterations"
     return ratio.from_estimates(base, other), f"{counted}, within-run only", ""
