@@ -217,6 +217,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (OutputPlan, {"metadata": {"duration": "7"}}, "--metadata must be a key that the result does not use itself, got"),
     (OutputPlan, {"metadata": {"p99.9_itl_ms": "7"}}, "--metadata must be .* got p99.9_itl_ms; give it another name"),
     (OutputPlan, {"metadata": {"label": "7"}, "label": "a"}, "--metadata must be .* got label"),
+    (OutputPlan, {"result_dir": ""}, "--result-dir must be a directory, got an empty name"),
     (OutputPlan, {"console": "wide"}, "--console must be classic or full, got wide"),
     (OutputPlan, {"max_failure_share": 1.5}, r"--max-failure-share must be a share in \[0, 1\], got 1.5"),
 ]  # fmt: skip

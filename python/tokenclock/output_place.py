@@ -16,6 +16,7 @@ from tokenclock.plan_checks import shown
 
 __all__ = [
     "companion",
+    "makeable_directory",
     "prepare_output",
     "reserve",
     "result_path",
@@ -176,6 +177,19 @@ def usable_directory(directory: Path, flag: str) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"{flag} must be a directory that can be written to, got {directory} ({reason}); give another"
+        ) from error
+
+
+def makeable_directory(directory: Path, flag: str) -> None:
+    """Try whether the directory that `flag` names can be made, and written to; nothing is left. Raises UsageError."""
+    try:
+        there = next(parent for parent in (directory, *directory.absolute().parents) if parent.exists())
+        with tempfile.TemporaryDirectory(dir=there):
             pass
     except OSError as error:
         reason = error.strerror or str(error)

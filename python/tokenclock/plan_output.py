@@ -53,6 +53,7 @@ class OutputPlan:
 
     def __post_init__(self) -> None:
         allowed = "some of " + ",".join(LATENCY_METRICS)
+        require(self.result_dir != "", "--result-dir", "a directory", "an empty name", "leave it out for this one")
         require(bool(self.percentile_metrics), "--percentile-metrics", allowed, "none")
         require(bool(self.metric_percentiles), "--metric-percentiles", "numbers in (0, 100]", "none")
         for metric in self.percentile_metrics:

@@ -108,6 +108,16 @@ def test_conditions_end_with_3(tree: Path, capsys: pytest.CaptureFixture[str]) -
     assert "--fail-if was met: itl.p50 > +20% shown: trt_engine at concurrency 4" in capsys.readouterr().err
 
 
+def test_tails_can_be_named(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tree, "--metrics", "tpot.p90,ttft.p95", "--fail-if", "e2el.p95 > +900%") == 0
+    out = capsys.readouterr().out
+    assert "TPOT P90 (ms)" in out
+    assert "TTFT P95 (ms)" in out
+    assert "E2EL P95 (ms)" in out  # what a condition judges is compared
+    assert run(tree, "--fail-if", "total_throughput > 1/s") == 3
+    assert "ITL median (ms)" in capsys.readouterr().out
+
+
 def test_names_and_the_baseline_are_the_users(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = f"old={tree / 'trt_engine'}", f"new={tree / 'pytorch_hf'}"
     assert run(*names) == 0
@@ -147,6 +157,7 @@ def test_other_requests_are_refused(tree: Path, tmp_path: Path, save: Save, caps
         (["TREE/pytorch_hf", "TREE/pytorch_hf"], "named twice"),
         (["TREE", "--baseline", "nobody"], "--baseline nobody is none of the sides: pytorch_hf, trt_engine"),
         (["TREE", "--metrics", "ttft.p98"], r"unknown metric ttft.p98 \(did you mean"),
+        (["TREE", "--metrics", ""], "--metrics must be names such as ttft.mean,tpot.p99, got nothing"),
         (["TREE", "--fail-if", "x"], "--fail-if expects conditions"),
         (["TREE", "--min-effect", "x"], "--min-effect must be a percentage from 0 to 100, got x"),
         (

@@ -123,6 +123,7 @@ def test_the_interval_log_is_processed_by_the_java_implementation(saved: Path, t
         (["--from-events", "nowhere"], "nowhere is no event log"),
         (["FOREIGN"], "holds no result of tokenclock but benchmark_serving; `tokenclock compare` reads those"),
         (["CUT"], "is no whole JSON"),
+        (["EMPTY"], "empty holds no result: expected a JSON of tokenclock serving or benchmark in it"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(
@@ -130,7 +131,13 @@ def test_bad_input_is_one_line_and_exit_2(
 ) -> None:
     (tmp_path / "foreign.json").write_text(json.dumps({"completed": 1, "duration": 1, "request_throughput": 1}))
     (tmp_path / "cut.json").write_text(saved.read_text()[:500])
-    places = {"RUN": saved, "FOREIGN": tmp_path / "foreign.json", "CUT": tmp_path / "cut.json"}
+    places = {
+        "RUN": saved,
+        "FOREIGN": tmp_path / "foreign.json",
+        "CUT": tmp_path / "cut.json",
+        "EMPTY": tmp_path / "empty",
+    }
+    places["EMPTY"].mkdir()
     assert run(*(places.get(word, word) for word in argv)) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)

@@ -45,13 +45,31 @@ def test_a_rate_is_compared_per_second() -> None:
 
 
 def test_shown_needs_an_interval() -> None:
-    assert not parse("tpot.p99 > +1% shown")[0].holds(point(low=None, high=None)["rows"][0])
+    assert parse("tpot.p99 > +1% shown")[0].holds(point(low=None, high=None)["rows"][0]) is None
     assert parse("tpot.p99 < -1% shown")[0].holds(point(ratio=0.9, low=0.85, high=0.95)["rows"][0])
 
 
 def test_what_no_point_can_answer_is_missed() -> None:
     text = "ttft.p99 > +5%"
     assert missed([(text, parse(text))], [point()]) == ["ttft.p99 > +5%: no point has ttft.p99"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tpot.p99 > +50% shown", ["cannot be judged of b at concurrency 8 (not enough data)"]),
+        ("tpot.p99 is better", ["cannot be judged of b at concurrency 8 (not enough data)"]),
+        ("tpot.p99 > +50% shown and tpot.p99 > 1s", []),  # the second does not hold, whatever the first is
+        ("tpot.p99 > +50%", []),  # the numbers as measured are always there
+        ("tpot.p99 is not enough data", ["b at concurrency 8 (tpot.p99 +6.0%, not enough data)"]),
+        ("ttft.p99 > 1s", ["cannot be judged of b at concurrency 8 (no ttft.p99 there)"]),
+    ],
+)
+def test_each_load_is_judged_or_does_not_pass(text: str, expected: list[str]) -> None:
+    here, there = point(), point(low=None, high=None, verdict="not enough data")
+    there["load"] = {"text": "concurrency 8"}
+    here["rows"] += point("ttft.p99")["rows"]
+    assert missed([(text, parse(text))], [here, there]) == [f"{text}: {line}" for line in expected]
 
 
 def test_the_line_says_where() -> None:

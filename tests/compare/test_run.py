@@ -39,6 +39,15 @@ def test_a_load_test_brings_its_numbers_with_their_intervals(own: OwnResult) -> 
     assert run.verdict == own.result.quality.verdict
 
 
+def test_tails_that_can_be_named_bring_their_intervals(own: OwnResult) -> None:
+    (run,) = runs_of(own)
+    found = own.result.confidence["latencies"]["tpot"]["percentiles"]  # type: ignore[index]
+    for tail in ("90", "95"):
+        one = run.estimates[f"tpot.p{tail}"]
+        assert one.value == own.result.latencies["tpot"]["percentiles"]["rank"][tail]
+        assert (one.low, one.high) == (found[tail]["low"], found[tail]["high"])
+
+
 def test_of_the_steady_window_if_asked(own: OwnResult) -> None:
     (run,) = runs_of(own, steady=True)
     steady = own.result.steady

@@ -45,6 +45,18 @@ def test_without_an_interval_there_is_no_verdict_but_a_reason(make_run: Any) -> 
     assert (found.ratio, found.visible, found.p_corrected) == (pytest.approx(4.5), None, None)
 
 
+def test_one_lost_run_of_six_leaves_a_verdict_within_the_runs(make_run: Any) -> None:
+    found = rows([make_run()] * 5, [make_run({"ttft.mean": 24e6})] * 6)["ttft.mean"]
+    assert (found.verdict, found.method) == (WORSE, "blocks of time, within-run only")
+    assert (found.n_base, found.n_other) == (5, 6)
+
+
+def test_runs_too_few_and_too_short_say_what_either_way_needs(make_run: Any) -> None:
+    found = rows([make_run(share=None)] * 5, [make_run(share=None)] * 6)["ttft.mean"]
+    assert found.verdict == NOT_ENOUGH
+    assert found.reason == "a hand-made reason; or count the runs, from 6 of each side on, here 5 and 6"
+
+
 def test_holm_multiplies_the_smallest_p_by_the_number_of_rows(make_run: Any) -> None:
     values = {"ttft.mean": 20e6, "tpot.mean": 20e6, "itl.mean": 20e6, "e2el.mean": 20e6}
     other = {**values, "ttft.mean": 20.6e6}

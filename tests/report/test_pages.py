@@ -193,8 +193,14 @@ def test_it_fits_a_phone_and_the_dark(small: Path, browser: Browser) -> None:
     assert phone.evaluate("getComputedStyle(document.body).color") == "rgb(230, 237, 243)"
     line = "document.getElementById('ecdf-ttft').data[0].line.color"
     assert phone.evaluate(line) == "#4ba3e3"
+    most = (
+        "(({reversescale, colorscale}) => [reversescale, colorscale[0][1]])"
+        "(document.getElementById('run0-itl').data[0])"
+    )
+    assert phone.evaluate(most) == [False, "#43578a"]  # the highest count is the brightest on black
     phone.set_dark(False)
     phone.evaluate("new Promise(done => setTimeout(done, 300))")
+    assert phone.evaluate(most)[0] is True  # and the darkest on white
     assert phone.evaluate(line) == "#0072B2"  # the plots follow the system while the page is open
     assert own_complaints(phone) == []
 

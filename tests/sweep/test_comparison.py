@@ -73,7 +73,9 @@ def plan_of(write: Write, *, factor: int = 5, servers: Sequence[Mapping[str, str
 
 def test_points_too_short_for_a_verdict_are_told(write: Write) -> None:
     said = too_short(plan_of(write, repeat=2))
-    assert said.startswith("compare will say `not enough data` of concurrency_1 and 1 more: about 5 answers' time long")
+    assert said.startswith(
+        "tokenclock compare of these results would say `not enough data` of concurrency_1 and 1 more: about 5 answers"
+    )
     assert "prompts_per_concurrency: 24, or repeat: 6" in said
     assert too_short(plan_of(write, factor=19)) != ""
 

@@ -35,9 +35,23 @@ def test_what_the_file_overrides_is_named() -> None:
         ({"pytorch_backend_config": {"use_cuda_graph": True}}, "what is in it (use_cuda_graph) moved to the top"),
         ({"cuda_graph_max_batch_size": 8}, "cuda_graph_max_batch_size is now cuda_graph_config.max_batch_size"),
         ({"print_iter_lo": True}, "(did you mean print_iter_log?)"),
-        ({"max_batch_size": "many"}, "max_batch_size should be a whole number, got many"),
+        ({"max_batch_size": "many"}, "max_batch_size should be a whole number >= 0, got many"),
         ({"print_iter_log": "yes please"}, "print_iter_log should be true or false"),
         ({"kv_cache_config": "fp8"}, "kv_cache_config should be a section"),
+        (
+            {"cuda_graph_config": {"max_batch_siz": 8}},
+            "cuda_graph_config.max_batch_siz is not known of release 1.2 (did you mean max_batch_size?)",
+        ),
+        ({"kv_cache_config": {"free_gpu_memory_fracton": 0.9}}, "(did you mean free_gpu_memory_fraction?)"),
+        ({"moe_config": {"bckend": "TRTLLM"}}, "(did you mean backend?)"),
+        ({"cuda_graph_config": {"batch_sizes": [1, 2, "foo"]}}, "batch_sizes should be a list of whole numbers >= 1"),
+        ({"cuda_graph_config": {"batch_sizes": 7}}, "batch_sizes should be a list of whole numbers >= 1, got 7"),
+        ({"cuda_graph_config": {"max_batch_size": -1}}, "cuda_graph_config.max_batch_size should be a whole number"),
+        (
+            {"max_batch_size": "1024"},
+            "max_batch_size should be a whole number >= 0, got the text '1024'; write it without quotes",
+        ),
+        ({"print_iter_log": "true"}, "print_iter_log should be true or false, got the text 'true'; write it without"),
     ],
 )
 def test_names_and_types(options: dict[str, Any], expected: str) -> None:
@@ -57,6 +71,34 @@ def test_graphs_that_are_not_the_batch_limit() -> None:
     assert report_of("trtllm-serve m --max_batch_size 8", {"cuda_graph_config": {"max_batch_size": 8}}).warnings == []
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("--tp_size two", "--tp_size should be a whole number >= 1, got two"),
+        ("--max_batch_size 1.5", "--max_batch_size should be a whole number >= 1, got 1.5"),
+        ("--max-batch-size=-1", "--max-batch-size should be a whole number >= 1, got -1"),
+        ("--backend pytroch", "--backend should be one of pytorch, tensorrt, trt, _autodeploy (did you mean pytorch?), "
+         "got pytroch"),
+        ("--kv_cache_free_gpu_memory_fraction 90", "should be a share above 0, up to 1, such as 0.9, got 90"),
+        ("--port --tp_size 2", "--port needs a value, and none follows"),
+        ("--tp_size > log 2>&1", "--tp_size needs a value, and none follows"),
+        ("--port 9999", "--port 9999 is not the port of url http://h:8001: nothing would answer there"),
+    ],
+)  # fmt: skip
+def test_values_of_flags(flags: str, expected: str) -> None:
+    server = Server(name="s", command=f"trtllm-serve m {flags}", url="http://h:8001")
+    report = check_server_options(settle(Variant(server, {}, "s"), Path("out")), "1.2", server.url)
+    assert report is not None
+    (warning,) = report.warnings
+    assert expected in warning
+
+
+def test_values_that_will_do_or_that_the_shell_knows() -> None:
+    good = "--tp_size $TP --max_batch_size=${N} --backend pytorch --kv_cache_free_gpu_memory_fraction 0.9 --port {port}"
+    assert report_of(f"trtllm-serve m {good} --num_postprocess_workers 0").warnings == []
+    assert report_of("trtllm-serve m", {"kv_cache_config": {"something_new": 1}, "moe_config": {"x": 1}}).warnings == []
+
+
 def test_a_section_may_swallow_a_flag() -> None:
     report = report_of("trtllm-serve m --kv_cache_free_gpu_memory_fraction 0.8", {"kv_cache_config": {"dtype": "fp8"}})
     assert "write free_gpu_memory_fraction there too" in report.warnings[0]
@@ -67,6 +109,9 @@ def test_a_section_may_swallow_a_flag() -> None:
     [
         "trtllm-llmapi-launch trtllm-serve m --max_batch_siz 4",
         "srun -n 2 /opt/bin/trtllm-serve m --max_batch_siz=4 > log 2>&1",
+        "python3 -m tensorrt_llm.commands.serve m --max_batch_siz 4",
+        "srun -n 2 --mpi pmix trtllm-llmapi-launch python -m tensorrt_llm.commands.serve serve m --max_batch_siz 4",
+        "srun trtllm-llmapi-launch trtllm-serve m --max_batch_siz 4",
         "docker exec trtllm bash -c 'trtllm-serve m --max_batch_siz 4'",
         ["trtllm-serve", "m", "--max_batch_siz", "4"],
         "trtllm-serve serve m \\\n  --max_batch_siz 4",
@@ -87,6 +132,11 @@ def test_a_file_that_the_command_names_is_read(tmp_path: Path) -> None:
 def test_options_without_a_place_are_refused() -> None:
     with pytest.raises(UsageError, match="names no file for them"):
         report_of("docker exec c bash -c 'python serve.py'", {"max_batch_size": 4})
+
+
+def test_options_find_their_place_behind_the_module() -> None:
+    report = report_of(["python", "-m", "tensorrt_llm.commands.serve", "m"], {"max_batch_size": 4})
+    assert report.effective == {"max_batch_size": 4}
 
 
 def test_other_servers_are_none_of_our_business() -> None:

@@ -129,6 +129,24 @@ def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None
     [
         ({"benchmark": {"modl": "m"}}, "modl is no flag of tokenclock serving (did you mean model?)"),
         ({"benchmark": {"model": "m", "result-dir": "x"}}, "result-dir is set by the sweep itself"),
+        *(
+            (
+                {"benchmark": {"model": "m", name: "x"}},
+                f"{name} is set by the sweep itself, from each server's url",
+            )
+            for name in ("base-url", "base_url", "url", "u", "host", "port")
+        ),
+        ({"matrix": {"port": [1, 2]}}, "port is set by the sweep itself, from each server's url"),
+        ({"benchmark": {"command": "profile", "model": "m", "url": "h:2"}}, "url is set by the sweep itself"),
+        ({"benchmark": {"model": "m", "unix-socket": "/s"}}, "unix-socket is of one server, not of all"),
+        ({"servers": [{**A, "benchmark": {"base-url": "http://h:2"}}]}, "base-url is set by the sweep itself"),
+        *(
+            ({"servers": [{"name": "a", "command": empty}]}, "servers.0.command: must be a line of the shell")
+            for empty in ([], "", "  ", [""])
+        ),
+        ({"servers": [{"name": "a", "command": "s --port {prt}"}]}, "{prt} is no placeholder (did you mean {port}?)"),
+        ({"servers": [{"name": "a", "command": ["s", "{options}"]}]}, "(did you mean {options_file}?)"),
+        ({"servers": [{**A, "probe": "curl {ur}"}]}, "servers.0.probe: {ur} is no placeholder (did you mean {url}?)"),
         ({"benchmark": {"model": "m", "dataset-name": "rndom"}}, "a/concurrency_1: --dataset-name must be"),
         ({"benchmark": {"model": "${NOT_SET_X}"}}, "${NOT_SET_X} is not set; export it"),
         (
@@ -136,6 +154,10 @@ def test_servers_that_run_already_take_turns_at_each_point(write: Write) -> None
             "must be http://HOST:PORT or https://HOST:PORT, got ftp",
         ),
         ({"matrix": {"request_rate": [0]}}, "--request-rate must be"),
+        ({"matrix": {"request_rate": [1, -1]}}, ":15:4: a/request_rate_-1: --request-rate must be"),
+        ({"matrix": {"concurency": [1]}}, "concurency is no axis of the matrix (did you mean concurrency?)"),
+        ({"matrix": {"lenghts": [[1, 2]]}}, "lenghts is no axis of the matrix (did you mean lengths?)"),
+        ({"servers": [{**A, "release": 1.2}]}, 'servers.0.release: must be text: write it in quotes, "1.2"'),
         ({"matrix": {"lengths": [[1, 2, 3]]}}, "lengths must be pairs such as [512, 128], got [1, 2, 3]"),
         ({"matrix": {"concurrency": [1, 1]}}, "two points would both write a/concurrency_1.json"),
         ({"matrix": {"server.max_batch_size": [1]}}, "server.max_batch_size needs servers that are started"),
@@ -160,6 +182,31 @@ def test_what_cannot_run_is_refused_before(write: Write, change: dict[str, Any],
         plan_of(write({"servers": [A], **change}))
     assert expected in str(caught.value)
     assert str(caught.value).count("sweep.yaml:") == 1
+
+
+def test_other_braces_are_the_commands_own(write: Write) -> None:
+    line = "awk '{print}' x; echo ${prt} {{port_}} {whatever}; serve {port}"
+    (variant,) = plan_of(write(servers=[{**A, "command": line}])).variants
+    assert plan_of(write(servers=[{**A, "command": line}])).settled[variant.folder].command == line.replace(
+        "{port}", "1"
+    )
+
+
+def test_a_server_may_have_a_socket_of_its_own(write: Write) -> None:
+    plan = plan_of(write(servers=[{**A, "benchmark": {"unix-socket": "/run/s"}}]))
+    assert flags(plan.points[0])["--unix-socket"] == "/run/s"
+    assert "--base-url" not in plan.points[0].argv
+
+
+def test_a_running_sweep_is_not_offered_to_be_resumed(write: Write, tmp_path: Path) -> None:
+    index = Index(tmp_path / "out", {}, {})
+    index.save()
+    for flags_given in ((), ("--resume",), ("--overwrite",)):
+        with pytest.raises(UsageError, match="another sweep is writing into"):
+            command.main([str(write(servers=[A])), *flags_given])
+    index.close()
+    with pytest.raises(UsageError, match="holds a sweep already"):
+        command.main([str(write(servers=[A]))])
 
 
 def test_yes_lets_ten_thousand_points_be_planned(write: Write) -> None:
@@ -195,6 +242,41 @@ def test_dry_run_writes_and_starts_nothing(write: Write, tmp_path: Path, capsys:
     assert command.main([str(write(servers=[paced("a")])), "--dry-run"]) == 0
     assert not (tmp_path / "out").exists()
     assert "expected: 0.1 minutes" in capsys.readouterr().out
+
+
+def test_the_plan_tells_all_that_is_going_to_happen(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    servers = [paced("a", probe={"path": "/v1/models"}), paced("b", probe="curl -s {url}")]
+    compare = {"png": None, "html": "page.html", "fail_if": ["tpot.p99 > +5%"]}
+    file = write(servers=servers, warmup=3, compare=compare)
+    assert command.main([str(file), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "  probe, before the first point: GET /v1/models must succeed within 60 s\n" in shown
+    assert f"  probe, before the first point: curl -s {servers[1]['url']} must end with 0\n" in shown
+    assert shown.count("  warm-up: 3 requests after each start, thrown away\n") == 2
+    out = file.parent / "out"
+    assert f"which writes {out}/benchmark_summary.txt, {out}/page.html; exit code 3 where tpot.p99 > +5%" in shown
+    assert "warning: compare will say `not enough data` of" in shown
+    assert command.main([str(write(servers=servers)), "--dry-run"]) == 0
+    assert "warning: tokenclock compare of these results would say `not enough data`" in capsys.readouterr().out
+
+
+def test_dry_run_tries_the_result_directory(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "x", Path("/proc/x/y"), tmp_path / ("x" * 300)):
+        with pytest.raises(UsageError, match="result_dir must be a directory that can be written to, got "):
+            command.main([str(write(servers=[paced("a")], result_dir=str(place))), "--dry-run"])
+    assert command.main([str(write(servers=[paced("a")], result_dir=str(tmp_path / "x/y"))), "--dry-run"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "sweep.yaml"]
+
+
+def test_folders_tell_options_that_end_alike_apart(write: Write) -> None:
+    options = {"max_batch_size": 8}
+    name = "server.extra_llm_api_options.cuda_graph_config.max_batch_size"
+    server = {"name": "a", "command": "trtllm-serve m", "extra_llm_api_options": options}
+    plan = plan_of(write(servers=[server], matrix={"server.max_batch_size": [8], name: [16], "server.tp_size": [2]}))
+    assert [variant.folder for variant in plan.variants] == [
+        "a-max_batch_size_8-cuda_graph_config.max_batch_size_16-tp_size_2"
+    ]
 
 
 def test_secrets_are_masked(write: Write, tmp_path: Path) -> None:

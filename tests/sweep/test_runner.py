@@ -186,16 +186,24 @@ def test_without_its_stop_command_a_server_that_stays_is_named(write: Write, tmp
         keeper.wait()
 
 
-def test_max_minutes_ends_it_in_time(write: Write, tmp_path: Path) -> None:
+def test_a_point_under_way_is_stopped_when_time_is_up(write: Write, tmp_path: Path) -> None:
     file = write(
-        servers=[paced("a", "--itl-ms 400")], max_minutes=0.05, expected={"start": 0, "ttft": 1, "itl": 1, "point": 0}
-    )
-    begun_s = time.monotonic()
+        servers=[paced("a", "--itl-ms 1000")], max_minutes=0.25, expected={"start": 0, "ttft": 0, "itl": 0, "point": 0},
+        matrix={"concurrency": [4, 1]},
+    )  # fmt: skip
     run = sweep(file)
-    assert time.monotonic() - begun_s < 20
-    assert run.returncode == 1, run.stderr
-    assert "max_minutes: 0.05 are over" in run.stderr
-    assert statuses(tmp_path / "out") == {"a/concurrency_1": "incomplete", "a/concurrency_2": "not run"}
+    assert run.returncode == 3, run.stderr
+    assert statuses(tmp_path / "out") == {"a/concurrency_4": "done", "a/concurrency_1": "incomplete"}
+
+
+def test_time_shorter_than_a_start_still_gets_on(write: Write, tmp_path: Path) -> None:
+    file = write(servers=[paced("a")], max_minutes=0.001, expected={"start": 60, "ttft": 5, "itl": 1, "point": 1})
+    run = sweep(file)
+    assert run.returncode == 3, run.stderr
+    assert "max_minutes: 0.001 are over (a/concurrency_2 would have taken about" in run.stderr
+    assert statuses(tmp_path / "out") == {"a/concurrency_1": "done", "a/concurrency_2": "not run"}
+    assert sweep(file, "--resume").returncode == 0
+    assert statuses(tmp_path / "out") == {"a/concurrency_1": "done", "a/concurrency_2": "done"}
 
 
 def test_probe_and_warm_up(write: Write, tmp_path: Path) -> None:

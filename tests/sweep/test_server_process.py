@@ -43,6 +43,7 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         failure = failure_of(server_of(tmp_path, command="touch started", url=f"http://127.0.0.1:{port}"))
     assert f"server a was not started: port {port} is in use by something else" in str(failure)
+    assert "server.log" not in str(failure)  # there is none
     assert not (tmp_path / "a/server.log").exists()
 
 

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tokenclock.cli.arguments import CommandParser, from_environment
+from tokenclock.cli.own_inputs import refuse_own_inputs
 from tokenclock.cli.standard_streams import show
 from tokenclock.cli.written import check_places, write_output
 from tokenclock.errors import GateMissed, UsageError
+from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["build_parser", "main"]
 
@@ -76,7 +78,18 @@ def build_parser() -> CommandParser:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not names:
+        raise argparse.ArgumentTypeError(f"must be names such as ttft.mean,tpot.p99, got {text or 'nothing'}")
+    return names
+
+
+def _compared(named: Sequence[str], judged: Sequence[str]) -> tuple[str, ...]:
+    """The metrics named, and those that a condition judges; empty: those that are always compared are enough."""
+    from tokenclock.compare.verdict import FAMILY
+
+    more = [name for name in judged if name not in (named or FAMILY)]
+    return tuple(dict.fromkeys([*(named or FAMILY), *more])) if more else tuple(named)
 
 
 def _percentage(text: str) -> float:
@@ -101,13 +114,17 @@ def main(argv: Sequence[str]) -> int:
     from tokenclock.compare import gate
     from tokenclock.compare.comparison import compare
     from tokenclock.compare.gather import gather
+    from tokenclock.compare.left_out import lines_of_left_out
 
     conditions = [(text, gate.parse(text)) for text in arguments.fail_if]
     files = _files(arguments)
+    sides = gather(arguments.results, steady=arguments.steady)
+    for line in lines_of_left_out(sides):
+        say_on_stderr(f"tokenclock compare: {line}")
     comparison = compare(
-        gather(arguments.results, steady=arguments.steady),
+        sides,
         baseline=arguments.baseline,
-        metrics=arguments.metrics,
+        metrics=_compared(arguments.metrics, [clause.metric for _, clauses in conditions for clause in clauses]),
         min_effect=arguments.min_effect,
         force=arguments.force,
     )
@@ -129,7 +146,12 @@ Writer = Callable[[Mapping[str, Any], str], None]
 
 def _files(arguments: argparse.Namespace) -> list[tuple[str, Writer]]:
     """The files asked for; that each can be written is checked before anything is read."""
-    check_places({name: getattr(arguments, name) for name in ("summary", "png", "html", "markdown", "json")})
+    places = {name: getattr(arguments, name) for name in ("summary", "png", "html", "markdown", "json")}
+    check_places(places)
+    if any(places.values()):
+        from tokenclock.compare.gather import paths_of
+
+        refuse_own_inputs(places, map(str, paths_of(arguments.results)))
     wanted: list[tuple[str, Writer]] = []
     for name, write in (
         ("summary", _summary), ("png", _png), ("html", _html), ("markdown", _markdown), ("json", _json),

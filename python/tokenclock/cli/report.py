@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenclock.cli.arguments import CommandParser
+from tokenclock.cli.own_inputs import refuse_own_inputs
 from tokenclock.cli.written import check_places, write_output
 from tokenclock.errors import UsageError
 from tokenclock.standard_error import say_on_stderr
@@ -56,13 +57,15 @@ def main(argv: Sequence[str]) -> int:
     from tokenclock.report import run_markdown
 
     text = run_markdown.render(runs)
+    pictures = _png_paths(arguments.png, runs) if arguments.png is not None else []
+    for path in pictures:
+        refuse_own_inputs({"png": path}, _inputs(arguments))
     if arguments.markdown is not None:
         write_output("report", arguments.markdown, lambda: _write_text(arguments.markdown, text))
     if arguments.html is not None:
         write_output("report", arguments.html, lambda: _write_page(runs, arguments.html))
-    if arguments.png is not None:
-        for run, path in zip(runs, _png_paths(arguments.png, runs), strict=True):
-            _draw(run, path)
+    for run, path in zip(runs, pictures, strict=False):
+        _draw(run, path)
     if arguments.hlog is not None:
         _write_hlog(runs, arguments.hlog)
     if not any((arguments.html, arguments.png, arguments.markdown, arguments.hlog, arguments.json)):
@@ -77,7 +80,13 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("expected a RESULT, or --from-events DIR")
     if arguments.json is not None and arguments.from_events is None:
         raise UsageError("--json is used with --from-events only: RESULT is JSON already")
-    check_places({name: getattr(arguments, name) for name in ("html", "png", "markdown", "hlog", "json")})
+    places = {name: getattr(arguments, name) for name in ("html", "png", "markdown", "hlog", "json")}
+    check_places(places)
+    refuse_own_inputs(places, _inputs(arguments))
+
+
+def _inputs(arguments: argparse.Namespace) -> list[str]:
+    return [*arguments.results, *([arguments.from_events] if arguments.from_events is not None else [])]
 
 
 def _read(places: Sequence[str]) -> list[ShownRun]:
@@ -90,6 +99,8 @@ def _read(places: Sequence[str]) -> list[ShownRun]:
     for place in places:
         results = read_directory(place) if os.path.isdir(place) else read_file(place)
         ours = [result for result in results if isinstance(result, OwnResult)]
+        if not results:
+            raise UsageError(f"{place} holds no result: expected a JSON of tokenclock serving or benchmark in it")
         if not ours:
             what = results[0].tool if results and not isinstance(results[0], OwnResult) else "nothing that can be read"
             raise UsageError(f"{place} holds no result of tokenclock but {what}; `tokenclock compare` reads those")

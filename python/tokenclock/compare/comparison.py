@@ -12,7 +12,7 @@ from tokenclock.compare import ratio
 from tokenclock.compare.alike import Pair, match
 from tokenclock.compare.gather import Sides
 from tokenclock.compare.run import Load, Run
-from tokenclock.compare.verdict import ALPHA, FAMILY, POWER, Row, judge, rows_of
+from tokenclock.compare.verdict import ALPHA, FAMILY, KNOWN, POWER, Row, judge, rows_of
 from tokenclock.errors import UsageError
 from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
@@ -88,10 +88,13 @@ def _check_metrics(metrics: Sequence[str]) -> None:
     from difflib import get_close_matches
 
     for name in metrics:
-        if name not in FAMILY and name not in ("total_throughput", "goodput"):
-            close = get_close_matches(name, FAMILY, n=1)
+        if name not in KNOWN:
+            close = get_close_matches(name, KNOWN, n=1)
             nearest = f" (did you mean {close[0]}?)" if close else ""
-            raise UsageError(f"unknown metric {name}{nearest}; expected one such as tpot.p99 or output_throughput")
+            raise UsageError(
+                f"unknown metric {name}{nearest}; expected mean, p50, p90, p95 or p99 of a latency, such as tpot.p95, "
+                "or a rate such as output_throughput"
+            )
 
 
 def _had(sides: Sides) -> str:

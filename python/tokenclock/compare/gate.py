@@ -8,6 +8,8 @@
                | number ( "ns" | "us" | "ms" | "s" | "/s" )  the other side's number itself
 
 A change compares the numbers as measured; with ``shown`` the whole 95 % interval of the change must lie beyond.
+A clause with ``shown``, or a verdict, cannot be judged at a load with not enough data: then the condition does not let
+pass, unless another of its clauses does not hold there, or ``is not enough data`` is what was asked.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tokenclock.compare.verdict import BETTER, FAMILY, NO_DIFFERENCE, NOT_ENOUGH, WORSE
+from tokenclock.compare.verdict import BETTER, KNOWN, NO_DIFFERENCE, NOT_ENOUGH, WORSE
 from tokenclock.errors import UsageError
 from tokenclock.units import NS_PER_MS, NS_PER_S, NS_PER_US
 
@@ -30,7 +32,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }  # fmt: skip
 _VERDICTS = (BETTER, WORSE, NO_DIFFERENCE, NOT_ENOUGH)
 _UNITS = {"ns": ("ns", 1), "us": ("ns", NS_PER_US), "ms": ("ns", NS_PER_MS), "s": ("ns", NS_PER_S), "/s": ("1/s", 1)}
-_METRICS = (*FAMILY, "total_throughput")
+_METRICS = tuple(name for name in KNOWN if name != "goodput")
 _CLAUSE = re.compile(
     r"(?P<metric>[a-z_0-9.]+)\s*(?:(?P<sign>>=|<=|>|<)\s*(?P<amount>[+-]?\d{1,15}(?:\.\d{1,15})?)\s*(?P<unit>%|ns|us|ms|s|/s)"
     r"(?P<shown>\s+shown)?|\s+is\s+(?P<verdict>[a-z ]+?))",
@@ -49,17 +51,18 @@ class Clause:
     shown: bool = False
     verdict: str = ""
 
-    def holds(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row of a comparison meets it."""
+    def holds(self, row: Mapping[str, Any]) -> bool | None:
+        """Whether a row of a comparison meets it; None where its data are not enough to say."""
         if self.verdict:
-            return bool(row["verdict"] == self.verdict)
+            undecided = row["verdict"] == NOT_ENOUGH and self.verdict != NOT_ENOUGH
+            return None if undecided else bool(row["verdict"] == self.verdict)
         if self.unit != "%":
             return _OPERATORS[self.sign](row["other"], self.amount * _UNITS[self.unit][1])
         change = row["ratio"] - 1
         if self.shown:
             bound = row["low"] if self.sign in (">", ">=") else row["high"]
             if bound is None:
-                return False
+                return None
             change = bound - 1
         return _OPERATORS[self.sign](change, self.amount / 100)
 
@@ -102,7 +105,7 @@ def _clause(part: str, whole: str) -> Clause:
 
 
 def missed(conditions: Sequence[tuple[str, Sequence[Clause]]], points: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What met a condition, one line each; a condition that no point has the numbers for is such a line too.
+    """What met a condition, one line each; so is what could not be judged, at any of the points: it does not pass.
 
     Args:
         conditions: the text and the clauses of each.
@@ -110,17 +113,28 @@ def missed(conditions: Sequence[tuple[str, Sequence[Clause]]], points: Sequence[
     """
     lines = []
     for text, clauses in conditions:
-        judged = False
+        names = list(dict.fromkeys(clause.metric for clause in clauses))
+        if not any(all(name in _rows(point) for name in names) for point in points):
+            lines.append(f"{text}: no point has {' and '.join(names)}")
+            continue
+        unjudged: dict[str, list[str]] = {}
         for point in points:
-            rows = {row["metric"]: row for row in point["rows"]}
-            if not all(clause.metric in rows for clause in clauses):
+            rows, where = _rows(point), f"{point['other']} at {point['load']['text']}"
+            held = [clause.holds(rows[clause.metric]) if clause.metric in rows else None for clause in clauses]
+            if False in held:
                 continue
-            judged = True
-            if all(clause.holds(rows[clause.metric]) for clause in clauses):
-                lines.append(f"{text}: {point['other']} at {point['load']['text']} ({_said(rows, clauses)})")
-        if not judged:
-            lines.append(f"{text}: no point has {' and '.join(dict.fromkeys(clause.metric for clause in clauses))}")
+            if None not in held:
+                lines.append(f"{text}: {where} ({_said(rows, clauses)})")
+                continue
+            lacking = [name for name in names if name not in rows]
+            why = f"no {' and '.join(lacking)} there" if lacking else NOT_ENOUGH
+            unjudged.setdefault(why, []).append(where)
+        lines += [f"{text}: cannot be judged of {', '.join(places)} ({why})" for why, places in unjudged.items()]
     return lines
+
+
+def _rows(point: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {row["metric"]: row for row in point["rows"]}
 
 
 def _said(rows: Mapping[str, Mapping[str, Any]], clauses: Sequence[Clause]) -> str:

@@ -10,7 +10,7 @@ from tokenclock.compare.run import Run, runs_of
 from tokenclock.errors import UsageError
 from tokenclock.readers.read import FORMATS, AnyResult, read_directory, read_file
 
-__all__ = ["Sides", "gather"]
+__all__ = ["Sides", "gather", "paths_of"]
 
 Sides = dict[str, list[Run]]
 
@@ -39,6 +39,11 @@ def gather(arguments: Sequence[str], *, steady: bool = False) -> Sides:
             what = "has no steady window with numbers; leave --steady out" if steady else "measured nothing"
             raise UsageError(f"{name} {what}: {', '.join(str(run.path) for run in runs[:3]) or 'no case was measured'}")
     return sides
+
+
+def paths_of(arguments: Sequence[str]) -> list[Path]:
+    """The files and directories that such arguments name; the current directory where there are none."""
+    return [_named(argument)[1] for argument in arguments] or [Path(".")]
 
 
 def _named(argument: str) -> tuple[str, Path]:

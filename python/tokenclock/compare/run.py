@@ -16,7 +16,7 @@ from tokenclock.result import Result
 
 __all__ = ["Load", "Run", "estimates_of", "runs_of"]
 
-_STATISTICS = ("mean", "p50", "p99")
+_STATISTICS = ("mean", "p50", "p90", "p95", "p99")
 _LATENCIES = ("ttft", "tpot", "itl", "e2el", "response_ttft", "response_e2el")
 _RATES = ("output_throughput", "request_throughput", "total_throughput", "user_throughput")
 _OLD = "its file is of a version that wrote no intervals: measure again"
@@ -171,7 +171,8 @@ def estimates_of(section: Mapping[str, Any], confidence: Mapping[str, Any] | Non
             interval = None
             if of_tag is not None:
                 interval = of_tag["mean"] if is_mean else of_tag["percentiles"].get(statistic[1:])
-            found[f"{tag}.{statistic}"] = estimate(value, interval, max(1, n - 1), _OLD)
+            lacking = _OLD if confidence is None else f"results have no interval of {statistic}"
+            found[f"{tag}.{statistic}"] = estimate(value, interval, max(1, n - 1), lacking)
     for tag in _RATES:
         dof = max(1, intervals["n_blocks"] - 1)
         found[tag] = estimate(section["throughput"].get(tag), intervals["throughput"].get(tag), dof, _OLD)
@@ -186,8 +187,9 @@ def _case(found: OwnResult, case: Mapping[str, Any]) -> Run:
         for name, value, bounds in (("mean", series["mean"], mean), ("p50", series["median"], median)):
             interval = {"low": bounds[0], "high": bounds[1]} if bounds else None
             estimates[f"{tag}.{name}"] = estimate(value, interval, max(1, n - 1), _lacking(tag, n))
-        p99 = series["percentiles"].get("rank", {}).get("99")
-        estimates[f"{tag}.p99"] = estimate(p99, None, 1, "an offline case has no interval of its tail")
+        for tail in ("90", "95", "99"):
+            value = series["percentiles"].get("rank", {}).get(tail)
+            estimates[f"{tag}.p{tail}"] = estimate(value, None, 1, "an offline case has no interval of its tail")
     for tag, rate in case["throughput"].items():
         if isinstance(rate, (int, float)):
             estimates[tag] = _rate_of_case(tag, rate, case, n)

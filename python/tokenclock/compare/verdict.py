@@ -14,7 +14,19 @@ from tokenclock.compare.run import Run
 from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.offline_definitions import OFFLINE_DEFINITIONS
 
-__all__ = ["ALPHA", "BETTER", "FAMILY", "NOT_ENOUGH", "NO_DIFFERENCE", "POWER", "WORSE", "Row", "judge", "rows_of"]
+__all__ = [
+    "ALPHA",
+    "BETTER",
+    "FAMILY",
+    "KNOWN",
+    "NOT_ENOUGH",
+    "NO_DIFFERENCE",
+    "POWER",
+    "WORSE",
+    "Row",
+    "judge",
+    "rows_of",
+]
 
 BETTER, WORSE, NO_DIFFERENCE, NOT_ENOUGH = "better", "worse", "no difference shown", "not enough data"
 ALPHA = 0.05
@@ -32,6 +44,12 @@ FAMILY: tuple[str, ...] = (
     *("output_throughput", "request_throughput", "user_throughput", "row_throughput", "decode_throughput"),
 )
 """Metrics compared unless some are named, where both sides have them."""
+KNOWN: tuple[str, ...] = (
+    *FAMILY,
+    *(name.replace(".p99", f".{tail}") for name in FAMILY if name.endswith(".p99") for tail in ("p90", "p95")),
+    *("total_throughput", "goodput"),
+)
+"""Metrics that can be named."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +125,9 @@ def _ratio(
         return ratio.mean_of([one[name] for one in pairings]), "paired requests, within-run only", ""
     lacking = next((one.reason for one in (*base, *other) if not one.has_interval), "")
     if lacking:
+        n_base, n_other = len(base), len(other)
+        if max(n_base, n_other) > 1:  # then more of them may be what was meant
+            lacking += f"; or count the runs, from {ratio.FEWEST_RUNS} of each side on, here {n_base} and {n_other}"
         return None, "", lacking
     counted = "blocks of time" if pair.load.batch_size is None else "iterations"
     return ratio.from_estimates(base, other), f"{counted}, within-run only", ""

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 _WIDEST = 24
-_STATISTICS = {"mean": "mean", "p50": "median", "p99": "P99"}
+_STATISTICS = {"mean": "mean", "p50": "median", "p90": "P90", "p95": "P95", "p99": "P99"}
 _NAMES = {"latency": "Latency", "device_latency": "Device latency", "generation": "Generation"}
 _NAMES |= {"response_ttft": "Response TTFT", "response_e2el": "Response E2EL"}
 _SHORT = {"output_throughput": "Output", "request_throughput": "Requests", "user_throughput": "Per user"}

@@ -26,8 +26,12 @@
   // Lines that are dark on white are lightened on black.
   const LIGHTER = { "#0072B2": "#4ba3e3", "#D55E00": "#ff8a4c", "#666666": "#a8b1bb" };
   const shade = (colour) => (dark.matches && LIGHTER[colour]) || colour;
+  // Counts stand out from the page the more the higher they are: dark on white, bright on black.
+  const BRIGHTER = [[0, "#43578a"], [0.5, "#918f7c"], [1, "#fee838"]];
+  const counts = () => (dark.matches ? { colorscale: BRIGHTER, reversescale: false } : { colorscale: "Cividis", reversescale: true });
   function shaded(trace) {
     const found = { ...trace };
+    if (trace.type === "heatmap") Object.assign(found, counts());
     if (trace.line) found.line = { ...trace.line, color: shade(trace.line.color) };
     if (trace.marker && trace.marker.color) found.marker = { ...trace.marker, color: shade(trace.marker.color) };
     return found;
@@ -147,6 +151,7 @@
         const own = shaded(trace), change = {};
         if (own.line) change["line.color"] = own.line.color;
         if (own.marker && own.marker.color) change["marker.color"] = own.marker.color;
+        if (own.type === "heatmap") Object.assign(change, { colorscale: [own.colorscale], reversescale: own.reversescale });
         if (Object.keys(change).length) Plotly.restyle(place, change, [index]);
       });
       Plotly.relayout(place, themed(figure.layout));

@@ -12,6 +12,7 @@ from tokenclock.metrics.definitions import DEFINITIONS
 from tokenclock.metrics.series import Curve, RunSeries
 from tokenclock.metrics.telemetry_lines import TelemetryLine
 from tokenclock.report.colours import colour
+from tokenclock.report.format import counted
 from tokenclock.report.page import Plot, floats
 from tokenclock.report.telemetry_figure import telemetry_plots
 from tokenclock.units import NS_PER_MS, NS_PER_S
@@ -22,6 +23,7 @@ _WAIT, _RECEIVE, _FAILED, _MARK = "#E69F00", "#56B4E9", "#D55E00", "#0072B2"
 _MARKS_SHOWN_UP_TO = 100  # requests; with more the marks hide the lines, and wait for their button
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _SVG_SPANS = 1500  # requests drawn where there is no WebGL
+_WHOLE_TICKS_UP_TO = 10  # requests; with more plotly's own ticks are whole
 _TAGS = ("ttft", "tpot", "itl", "e2el")
 
 
@@ -95,9 +97,10 @@ def _line(
     name: str, index: int, curve: Curve, *, per_x: float = 1, per_y: float = 1, step: bool = False
 ) -> dict[str, Any]:
     line = {"color": colour(index), "width": 2, "dash": _DASHES[index // 7 % len(_DASHES)]}
+    alone = {"mode": "lines+markers", "marker": {"color": colour(index), "size": 8}} if len(curve.x) == 1 else {}
     return {
         "type": "scatter", "mode": "lines", "name": name, "mark": colour(index),
-        "line": {**line, "shape": "hv"} if step else line,
+        "line": {**line, "shape": "hv"} if step else line, **alone,
         "x": floats(curve.x / per_x), "y": floats(curve.y / per_y),
     }  # fmt: skip
 
@@ -185,13 +188,14 @@ def _heat(prefix: str, series: RunSeries) -> Plot:
     return Plot(
         f"{prefix}-itl",
         "Inter-token latency over time",
-        "How many gaps ended when, by their length; a dark row is a step all streams take together, a blot is a stall.",
+        "How many gaps ended when, by their length; a strong row is a step of all streams, a blot is a stall.",
         [
             {
                 "type": "heatmap", "x": floats(heat.x), "y": floats(heat.y / NS_PER_MS), "z": floats(counts),
-                "colorscale": "Cividis", "reversescale": True, "hoverongaps": False, "zsmooth": False,
+                "hoverongaps": False, "zsmooth": False,
                 "colorbar": {"title": {"text": "gaps"}, "tickvals": ticks, "ticktext": [f"{10**p:,}" for p in ticks],
                              "thickness": 12, "outlinewidth": 0},
+                "zmin": 0, "zmax": float(np.log10(max(most, 2))),
                 "hovertemplate": "%{x:.2f} s<br>%{y:.3f} ms<br>10^%{z:.1f} gaps<extra></extra>",
             }
         ],
@@ -215,7 +219,7 @@ def _timeline(prefix: str, series: RunSeries, window: list[dict[str, Any]]) -> P
         end = np.where(np.isfinite(spans.last), spans.last, spans.sent)
         traces.append(_segments("failed", _FAILED, spans.sent, np.where(spans.ok, np.nan, end)))
     if series.n_marked:
-        every = "every request" if series.n_marked == len(spans.rows) else f"{series.n_marked} requests"
+        every = "every request" if series.n_marked == len(spans.rows) else counted(series.n_marked, "request")
         traces.append(
             {
                 "type": "scattergl", "mode": "markers", "name": f"tokens of {every}", "mark": _MARK,
@@ -228,16 +232,24 @@ def _timeline(prefix: str, series: RunSeries, window: list[dict[str, Any]]) -> P
     return Plot(
         f"{prefix}-timeline",
         "Requests",
-        f"One line for each of {len(spans.rows):,} requests, in order of sending; zoom in to tell them apart.",
+        f"One line for each of {len(spans.rows):,} requests, in order of sending; zoom in to tell them apart."
+        if len(spans.rows) > 1
+        else "One line, for the only request.",
         traces,
         {
             "xaxis": _time_axis(series),
-            "yaxis": {"title": {"text": "request"}, "autorange": "reversed"},
+            "yaxis": _request_axis(len(spans.rows)),
             "shapes": window,
         },
         wide=True,
         together=prefix,
     )
+
+
+def _request_axis(n: int) -> dict[str, Any]:
+    """From the first request, at the top, down; ticks at whole numbers however few there are."""
+    axis: dict[str, Any] = {"title": {"text": "request"}, "autorange": "reversed"}
+    return axis if n > _WHOLE_TICKS_UP_TO else {**axis, "autorange": False, "range": [n - 0.5, -0.5], "dtick": 1}
 
 
 def _segments(name: str, shade: str, start: npt.NDArray[Any], end: npt.NDArray[Any]) -> dict[str, Any]:

@@ -23,6 +23,9 @@ __all__ = ["write"]
 _TAGS = ("ttft", "tpot", "itl", "e2el")
 _WAIT, _RECEIVE, _FAILED = "#E69F00", "#56B4E9", "#D55E00"
 _SHADE = "#009E73"
+_FEW = 7  # gaps in the fullest bin, or requests: then each is a tick
+_WIDTH, _FINDINGS = 88, 2  # letters of a line at the top; findings told there
+_LINES_AT_TOP, _LINE_INCHES, _INCHES_A_ROW = 4, 0.2, 2.6
 _VERDICTS = {"VALID": "#006d4a", "VALID with warnings": "#7a5200", "INVALID": "#a63a00"}
 
 
@@ -33,24 +36,36 @@ def write(
     path: str | os.PathLike[str],
     telemetry: Sequence[TelemetryLine] = (),
 ) -> None:
-    """Write a PNG of 2100 x 1650 pixels, higher by 330 for each two panels of telemetry; whole or not at all.
+    """Write a PNG of 2100 x 1650 pixels, whole or not at all.
+
+    It is higher by 330 for each two panels of telemetry, and by what the words at its top need beyond four lines.
 
     Raises:
         ImportError: no matplotlib.
         OSError: it cannot be written.
     """
+    figure = _figure(name, result, series, telemetry)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=150)
+
+
+def _figure(name: str, result: Result, series: RunSeries, telemetry: Sequence[TelemetryLine]) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     told = panels(telemetry)
     n_more = -(-len(told) // 2)
-    figure = Figure(figsize=(14, 11 + 2.2 * n_more), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    said = _said(result)
+    more_inches = _LINE_INCHES * max(0, len(said) - _LINES_AT_TOP)
+    height = 11 + 2.2 * n_more + more_inches
+    figure = Figure(figsize=(14, height), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
     FigureCanvasAgg(figure)
-    axes = figure.subplots(4 + n_more, 2, height_ratios=[0.62, 1, 1, *[0.75] * n_more, 1])
+    top = 0.62 + more_inches / _INCHES_A_ROW
+    axes = figure.subplots(4 + n_more, 2, height_ratios=[top, 1, 1, *[0.75] * n_more, 1])
     for axis in axes[0]:
         axis.set_axis_off()
-    _words(axes[0][0], axes[0][1], name, result)
+    _words(axes[0][0], axes[0][1], name, result, said)
     _tokens(axes[1][0], series, result.steady)
     _load(axes[1][1], series, result.steady)
     _heat(figure, axes[2][0], series)
@@ -61,22 +76,28 @@ def write(
         axis.tick_params(labelsize=11)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=150)
+    return figure
 
 
-def _words(left: Any, right: Any, name: str, result: Result) -> None:
+def _said(result: Result) -> list[str]:
+    """Lines below the verdict: what was measured, and the worst findings; how many more there are is the last line."""
+    lines = textwrap.wrap(" | ".join(f"{heading}: {value}" for heading, value in facts(result)), _WIDTH)
+    found = findings(result)
+    for finding in found[:_FINDINGS]:
+        lines += textwrap.wrap(finding, _WIDTH, subsequent_indent="  ", max_lines=2, placeholder=" ...")
+    if len(found) > _FINDINGS:
+        lines.append(f"and {len(found) - _FINDINGS} more: --html and --markdown tell all of them")
+    return lines
+
+
+def _words(left: Any, right: Any, name: str, result: Result, said: Sequence[str]) -> None:
     left.set_title(name, fontsize=16, fontweight="bold", loc="left")
     verdict = result.quality.verdict
-    left.text(
-        0, 0.92, f"Measurement quality: {verdict}", fontsize=13, color=_VERDICTS[verdict], va="top", fontweight="bold"
-    )
-    said = [f"{heading}: {value}" for heading, value in facts(result)]
-    lines = textwrap.wrap(" | ".join(said), 88)
-    for finding in findings(result)[:2]:
-        lines += textwrap.wrap(finding, 88, subsequent_indent="  ", max_lines=2, placeholder=" ...")
-    facts_text = left.text(0, 0.68, "\n".join(lines[:7]), fontsize=10.5, va="top", linespacing=1.35)
-    facts_text.set_in_layout(False)  # it may reach into the next column, where nothing is; no room is made for it
+    place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
+    heading = f"Measurement quality: {verdict}"
+    left.annotate(heading, (0, 1), (0, -4), fontsize=13, color=_VERDICTS[verdict], fontweight="bold", **place)
+    lines = left.annotate("\n".join(said), (0, 1), (0, -26), fontsize=10.5, linespacing=1.35, **place)
+    lines.set_in_layout(False)  # they may reach into the next column, where nothing is; no room is made for them
     rows = [
         (title_of(tag), cells[1].partition(" [")[0], *cells[2:5]) for tag, cells in latency_rows(result) if tag in _TAGS
     ]
@@ -133,6 +154,7 @@ def _load(axis: Any, series: RunSeries, steady: Mapping[str, Any] | None) -> Non
 
 def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
     from matplotlib.colors import LogNorm
+    from matplotlib.ticker import MultipleLocator
 
     _title(axis, "Inter-token latency over time", "s after the start", "ITL (ms)")
     heat = series.itl
@@ -141,13 +163,15 @@ def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
         return
     axis.grid(False)
     counts = np.ma.masked_equal(heat.counts, 0)
-    norm = LogNorm(1, max(2, float(heat.counts.max())))
+    norm = LogNorm(1, max(2.0, float(heat.counts.max())))
     drawn = axis.pcolormesh(heat.x, heat.y / NS_PER_MS, counts, cmap="cividis_r", norm=norm, shading="nearest")
     _whole_run(axis, series)
     axis.set_yscale("log")
     _plain_log(axis.yaxis)
     bar = figure.colorbar(drawn, cax=axis.inset_axes((1.015, 0, 0.02, 1)), label="gaps")
     _plain_log(bar.ax.yaxis)
+    if norm.vmax <= _FEW:
+        bar.ax.yaxis.set_major_locator(MultipleLocator(1))
 
 
 def _plain_log(axis: Any) -> None:
@@ -163,12 +187,15 @@ def _plain_log(axis: Any) -> None:
 
 
 def _requests(axis: Any, series: RunSeries) -> None:
+    from matplotlib.ticker import MultipleLocator
+
     spans = series.spans
     places = np.arange(len(spans.rows))
     first = np.where(np.isfinite(spans.first), spans.first, spans.last)
     ok = spans.ok & np.isfinite(spans.last)
     width = float(np.clip(260 / max(1, len(places)), 0.3, 4))
-    _title(axis, f"Requests, {len(places):,} in order of sending", "s after the start", "request")
+    how_many = "The request" if len(places) == 1 else f"Requests, {len(places):,} in order of sending"
+    _title(axis, how_many, "s after the start", "request")
     if not len(places):
         _nothing(axis, "nothing was sent")
         return
@@ -178,7 +205,9 @@ def _requests(axis: Any, series: RunSeries) -> None:
     if not ok.all():
         end = np.where(np.isfinite(spans.last), spans.last, spans.sent)[~ok]
         axis.hlines(places[~ok], spans.sent[~ok], end, color=_FAILED, label="failed", **lines)
-    axis.invert_yaxis()
+    axis.set_ylim(len(places) - 0.5, -0.5)
+    if len(places) <= _FEW:
+        axis.yaxis.set_major_locator(MultipleLocator(1))
     _whole_run(axis, series)
     for handle in axis.legend(fontsize=10, loc="lower left").get_lines():
         handle.set_linewidth(4)
@@ -208,7 +237,10 @@ def _curves(left: Any, right: Any, series: RunSeries) -> None:
     _title(right, "By percentile", "percentile", "ms")
     for i, tag in enumerate(tag for tag in _TAGS if tag in series.ecdf):
         curve, tail = series.ecdf[tag], series.percentiles[tag]
-        left.step(curve.x / NS_PER_MS, curve.y, where="post", color=colour(i), linewidth=1.8, label=tag.upper())
+        mark = "o" if len(curve.x) == 1 else ""
+        left.step(
+            curve.x / NS_PER_MS, curve.y, where="post", color=colour(i), linewidth=1.8, label=tag.upper(), marker=mark
+        )
         right.plot(tail.x, tail.y / NS_PER_MS, color=colour(i), linewidth=1.8, label=tag.upper())
     if not series.ecdf:
         _nothing(left, "no request has a latency")

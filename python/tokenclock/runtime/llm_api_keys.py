@@ -108,9 +108,31 @@ _TOP = frozenset(
         "ray_worker_extension_cls",
     ]
 )
-# Only what is known to be inside; a name that is missing here may exist, so these lists serve renaming alone.
+# Only what is known to be inside; a name that is missing here may exist, so these lists serve renaming, and finding
+# what is nearly one of them.
 _NESTED = {
     "cuda_graph_config": frozenset({"enable_padding", "max_batch_size", "batch_sizes"}),
+    "kv_cache_config": frozenset(
+        {
+            "enable_block_reuse",
+            "max_tokens",
+            "max_attention_window",
+            "sink_token_length",
+            "free_gpu_memory_fraction",
+            "host_cache_size",
+            "onboard_blocks",
+            "cross_kv_cache_fraction",
+            "secondary_offload_min_priority",
+            "event_buffer_max_size",
+            "enable_partial_reuse",
+            "copy_on_partial_reuse",
+            "use_uvm",
+            "dtype",
+            "mamba_ssm_cache_dtype",
+            "tokens_per_block",
+        }
+    ),
+    "moe_config": frozenset({"backend", "max_num_tokens", "load_balancer"}),
 }
 
 

@@ -174,15 +174,19 @@ def _switch_cuda_graph(
 
 def _inside(name: str, value: Any, known: KnownOptions, warnings: list[str]) -> Any:
     """A mapping with its own old names brought up to date."""
-    moved = _MOVED_INSIDE.get(name)
-    if not moved or not isinstance(value, Mapping):
+    if not isinstance(value, Mapping):
         return value
-    inner = dict(value)
-    for old, new in moved.items():
-        if old in inner and old not in known.nested.get(name, frozenset()):
+    inner, there = dict(value), known.nested.get(name, frozenset())
+    for old, new in _MOVED_INSIDE.get(name, {}).items():
+        if old in inner and old not in there:
             old_value = inner.pop(old)
             inner.setdefault(new, old_value)
             warnings.append(f"{name}.{old} is now {name}.{new} (in {known.source}); write that")
+    for key in inner:
+        if key not in there and (near := difflib.get_close_matches(str(key), there, n=1, cutoff=0.75)):
+            warnings.append(
+                f"{name}.{shown(key)} is not known of {known.source} (did you mean {near[0]}?); it is passed on"
+            )
     return inner
 
 

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 from tokenclock.errors import UsageError
 from tokenclock.runtime.llm_api_options import merge_options, read_options
+from tokenclock.sweep.placeholders import filled
 from tokenclock.sweep.points import Variant
+from tokenclock.sweep.serve_flags import STARTS_SERVE
 
 __all__ = ["Settled", "check_options_file", "options_flag", "port_of", "settle", "write_options"]
 
@@ -51,7 +53,7 @@ class Settled:
 
 
 def settle(variant: Variant, result_dir: Path) -> Settled:
-    """Fill in `{python}`, `{port}`, `{url}`, `{folder}`, `{name}`, `{options_file}` and the options of the matrix.
+    """Fill in the placeholders and the options of the matrix.
 
     Raises:
         UsageError: options that the command has no place for, or an options file that cannot be read.
@@ -81,10 +83,10 @@ def settle(variant: Variant, result_dir: Path) -> Settled:
         "options_file": shlex.quote(str(options_file or "")),
     }
     return Settled(
-        command=_filled(command, values),
-        stop_command=_filled(server.stop_command, values),
-        results_from=_filled(server.results_from, values),
-        probe=_filled(server.probe, values) if isinstance(server.probe, (str, list)) else server.probe,
+        command=filled(command, values),
+        stop_command=filled(server.stop_command, values),
+        results_from=filled(server.results_from, values),
+        probe=filled(server.probe, values) if isinstance(server.probe, (str, list)) else server.probe,
         environment={name: str(value) for name, value in server.environment.items()},
         options=options,
         options_file=options_file,
@@ -151,7 +153,7 @@ def _place_options(
     if "{options_file}" in text:
         return path, command
     words = command if isinstance(command, list) else _words(command)
-    if not any(word.rpartition("/")[2] == "trtllm-serve" for word in words):
+    if not STARTS_SERVE.search(shlex.join(words)):
         raise UsageError(
             f"server {name} has extra_llm_api_options, but its command names no file for them; "
             "write --extra_llm_api_options {options_file} where it belongs"
@@ -184,16 +186,3 @@ def _words(command: str) -> list[str]:
         return shlex.split(command)
     except ValueError:
         return command.split()
-
-
-def _filled(command: Any, values: Mapping[str, str]) -> Any:
-    """Only these names: other braces are the command's own."""
-    if isinstance(command, list):
-        return [re.sub(r"\{(\w+)\}", lambda m: _unquoted(values, m), word) for word in command]
-    if isinstance(command, str):
-        return re.sub(r"\{(\w+)\}", lambda m: values.get(m[1], m[0]), command)
-    return command
-
-
-def _unquoted(values: Mapping[str, str], found: re.Match[str]) -> str:
-    return shlex.split(values[found[1]] or "''")[0] if found[1] in values else found[0]

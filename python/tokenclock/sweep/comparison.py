@@ -16,7 +16,7 @@ from tokenclock.standard_error import say_on_stderr
 from tokenclock.sweep.index import Index, folders
 from tokenclock.sweep.plan import SweepPlan
 
-__all__ = ["check_compare", "compare_words", "run_compare", "too_short"]
+__all__ = ["check_compare", "compare_words", "run_compare", "said_of_compare", "too_short"]
 
 _GATE_MISSED = 3
 
@@ -52,7 +52,7 @@ def check_compare(plan: SweepPlan) -> None:
 
 
 def too_short(plan: SweepPlan) -> str:
-    """Why `compare` will have no verdict on points of this sweep; empty where it may have, or is not to be asked."""
+    """Why `compare` will, or would, have no verdict on points of this sweep; empty where it may, or is out of place."""
     sweep = plan.sweep
     if sweep.search is not None or sweep.repeat >= FEWEST_RUNS or (sweep.compare is None and len(plan.variants) < 2):
         return ""
@@ -63,11 +63,21 @@ def too_short(plan: SweepPlan) -> str:
         return ""
     name, point = min(short.items(), key=lambda item: item[1].expected_answers)
     more = f" and {len(short) - 1} more" if len(short) > 1 else ""
+    who = "compare will say" if sweep.compare is not None else "tokenclock compare of these results would say"
     return (
-        f"compare will say `not enough data` of {name}{more}: about {point.expected_answers:.3g} answers' time long, "
+        f"{who} `not enough data` of {name}{more}: about {point.expected_answers:.3g} answers' time long, "
         f"and {MIN_BLOCKS} windows of {LIFETIMES} median E2EL are needed; write prompts_per_concurrency: "
         f"{needed + 4}, or repeat: {FEWEST_RUNS}"
     )
+
+
+def said_of_compare(plan: SweepPlan) -> str:
+    """What `compare` is going to write, and when it ends with 3."""
+    compare = plan.sweep.compare
+    assert compare is not None
+    files = ", ".join(str(path) for path in _outputs(plan).values())
+    gate = f"; exit code 3 where {' or '.join(compare.fail_if)}" if compare.fail_if else ""
+    return f"tokenclock compare over the servers' folders, which writes {files or 'no file'}{gate}"
 
 
 def _outputs(plan: SweepPlan) -> dict[str, Path]:

@@ -99,6 +99,7 @@ _OUTPUT_FLAGS = {
     "save-result", "result-dir", "result-filename", "append-result", "artifact-dir", "profile-export-file",
     "report-json",
 }  # fmt: skip
+_ADDRESS_FLAGS = {"base-url", "url", "u", "host", "port"}
 
 
 def vocabulary_of(command: str, known: Sequence[str] | None) -> Vocabulary:
@@ -110,6 +111,11 @@ def vocabulary_of(command: str, known: Sequence[str] | None) -> Vocabulary:
 def is_output_flag(name: str) -> bool:
     """Whether the sweep sets this flag itself."""
     return _plain(name) in _OUTPUT_FLAGS
+
+
+def is_address_flag(name: str) -> bool:
+    """Whether this flag names a server, which the sweep does: by another address it would measure another one."""
+    return _plain(name) in _ADDRESS_FLAGS
 
 
 def flag_words(flag: str, value: Any) -> list[str]:

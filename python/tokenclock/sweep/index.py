@@ -16,7 +16,7 @@ from tokenclock.standard_error import say_on_stderr
 from tokenclock.sweep.flags import masked
 from tokenclock.sweep.points import Point
 
-__all__ = ["DONE", "SCHEMA_VERSION", "Entry", "Index", "now"]
+__all__ = ["DONE", "SCHEMA_VERSION", "Entry", "Index", "now", "refuse_running"]
 
 SCHEMA_VERSION = "1.0"
 DONE, FAILED, INCOMPLETE, NOT_RUN = "done", "failed", "incomplete", "not run"
@@ -164,6 +164,15 @@ def _locked(result_dir: Path) -> BinaryIO:
             f"another sweep is writing into {result_dir}; wait for it, or give another result_dir"
         ) from None
     return file
+
+
+def refuse_running(result_dir: Path) -> None:
+    """Raises UsageError where another sweep is writing into the directory; makes nothing."""
+    if (result_dir / ".sweep.lock").exists():
+        try:
+            _locked(result_dir).close()
+        except OSError:
+            return  # it cannot be written; whoever is going to write says so
 
 
 def now() -> str:

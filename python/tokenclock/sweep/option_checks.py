@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tokenclock.plan_checks import shown
 from tokenclock.runtime.llm_api_keys import known_of_release
 from tokenclock.runtime.llm_api_options import check_options
-from tokenclock.sweep.commands import Settled
+from tokenclock.sweep.commands import Settled, port_of
+from tokenclock.sweep.serve_flags import FLAGS, read_flags, serve_words
 
 __all__ = ["OptionReport", "check_server_options"]
 
-_FLAGS: dict[str, str] = {  # flag of trtllm-serve -> option that the file would set; empty: no such option
-    "tokenizer": "tokenizer", "host": "", "port": "", "backend": "backend", "log_level": "",
-    "max_beam_width": "max_beam_width", "max_batch_size": "max_batch_size", "max_num_tokens": "max_num_tokens",
-    "max_seq_len": "max_seq_len", "tp_size": "tensor_parallel_size", "pp_size": "pipeline_parallel_size",
-    "ep_size": "moe_expert_parallel_size", "cluster_size": "moe_cluster_parallel_size",
-    "gpus_per_node": "gpus_per_node", "kv_cache_free_gpu_memory_fraction": "kv_cache_config.free_gpu_memory_fraction",
-    "num_postprocess_workers": "num_postprocess_workers", "trust_remote_code": "trust_remote_code",
-    "extra_llm_api_options": "", "config": "", "reasoning_parser": "reasoning_parser", "tool_parser": "",
-    "metadata_server_config_file": "", "server_role": "", "fail_fast_on_attention_window_too_large":
-    "fail_fast_on_attention_window_too_large", "cp_size": "context_parallel_size", "otlp_traces_endpoint": "",
-    "chat_template": "", "revision": "revision", "custom_tokenizer": "",
-}  # fmt: skip
-_SWITCHES = ("trust_remote_code", "fail_fast_on_attention_window_too_large")
 _WHOLE = frozenset({
     "max_batch_size", "max_num_tokens", "max_seq_len", "max_input_len", "max_beam_width", "tensor_parallel_size",
     "pipeline_parallel_size", "context_parallel_size", "moe_expert_parallel_size", "moe_tensor_parallel_size",
@@ -46,6 +31,7 @@ _MAPPING = frozenset({
     "kv_cache_config", "cuda_graph_config", "moe_config", "scheduler_config", "attention_dp_config",
     "speculative_config", "lora_config", "torch_compile_config", "build_config",
 })  # fmt: skip
+_SIZES = "cuda_graph_config.batch_sizes"
 
 
 @dataclass
@@ -63,21 +49,27 @@ class OptionReport:
     warnings: list[str] = field(default_factory=list)
 
 
-def check_server_options(settled: Settled, release: str) -> OptionReport | None:
+def check_server_options(settled: Settled, release: str, url: str | None = None) -> OptionReport | None:
     """Check a command that starts trtllm-serve, directly or behind a launcher or a container; None for any other.
 
     Args:
         settled: the server's command and options.
         release: of TensorRT-LLM, as declared in the YAML.
+        url: where the server is to answer; None: its port is not looked at.
 
     Raises:
         UsageError: an option of a wrong form, or no release number.
     """
-    words = _serve_words(settled.command)
+    words = serve_words(settled.command)
     if words is None and settled.options is None:
         return None
     report = OptionReport()
-    flags = _read_flags(words or [], report)
+    flags = read_flags(words or [], report.warnings)
+    port = flags.get("port")
+    if url is not None and isinstance(port, int) and port != port_of(url):
+        report.warnings.append(
+            f"--port {port} is not the port of url {url}: nothing would answer there; make them equal"
+        )
     options: Mapping[str, Any] = {}
     if settled.options is not None:
         checked = check_options(settled.options, known_of_release(release))
@@ -86,7 +78,7 @@ def check_server_options(settled: Settled, release: str) -> OptionReport | None:
         _check_types(options, report)
     flat = _flat(options)
     for flag, value in flags.items():
-        option = _FLAGS.get(flag, "")
+        option = FLAGS.get(flag, "")
         if not option:
             continue
         section = option.partition(".")[0]
@@ -107,69 +99,47 @@ def check_server_options(settled: Settled, release: str) -> OptionReport | None:
     return report
 
 
-def _serve_words(command: str | Sequence[str] | None) -> list[str] | None:
-    """The words after `trtllm-serve`, wherever in the command it stands."""
-    if command is None:
-        return None
-    text = command if isinstance(command, str) else shlex.join(command)
-    found = re.search(r"(?:^|[\s'\"/])trtllm-serve(?=\s)(.*)", text.replace("\\\n", " "), re.DOTALL)
-    if found is None:
-        return None
-    rest = re.split(r"[;&|\n]", found[1])[0].replace('"', " ").replace("'", " ")
-    words = rest.split()
-    return words[1:] if words[:1] == ["serve"] else words
-
-
-def _read_flags(words: Sequence[str], report: OptionReport) -> dict[str, Any]:
-    flags: dict[str, Any] = {}
-    for index, word in enumerate(words):
-        if not word.startswith("--"):
-            continue
-        raw, equals, value = word.partition("=")
-        name = raw[2:].replace("-", "_")
-        if name not in _FLAGS:
-            near = difflib.get_close_matches(name, _FLAGS, n=1, cutoff=0.7)
-            hint = f" (did you mean --{near[0]}?)" if near else ""
-            report.warnings.append(f"{raw} is no flag of trtllm-serve that is known here{hint}; it is passed on")
-            continue
-        following = words[index + 1] if index + 1 < len(words) and not words[index + 1].startswith("--") else None
-        flags[name] = True if name in _SWITCHES else _typed(value if equals else following)
-    return flags
-
-
-def _typed(text: str | None) -> Any:
-    for convert in (int, float):
-        try:
-            return convert(text)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            continue
-    return text
-
-
 def _check_types(options: Mapping[str, Any], report: OptionReport) -> None:
     for name, value in {**options, **_flat(options)}.items():
         if value is None:
             continue
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         for names, ok, expected in (
-            (_WHOLE, number and isinstance(value, int), "a whole number"),
+            (_WHOLE, number and isinstance(value, int) and value >= 0, "a whole number >= 0"),
             (_BOOLEAN, isinstance(value, bool), "true or false"),
             (_NUMBER, number, "a number"),
             (_MAPPING, isinstance(value, Mapping), "a section with names and values"),
+            ((_SIZES,), _are_sizes(value), "a list of whole numbers >= 1"),
         ):
             if name in names and not ok:
-                report.warnings.append(f"{name} should be {expected}, got {shown(value)}")
+                quoted = isinstance(value, str) and (_is_number(value) or value in ("true", "false"))
+                text = f"the text {value!r}; write it without quotes" if quoted else shown(value)
+                report.warnings.append(f"{name} should be {expected}, got {text}")
+
+
+def _are_sizes(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(
+        isinstance(size, int) and not isinstance(size, bool) and size >= 1 for size in value
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_graphs(report: OptionReport) -> None:
     """A graph for fewer requests than the server batches leaves the largest batches without one, and the reverse."""
     limit = report.effective.get("max_batch_size")
     graphs = report.effective.get("cuda_graph_config.max_batch_size")
-    sizes = report.effective.get("cuda_graph_config.batch_sizes")
+    sizes = report.effective.get(_SIZES)
     name = "cuda_graph_config.max_batch_size"
-    if graphs is None and isinstance(sizes, (list, tuple)) and sizes:
-        name, graphs = "the largest of cuda_graph_config.batch_sizes", max(sizes)
-    if isinstance(limit, int) and isinstance(graphs, int) and limit != graphs:
+    if graphs is None and sizes and _are_sizes(sizes):
+        name, graphs = f"the largest of {_SIZES}", max(sizes)
+    if isinstance(limit, int) and isinstance(graphs, int) and graphs > 0 and limit != graphs:
         effect = "larger batches run without a graph" if graphs < limit else "graphs are kept that no batch can use"
         report.warnings.append(f"{name} is {graphs} and the server's max_batch_size {limit}: {effect}; make them equal")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tokenclock.errors import UsageError
 from tokenclock.sweep.commands import Settled, check_options_file, settle
 from tokenclock.sweep.flags import Vocabulary, vocabulary_of
 from tokenclock.sweep.point_maker import PointMaker
-from tokenclock.sweep.points import Point, Variant, Visit, make_variants, n_points, visits
+from tokenclock.sweep.points import SERVER_AXIS, Point, Variant, Visit, make_variants, n_points, visits
 from tokenclock.sweep.schema import Server, Sweep, load_sweep
 from tokenclock.sweep.yaml_file import YamlFile, expand
 
@@ -101,8 +102,26 @@ def build_plan(
         try:
             commands.check(point.argv)
         except UsageError as error:
-            raise file.error(("benchmark",), f"{point.key}: {error}") from None
+            raise file.error(_place_of(str(error), point, sweep, words), f"{point.key}: {error}") from None
     return SweepPlan(sweep, file, folder, words, settled, tuple(visits(sweep, points)), maker)
+
+
+def _place_of(text: str, point: Point, sweep: Sweep, words: Vocabulary) -> tuple[Any, ...]:
+    """Where the value stands that a command refuses: in the matrix if an axis sets the flag that is named."""
+    for name, values in sweep.matrix.items():
+        axis = words.axis_name(name)
+        if name.startswith(SERVER_AXIS) or not any(flag in text for flag in _flags_of(axis, words)):
+            continue
+        value = point.axes.get(axis)
+        return ("matrix", name, values.index(value)) if value in values else ("matrix", name)
+    return ("benchmark",)
+
+
+def _flags_of(axis: str, words: Vocabulary) -> list[str]:
+    try:
+        return [words.flag(flag) for flag in words.axis(axis)]
+    except UsageError:
+        return []
 
 
 def _settled(variant: Variant, sweep: Sweep, file: YamlFile, folder: Path) -> Settled:

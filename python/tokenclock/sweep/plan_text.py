@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from tokenclock.plan_checks import shown
 from tokenclock.report.format import counted
 from tokenclock.sweep.commands import Settled
+from tokenclock.sweep.comparison import said_of_compare
 from tokenclock.sweep.flags import masked
 from tokenclock.sweep.option_checks import OptionReport
 from tokenclock.sweep.plan import SweepPlan
 from tokenclock.sweep.points import Variant
+from tokenclock.sweep.schema import Probe
 
 __all__ = ["expected_minutes", "render"]
 
@@ -39,6 +42,8 @@ def render(plan: SweepPlan, reports: dict[str, OptionReport | None], done: Seque
               + (f", at most {sweep.max_minutes:g} minutes" if sweep.max_minutes is not None else "")]  # fmt: skip
     for variant in plan.variants:
         lines += ["", *_server(variant, plan.settled[variant.folder], reports.get(variant.folder))]
+        if sweep.warmup:
+            lines.append(f"  warm-up: {counted(sweep.warmup, 'request')} after each start, thrown away")
     if not plan.words.known:
         lines += ["", f"note: tokenclock {plan.words.command} is not built here: its flags were not checked"]
     lines += ["", "points, in order:"]
@@ -52,7 +57,7 @@ def render(plan: SweepPlan, reports: dict[str, OptionReport | None], done: Seque
     if sweep.search is not None:
         lines += ["", f"search: {_search(plan)}"]
     if sweep.compare is not None:
-        lines += ["", "then: tokenclock compare, see compare"]
+        lines += ["", f"then: {said_of_compare(plan)}"]
     expected = sweep.expected
     minutes = expected_minutes(plan)
     lines += [
@@ -62,7 +67,10 @@ def render(plan: SweepPlan, reports: dict[str, OptionReport | None], done: Seque
         f"{expected.point:g} s around each point; set them under expected)",
     ]  # fmt: skip
     if sweep.max_minutes is not None and minutes > sweep.max_minutes:
-        lines.append(f"warning: that is more than max_minutes: {sweep.max_minutes:g}; the last points would not run")
+        lines.append(
+            f"warning: that is more than max_minutes: {sweep.max_minutes:g}; the first point runs all the same, the "
+            "last ones would not: --resume goes on with them"
+        )
     return "\n".join(lines)
 
 
@@ -75,6 +83,8 @@ def _server(variant: Variant, settled: Settled, report: OptionReport | None) -> 
         lines.append(f"  command: {_one_line(settled.command)}")
         lines.append(f"  ready when {server.health_url} answers, within {server.ready_timeout:g} s; log {settled.log}")
         lines.append(f"  stopped by {'stop_command, then ' if settled.stop_command else ''}{server.stop_signal}")
+    if settled.probe is not None:
+        lines.append(f"  probe, before the first point: {_probe(settled.probe)}")
     if settled.writes_options and settled.options_file is not None:
         lines.append(f"  options written to {settled.options_file} on this machine")
     if report is not None:
@@ -83,6 +93,12 @@ def _server(variant: Variant, settled: Settled, report: OptionReport | None) -> 
         lines += [f"  note: {text}" for text in report.notes]
         lines += [f"  warning: {text}" for text in report.warnings]
     return lines
+
+
+def _probe(probe: Any) -> str:
+    if isinstance(probe, Probe):
+        return f"{'GET' if probe.body is None else 'POST'} {probe.path} must succeed within {probe.timeout:g} s"
+    return f"{_one_line(probe)} must end with 0"
 
 
 def _search(plan: SweepPlan) -> str:

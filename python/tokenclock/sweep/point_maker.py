@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 from tokenclock.errors import UsageError
 from tokenclock.plan_checks import shown
-from tokenclock.sweep.flags import RESERVED, Vocabulary, flag_words, is_output_flag
+from tokenclock.sweep.flags import RESERVED, Vocabulary, flag_words, is_address_flag, is_output_flag
 from tokenclock.sweep.points import SERVER_AXIS, Point, Variant, file_word
 from tokenclock.sweep.schema import Sweep
 from tokenclock.sweep.yaml_file import YamlFile, expand
@@ -21,6 +22,7 @@ __all__ = ["PointMaker"]
 Chosen = dict[str, tuple[Any, tuple[Any, ...]]]
 """Flag -> its value, and where that stands in the file (empty: the sweep chose it)."""
 
+_AXES = ("concurrency", "request_rate", "lengths")
 _LOADS = ("request_rate", "concurrency")
 
 
@@ -178,10 +180,18 @@ class PointMaker:
     def _flag(self, name: str, place: tuple[Any, ...]) -> str:
         if is_output_flag(name):
             raise self.file.error(place, f"{name} is set by the sweep itself, below result_dir; leave it out")
+        if is_address_flag(name):
+            raise self.file.error(place, f"{name} is set by the sweep itself, from each server's url; leave it out")
+        if name.lstrip("-").replace("_", "-") == "unix-socket" and place[0] != "servers":
+            raise self.file.error(
+                place, f"{name} is of one server, not of all; give it under benchmark of that entry of servers"
+            )
         try:
             return self.words.flag(name)
         except UsageError as error:
-            raise self.file.error(place, str(error)) from None
+            near = difflib.get_close_matches(name.replace("-", "_"), _AXES, n=1) if place[0] == "matrix" else []
+            said = f"{name} is no axis of the matrix (did you mean {near[0]}?)" if near else str(error)
+            raise self.file.error(place, said) from None
 
     def _pair(self, value: Any, place: tuple[Any, ...]) -> list[int]:
         parts = value.split(",") if isinstance(value, str) else value

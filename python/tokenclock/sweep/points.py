@@ -88,21 +88,30 @@ def n_points(sweep: Sweep) -> int:
 def make_variants(sweep: Sweep, file: YamlFile) -> list[Variant]:
     """Every server under every combination of its own options."""
     axes = {name: values for name, values in sweep.matrix.items() if name.startswith(SERVER_AXIS)}
+    short = _short_names(list(axes))
     variants = []
     for server, values in itertools.product(sweep.servers, itertools.product(*axes.values())):
         settings = dict(zip(axes, values, strict=True))
         if settings and server.command is None:
             name = next(iter(settings))
             raise file.error(("matrix", name), f"{name} needs servers that are started; {server.name} has no command")
-        parts = [
-            f"{name.removeprefix(SERVER_AXIS).rpartition('.')[2]}_{file_word(value)}"
-            for name, value in settings.items()
-        ]
+        parts = [f"{short[name]}_{file_word(value)}" for name, value in settings.items()]
         variants.append(Variant(server, settings, "-".join([server.name, *parts])))
     folders = [variant.folder for variant in variants]
     if twice := next((folder for folder in folders if folders.count(folder) > 1), None):
         raise file.error(("matrix",), f"two points would write into the folder {twice}; name values that differ")
     return variants
+
+
+def _short_names(names: Sequence[str]) -> dict[str, str]:
+    """The last part of each dotted name; of those that end alike as many parts as tell them apart."""
+    parts = {name: name.removeprefix(SERVER_AXIS).split(".") for name in names}
+    short = {}
+    for name, mine in parts.items():
+        others = [other for one, other in parts.items() if one != name]
+        depth = next((n for n in range(1, len(mine)) if all(mine[-n:] != other[-n:] for other in others)), len(mine))
+        short[name] = ".".join(mine[-depth:])
+    return short
 
 
 def visits(sweep: Sweep, points: Sequence[Point]) -> list[Visit]:
@@ -133,4 +142,6 @@ def visits(sweep: Sweep, points: Sequence[Point]) -> list[Visit]:
 def file_word(value: Any) -> str:
     """A value as it can stand in a file's name."""
     text = "x".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    if isinstance(value, (int, float)):
+        return text
     return re.sub(r"[^A-Za-z0-9.+-]+", "-", text).strip("-")[:60] or "none"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tokenclock.errors import UsageError
-from tokenclock.sweep.index import DONE, Entry, Index, read_entries
+from tokenclock.sweep.index import DONE, Entry, Index, read_entries, refuse_running
 from tokenclock.sweep.points import Point
 
 __all__ = ["earlier_entries", "take_over"]
@@ -17,8 +17,9 @@ def earlier_entries(result_dir: Path, *, resume: bool, overwrite: bool) -> list[
     """Points of an earlier sweep into the directory; none where it is to be begun anew.
 
     Raises:
-        UsageError: there are some, and neither `resume` nor `overwrite` was asked for.
+        UsageError: there are some, and neither `resume` nor `overwrite` was asked for; or another sweep runs.
     """
+    refuse_running(result_dir)
     earlier = None if overwrite else read_entries(result_dir)
     if earlier is not None and not resume:
         n_done = sum(entry.status == DONE for entry in earlier)

@@ -46,11 +46,14 @@ class Runner:
     continue_on_error: bool = False
     out_of_time: bool = False
     stopped: bool = False  # after a failure
+    too_long: str = ""  # the point that was not begun, and how long it would have taken
 
     def __post_init__(self) -> None:
         minutes = self.plan.sweep.max_minutes
         self._deadline_s = time.monotonic() + 60.0 * minutes if minutes is not None else float("inf")
         self._ran_one = False
+        self._tried = False  # a point has ended, or a start has failed: from then on time is kept to
+        self._start_s = self.plan.sweep.expected.start
 
     def run(self) -> None:
         """Every visit whose points are not done."""
@@ -58,14 +61,14 @@ class Runner:
             left = tuple(point for point in visit.points if self.index.add(point).status != DONE)
             if not left:
                 continue
-            if self.must_end(left[0]):
+            if self.must_end(left[0], starts=True):
                 break
             self.visit(Visit(visit.variant, left))
 
     def visit(self, visit: Visit) -> None:
         """Start the server, run its points, stop it; after its death start it again for what is left."""
         left = list(visit.points)
-        while left and not self.must_end(left[0]):
+        while left and not self.must_end(left[0], starts=True):
             with contextlib.ExitStack() as stack:
                 server = self.started(visit, stack)
                 if server is None:
@@ -84,6 +87,7 @@ class Runner:
         try:
             server.start()
         except ServerFailed as error:
+            self._tried = True
             self.say_failure(str(error), error.tail)
             self.index.note_server(variant.folder, started=now(), failure=str(error))
             self.index.save()
@@ -91,6 +95,7 @@ class Runner:
             return None
         except Interrupted:
             return None
+        self._start_s = server.ready_s or 0.0
         self.index.note_server(variant.folder, started=now(), ready_s=server.ready_s)
         self.page.server_ready(variant.folder, server.ready_s or 0.0)
         stack.callback(self._stop, server, variant.folder)
@@ -115,6 +120,7 @@ class Runner:
             except MeasurementError as error:  # no process, or no log: the disk or the machine refuses
                 code = None
                 self.page.say(f"tokenclock sweep: {point.key}: {error}")
+        self._tried = True
         entry.took_s = round(time.monotonic() - begun_s, 3)
         entry.exit_code = code
         self._settle(point, entry, code, server, log)
@@ -137,7 +143,7 @@ class Runner:
             give_up_s = float("inf")
             while process.wait(_POLL_S) is None:
                 self.page.tick()
-                if time.monotonic() > self._deadline_s:
+                if self._tried and time.monotonic() > self._deadline_s:
                     self.out_of_time = True
                 if not told and (self.interrupted() or self.out_of_time):
                     told = True
@@ -176,7 +182,8 @@ class Runner:
         folder = self.plan.result_dir / point.variant.folder
         log = folder / f"{point.stem}.log"
         health = shlex.quote(point.variant.server.health_url)
-        entry.failure = f"{how}; log {log}; probe: curl -s {health}; results in {folder}/"
+        where = f"; log {log}" if log.exists() else ""
+        entry.failure = f"{how}{where}; probe: curl -s {health}; results in {folder}/"
         if "server did not start" not in how:
             self.say_failure(f"{point.key} {entry.failure}", log_tail(log, 5))
         self.stopped = self.stopped or not self.continue_on_error
@@ -200,13 +207,25 @@ class Runner:
             self.say_failure(problem, [])
             self.stopped = self.stopped or not self.continue_on_error
 
-    def must_end(self, point: Point | None = None) -> bool:
-        """Whether nothing more, or not this point, is to begin."""
+    def must_end(self, point: Point | None = None, *, starts: bool = False) -> bool:
+        """Whether nothing more, or not this point, is to begin; `starts`: its server is started for it.
+
+        The first point always begins, and runs to its end: a sweep that is resumed gets on, however short the time.
+        """
         if self.interrupted() or self.stopped:
             return True
-        needed_s = self.page.expected_s(point) if point is not None else 0.0
-        if time.monotonic() + needed_s > self._deadline_s:
+        if not self._tried:
+            return False
+        needed_s, parts = 0.0, ""
+        if point is not None:
+            needed_s = self.page.expected_s(point)
+            if starts and point.variant.server.command is not None:
+                parts = f", {self._start_s:.0f} of them for the start"
+                needed_s += self._start_s
+        if time.monotonic() + needed_s > self._deadline_s and not self.out_of_time:
             self.out_of_time = True
+            if point is not None:
+                self.too_long = f" ({point.key} would have taken about {needed_s:.0f} s{parts}, by expected and so far)"
         return self.out_of_time
 
     def _cool_down(self) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from tokenclock.errors import MeasurementError, UsageError
 from tokenclock.plan_checks import shown
+from tokenclock.sweep.placeholders import misspelt_placeholder
 from tokenclock.sweep.schema_errors import ErrorAt, first_error
 from tokenclock.sweep.yaml_file import YamlFile, read_yaml
 
@@ -58,6 +59,13 @@ class Server(_Part):
     probe: Command | Probe | None = None
     benchmark: Flags = {}
 
+    @field_validator("release", mode="before")
+    @classmethod
+    def _quoted(cls, value: Any) -> Any:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            raise ValueError(f'must be text: write it in quotes, "{value}"')  # 1.10 would have become 1.1
+        return value
+
     @field_validator("stop_signal")
     @classmethod
     def _known_signal(cls, value: str) -> str:
@@ -65,6 +73,16 @@ class Server(_Part):
         if name not in signal.Signals.__members__:
             raise ValueError(f"must be the name of a signal such as SIGTERM or SIGINT, got {shown(value)}")
         return name
+
+    @field_validator("command", "stop_command", "results_from", "probe")
+    @classmethod
+    def _a_command(cls, value: Any) -> Any:
+        if isinstance(value, (str, list)):
+            if not value or not str(value if isinstance(value, str) else value[0]).strip():
+                raise ValueError(f"must be a line of the shell, or a list of words, got {shown(value) or 'nothing'}")
+            if hint := misspelt_placeholder(value):
+                raise ValueError(hint)
+        return value
 
     @field_validator("url")
     @classmethod

@@ -96,9 +96,11 @@ class RunningServer:
             return None  # a client or a launcher that has done its part; the server lives on elsewhere
         return self._process.exit_code
 
-    def failure(self, what: str) -> ServerFailed:
-        """The failure that says what happened, with the log, the probe to type and the folder."""
+    def failure(self, what: str, *, started: bool = True) -> ServerFailed:
+        """The failure that says what happened; of one that was `started`, with log, probe to type and folder."""
         log = self._settled.log
+        if not started:
+            return ServerFailed(f"server {self._server.name} {what}", [])
         where = f"log {log}" if self._settled.command is not None else "it was not started by the sweep"
         line = (
             f"server {self._server.name} {what}; {where}; probe: curl -s {shlex.quote(self._server.health_url)}; "
@@ -127,7 +129,8 @@ class RunningServer:
             port = port_of(self._server.url)
             raise self.failure(
                 f"was not started: port {port} is in use by something else; "
-                f"stop that (ss -ltnp 'sport = :{port}' names it), give another url, or leave command out to measure it"
+                f"stop that (ss -ltnp 'sport = :{port}' names it), give another url, or leave command out",
+                started=False,
             )
 
     def _is_local(self) -> bool:

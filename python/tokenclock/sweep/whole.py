@@ -8,6 +8,7 @@ from typing import Any
 from tokenclock import environment as environment_module
 from tokenclock.errors import UsageError
 from tokenclock.interrupts import deferred_interrupts
+from tokenclock.output_place import makeable_directory
 from tokenclock.standard_error import say_on_stderr
 from tokenclock.sweep.comparison import check_compare, run_compare, too_short
 from tokenclock.sweep.index import DONE, NOT_RUN, Index, read_entries
@@ -35,6 +36,7 @@ def dry_run(path: str, environment: Mapping[str, str], commands: Commands, *, re
     plan = build_plan(path, environment, commands, **options)
     check_search(plan)
     check_compare(plan)
+    makeable_directory(plan.result_dir, "result_dir")
     done = []
     if resume:
         earlier = {entry.key: entry for entry in read_entries(plan.result_dir) or ()}
@@ -104,7 +106,7 @@ def _end(plan: SweepPlan, index: Index, runner: Runner, *, interrupted: bool) ->
     failed = len(entries) - len(done) - not_run
     why = ""
     if runner.out_of_time:
-        why = f"; max_minutes: {plan.sweep.max_minutes:g} are over"
+        why = f"; max_minutes: {plan.sweep.max_minutes:g} are over{runner.too_long}"
     elif runner.stopped and not_run:
         why = "; --continue-on-error would have gone on"
     left = (
@@ -134,7 +136,9 @@ def _reports(plan: SweepPlan) -> dict[str, OptionReport | None]:
     found = {}
     for variant in plan.variants:
         try:
-            found[variant.folder] = check_server_options(plan.settled[variant.folder], variant.server.release)
+            found[variant.folder] = check_server_options(
+                plan.settled[variant.folder], variant.server.release, variant.server.url
+            )
         except UsageError as error:
             index = [server.name for server in plan.sweep.servers].index(variant.server.name)
             name = "release" if "release" in str(error) else "extra_llm_api_options"
