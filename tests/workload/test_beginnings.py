@@ -1,4 +1,4 @@
-"""No two prompts begin alike, measured or warm-up, of one run or of two with --cache-bust: a prefix cache knows none."""
+"""No two prompts begin alike, measured or warm-up, of one run or of two with --cache-bust."""
 
 from __future__ import annotations
 
