@@ -239,8 +239,9 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
+    saved: list[bool] = []
     with progress_bar(enabled=plan.output.progress and world.rank == 0) as on_progress:
-        result = run_serving(plan, on_progress=on_progress, say=say, ends_process=True)
+        result = run_serving(plan, on_progress=on_progress, say=say, ends_process=True, on_saved=saved.append)
     if world.rank != 0:
         return 0
     say.say_what_waits()
@@ -249,7 +250,7 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
     gpus = [] if telemetry is None else [genai_perf_telemetry.render(telemetry, ascii_only=not draws_boxes())]
     gpus += [] if result.gpu is None else [gpu_section.render(result.gpu)]
     show("tokenclock profile", table, *gpus, in_profile_words(quality_block.render(result)))
-    return exit_code(plan, result)
+    return exit_code(plan, result) or int(not all(saved))
 
 
 class _Sayer:
