@@ -26,6 +26,7 @@ class _Value:
     value: float | None
     state: str
     reason: str
+    unit: str | None = None  # None: that of the metric in the original's log
 
 
 def evaluate(case: Case, folder: Path, commands: Sequence[Ran]) -> Outcome:
@@ -88,7 +89,8 @@ def _of_log(ran: Ran, names: Sequence[str]) -> list[tuple[Cell, str, _Value]]:
 def _of_json(ran: Ran, cell: Cell, name: str, content: Mapping[str, Any], verdict: str) -> _Value:
     value = metrics.value_in_result(ran.what, name, content, batch_size=cell.batch_size, lengths=cell.lengths)
     if value is not None:
-        return _Value(value, INVALID if verdict else VALID, verdict)
+        unit = metrics.unit_in_result(ran.what, name, content)
+        return _Value(value, INVALID if verdict else VALID, verdict, unit)
     if metrics.METRICS[name].is_optional:
         return _Value(None, SKIPPED, f"{name}: this target tells no such value")
     status, reason = metrics.case_status(content, cell.batch_size, cell.lengths)
@@ -127,7 +129,7 @@ def _row(entries: Sequence[tuple[Ran, Cell, str, _Value]]) -> MetricRow:
     return MetricRow(
         metric_type=name,
         value=statistics.median(measured) if measured and state != FAILED else None,
-        unit=_unit(ran, name),
+        unit=next((value.unit for value in values if value.unit is not None), _unit(ran, name)),
         command=shlex.join(ran.argv),
         started=ran.started,
         ended=ran.ended,
