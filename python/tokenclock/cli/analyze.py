@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from tokenclock.cli.analyze_points import Sweep, add_sweep_flags, points_of
 from tokenclock.cli.arguments import CommandParser
 from tokenclock.cli.perf_analyzer_flags import split_pass_through
+from tokenclock.cli.point_process import run_point
 from tokenclock.cli.profile_flags import build_parser as build_profile_parser
 from tokenclock.cli.standard_streams import show
 from tokenclock.standard_error import say_on_stderr
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
         else:
             say_on_stderr(f"tokenclock analyze: {sweep.kind} {value}")
             words = [sys.executable, "-m", "tokenclock", "profile", *flags, *(["--", *passed] if passed else [])]
-            codes.append(_run(words))
+            codes.append(run_point(words))
             if codes[-1] in (2, 130):
                 break
             if codes[-1] == 1:
@@ -64,16 +64,6 @@ def main(argv: Sequence[str]) -> int:
         done.append((str(value), output))
     _report(sweep, done)
     return _exit_code(codes, measured=bool(done))
-
-
-def _run(words: Sequence[str]) -> int:
-    child = subprocess.Popen(words)
-    while True:
-        try:
-            code = child.wait()
-        except KeyboardInterrupt:  # the child has it too, and saves what it has
-            continue
-        return code if code >= 0 else 130
 
 
 def _exit_code(codes: Sequence[int], *, measured: bool) -> int:
