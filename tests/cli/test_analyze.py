@@ -133,7 +133,7 @@ def test_a_signal_to_the_sweep_alone_stops_it_and_keeps_the_points_that_are_done
                 said += sweep.stderr.readline()
             time.sleep(1.5)
             sweep.send_signal(number)
-            out, err = sweep.communicate(timeout=60)
+            _, err = sweep.communicate(timeout=60)
     assert sweep.returncode == 130, err
     assert "concurrency 2\n" not in err
     assert "Traceback" not in err
