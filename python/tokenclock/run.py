@@ -100,7 +100,8 @@ def run_serving(
     payloads = None if path is None or plan.command != "profile" else _write_inputs(plan, workload, path, say)
     for note in workload.notes:  # only now: a server that is not there deserves one line
         say(f"tokenclock serving: {note}")
-    if plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
+    asks_temperature = plan.endpoint.backend not in ("embeddings", "rerank")  # which generate nothing
+    if asks_temperature and plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
         missing = "--temperature" if plan.command == "serving" else "--extra-inputs temperature:T"
         say(f"tokenclock serving: no {missing}: the server's own default holds (0 is greedy)")
     count_tokens = None if has_usage else workload.count_tokens

@@ -116,3 +116,11 @@ def test_a_device_is_refused_before_the_run(
     assert main([*words, flag, str(place)]) == 2
     assert f"{flag} must be a file that can be written, got {place} (it is a device" in capsys.readouterr().err
     assert not Path("/dev/full.columns.npz").exists()
+
+
+def test_a_profile_that_cannot_begin_its_log_names_no_flag_that_it_lacks(server: PacedServer, tmp_path: Path) -> None:
+    words = ["profile", "-m", "m", "--endpoint-type", "chat", "--url", server.url, "--request-count", "900"]
+    done = on_small_disk(tmp_path, "4k", *words, "--isl", "8", "--osl", "4", "--artifact-dir", "DISK")
+    assert done.returncode == 2, done.stderr
+    assert "--artifact-dir" in done.stderr
+    assert "--save-events" not in done.stderr

@@ -96,9 +96,12 @@ def read_bench_rows(path: str, limit: int = 0) -> BenchRows:
 
 
 def _requests(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, values in read_objects(path, "trtllm-bench"):
-        if not (values and all(key.startswith("tokenclock") for key in values)):
-            yield line, values
+    try:
+        for line, values in read_objects(path, "trtllm-bench"):
+            if not (values and all(key.startswith("tokenclock") for key in values)):
+                yield line, values
+    except UsageError as error:
+        raise UsageError(str(error).replace("--dataset-path", "--dataset")) from error
 
 
 def _row(path: str, line: int, values: dict[str, Any]) -> BenchRow:
