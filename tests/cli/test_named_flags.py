@@ -99,3 +99,21 @@ def test_a_number_of_ten_thousand_digits(tmp_path: Path, capsys: Captured) -> No
             said = capsys.readouterr().err
             assert "set_int_max_str_digits" not in said
             assert len(said) < 400
+
+
+@pytest.mark.parametrize("name", ["mistyped", "tests/mistyped", "/mistyped", "a/b/c"])
+def test_a_tokenizer_that_is_not_there_is_an_error_in_both_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tests").mkdir()
+    lengths = ["--input-mean", "5", "--input-stdev", "0", "--output-mean", "5", "--output-stdev", "0"]
+    made = ["prepare-dataset", "--tokenizer", name, "token-norm-dist", "--num-requests", "3", *lengths]
+    assert main(made) == 2
+    assert f"--tokenizer must be a directory that holds tokenizer.json, got {name}" in capsys.readouterr().err
+    with PacedServer() as server:
+        profile = ["profile", "-m", "m", "--endpoint-type", "chat", "--url", server.url, "--request-count", "2"]
+        assert main([*profile, "--tokenizer", name]) == 2
+        assert f"--tokenizer must be a directory that holds tokenizer.json, got {name}" in capsys.readouterr().err
+        assert main([*profile, "--tokenizer", "org/not-cached", "--osl", "2"]) == 0
+    assert "nothing is downloaded: prompts are made without it" in " ".join(capsys.readouterr().err.split())

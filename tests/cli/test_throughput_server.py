@@ -214,3 +214,13 @@ def test_what_is_per_gpu_needs_a_number_of_gpus(
         performance["system_output_throughput_tok_s"] / n_gpus
     )
     assert unit_in_result("throughput", "TOKEN_THROUGHPUT", content) == "tok/s/GPU"
+
+
+def test_a_file_of_fewer_rows_than_asked_for_is_said_once(
+    server: PacedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = write(tmp_path / "d.jsonl", rows_of())
+    assert run(server.url, dataset, "--num_requests", "512") == 0
+    assert capsys.readouterr().err.count("has 12 rows of the 512 asked for (--num_requests): each is sent once") == 1
+    assert run(server.url, dataset, "--num_requests", "12") == 0
+    assert "asked for (--num_requests)" not in capsys.readouterr().err

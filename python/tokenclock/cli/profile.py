@@ -182,13 +182,16 @@ def _selection(args: argparse.Namespace) -> str:
 
 
 def _tokenizer(args: argparse.Namespace) -> str | None:
-    """A directory; where a hub's name was given and its files lie in the hub's cache here, theirs; else None."""
+    """A directory; of a hub's name ORG/MODEL the files in the hub's cache here, None without; else a path as given."""
     name = args.tokenizer
     if name is None or os.path.isdir(name) or name.startswith((".", "/", "~")) or name.count("/") > 1:
         return name if name is None else str(name)
     from tokenclock.workload.hub_cache import cached_snapshot
 
-    return cached_snapshot(name, args.tokenizer_revision, os.environ)
+    found = cached_snapshot(name, args.tokenizer_revision, os.environ)
+    organisation, slash, model = name.partition("/")
+    is_hub_name = name in args.model or (bool(slash and model) and not os.path.exists(organisation))
+    return found or (None if is_hub_name else str(name))  # what is no name of a hub's is a path, mistyped
 
 
 def statistics_name(export_file: str) -> str:

@@ -60,8 +60,8 @@ def run_throughput(
 
     _prepare_files(plan)
     rows = read_bench_rows(plan.dataset, plan.num_requests)
-    if plan.server is None and connect().rank == 0:  # on a server the workload says it
-        for note in rows.notes:
+    if connect().rank == 0:
+        for note in rows.notes if plan.server is None else rows.too_few:  # on a server the workload says the others
             voice(note)
     place = _log_place(plan, voice)
     try:
