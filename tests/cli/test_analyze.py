@@ -141,3 +141,14 @@ def test_a_signal_to_the_sweep_alone_stops_it_and_keeps_the_points_that_are_done
         assert [row[1] for row in csv.reader(file)][1:] == ["10"]
     points = json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["points"]
     assert [point["asked"]["concurrency"] for point in points.values()] == [10]
+
+
+def test_a_sweep_that_measured_nothing_leaves_no_table_of_an_earlier_one(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "analyze_export_genai_perf.csv"
+    table.write_text("an earlier sweep")
+    words = [*FLAGS, "--url", "http://127.0.0.1:9", "--sweep-list", "1", "--artifact-dir", str(tmp_path)]
+    assert main([*words, "--checkpoint-dir", str(tmp_path)]) == 1
+    assert not table.exists()
+    assert "no point was measured" in capfd.readouterr().err

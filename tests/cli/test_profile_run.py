@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.servers.scripted import Request, ScriptedServer, json_reply
 
@@ -172,6 +173,11 @@ def test_a_run_by_time_keeps_three_windows(server: PacedServer, tmp_path: Path) 
     assert "windows were measured; the last 3 agree and are reported" in run.stderr
     found = read(tmp_path / "paced-openai-completions-concurrency4" / "profile_export_genai_perf.json")["tokenclock"]
     windows = found["client"]["windows"]
+    (raw,) = tmp_path.rglob("profile_export.json")
+    boundaries = read(raw)["experiments"][0]["window_boundaries"]
+    assert [int(length) for length in np.diff(boundaries)] == [200_000_000] * 3
+    sent = [request["timestamp"] for request in read(raw)["experiments"][0]["requests"]]
+    assert boundaries[0] - 1_000_000_000 < min(sent) < boundaries[-1]
     assert len(windows) >= 3
     assert found["requests"]["ok"] == found["requests"]["scheduled"] == sum(window["n"] for window in windows[-3:]) > 20
     assert not found["incomplete"]

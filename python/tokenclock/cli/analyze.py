@@ -79,14 +79,27 @@ def _report(sweep: Sweep, done: Sequence[tuple[str, Path]]) -> None:
     from tokenclock.report import genai_perf_analysis
     from tokenclock.result import Result
 
+    path = Path(sweep.artifact_dir) / "analyze_export_genai_perf.csv"
     if not done:
+        _take_away_older(path)
         return
     points = [(value, Result.load(path)) for value, path in done]
     text = genai_perf_analysis.content(points)
-    path = Path(sweep.artifact_dir) / "analyze_export_genai_perf.csv"
     try:
         genai_perf_analysis.write(text, path)
         say_on_stderr(f"tokenclock analyze: summary in {path}")
     except OSError as error:
         say_on_stderr(f"tokenclock analyze: cannot write {path}: {error.strerror or error}")
     show("tokenclock analyze", genai_perf_analysis.render(points))
+
+
+def _take_away_older(path: Path) -> None:
+    """The table of an earlier sweep is none of this one, which measured nothing."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        say_on_stderr(f"tokenclock analyze: {path} is of an earlier sweep: {error.strerror or error}")
+    else:
+        say_on_stderr(f"tokenclock analyze: no point was measured: {path} of an earlier sweep was removed")

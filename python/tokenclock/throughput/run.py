@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tokenclock.atomic_file import refuse_irregular
+from tokenclock.atomic_file import clear_stale_parts, refuse_irregular
 from tokenclock.errors import UsageError
 from tokenclock.event_log import is_whole
 from tokenclock.metrics.trtllm_bench_face import request_rows
@@ -150,6 +150,7 @@ def _prepare_files(plan: ThroughputPlan) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
                 pass
+            clear_stale_parts(path.parent, path.stem)
         except OSError as error:
             raise UsageError(
                 f"{flag} must be a file that can be written, got {path} ({error.strerror or error}); give another"
