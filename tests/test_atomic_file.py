@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tokenclock.atomic_file import atomic_write
+from tokenclock.atomic_file import atomic_write, clear_stale_parts
+from tokenclock.output_place import usable_file
 
 
 def test_the_file_is_there_after_the_block_and_not_before(tmp_path: Path) -> None:
@@ -52,3 +56,33 @@ def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
             file.write(b"new")
     assert pipe.is_fifo()
     assert sorted(tmp_path.iterdir()) == [link, pipe]
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    dead, old = child.pid, time.time() - 60
+    gone = [f".h.json.{dead}.part", f".h_genai_perf.csv.{dead}.part"]
+    stay = [
+        f".h.json.{os.getpid()}.part",
+        f".other.json.{dead}.part",
+        f"h.json.{dead}.part",
+        ".h.json.x.part",
+        "h.json",
+    ]
+    for name in (*gone, *stay):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (old, old))
+    fresh = f".h.fresh.{dead}.part"
+    (tmp_path / fresh).touch()
+    clear_stale_parts(tmp_path, "h")
+    assert {path.name for path in tmp_path.iterdir()} == {*stay, fresh}
+    clear_stale_parts(tmp_path / "missing", "h")
+
+
+def test_the_next_start_in_a_place_clears_it(tmp_path: Path) -> None:
+    left = tmp_path / ".h.json.999999999.part"
+    left.touch()
+    os.utime(left, (0, 0))
+    usable_file(tmp_path / "h.json", "--report_json")
+    assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,7 @@ def test_runs_that_do_not_overlap_are_refused(tmp_path: Path) -> None:
 
 def test_the_command_says_what_is_lacking(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path / "in", "a", usage=False)
-    run(tmp_path / "in", "b", usage=False)
+    run(tmp_path / "in", "b", later_ns=1000, usage=False)
     assert main(["-d", str(tmp_path / "in"), "--artifact-dir", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr()
     assert "2 runs are genai-perf's own: failed requests are not in its files" in shown.err

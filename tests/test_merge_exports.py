@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,8 @@ def power(**by_gpu: tuple[float, float, float]) -> dict[str, Any]:
 
 def test_gpus_of_several_exporters_are_numbered_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path / "in", "a", 0.0, gpus=power(gpu0=(100, 50, 200), gpu1=(10, 5, 20)), dcgm_urls=("http://a:9400",))
-    run(tmp_path / "in", "b", 0.0)
-    run(tmp_path / "in", "c", 0.0, gpus=power(gpu0=(300, 1, 400)), dcgm_urls=("http://c:9400",))
+    run(tmp_path / "in", "b", 0.001)
+    run(tmp_path / "in", "c", 0.002, gpus=power(gpu0=(300, 1, 400)), dcgm_urls=("http://c:9400",))
     result, _, _ = merge_exports(read_exports(tmp_path / "in"))
     telemetry = result.faces["profile"]["telemetry"]
     assert {gpu: values["avg"] for gpu, values in telemetry["gpu_power_usage"].items() if gpu != "unit"} == {
@@ -182,3 +183,10 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
 )
 def test_common_time(windows: list[tuple[int, int]], share: float) -> None:
     assert overlap_of(windows).share == share
+
+
+def test_a_run_that_was_copied_twice_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, "a", 0.0)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(UsageError, match=r"b/.* is the same run as .*a/.*; remove one of them"):
+        merge_exports(read_exports(tmp_path))

@@ -81,7 +81,10 @@ def conclude(
     if path is not None:
         date = started.astimezone().strftime("%Y%m%d-%H%M%S")
         whole = save_result_files(plan, result, records, side, path=path, date=date, say=say, payloads=payloads)
-    if result.requests["ok"] == 0 and not result.incomplete:
+    if windows is not None and not records.n_requests and not result.incomplete:
+        say(f"tokenclock serving: {_said_of_empty(windows)}")
+        return result, False  # so that what was measured stays in the event log
+    if result.requests["ok"] == 0 and records.n_requests and not result.incomplete:
         why = explain_failure(plan, records, int((~records.ok).argmax()))
         say(f"tokenclock serving: every request failed: {why}")
     return result, whole
@@ -140,6 +143,11 @@ def _other_faces(
 def _said_of_windows(windows: MeasuredWindows) -> str:
     n, end = len(windows.windows), "agree" if windows.stable else "do not agree within --stability-percentage"
     return f"{n} windows were measured; the last {min(n, KEPT_WINDOWS)} {end} and are reported"
+
+
+def _said_of_empty(windows: MeasuredWindows) -> str:
+    n = min(len(windows.windows), KEPT_WINDOWS)
+    return f"no answer ended in the last {n} windows of {windows.interval_s * 1e3:g} ms; raise --measurement-interval"
 
 
 def _with_ceiling(records: Records, machine: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from tokenclock.atomic_file import atomic_write
 from tokenclock.errors import UsageError
 from tokenclock.records import OSL_SOURCE_NAMES, REQUEST_COLUMNS, STATUS_NAMES, Records, empty_columns
 
-__all__ = ["EventLog", "read"]
+__all__ = ["EventLog", "is_whole", "read"]
 
 Array = npt.NDArray[Any]
 
@@ -40,6 +40,7 @@ class EventLog:
         plan: the plan, secrets masked; written to ``plan.json``.
         asked: full columns known before the run, e.g. ``isl_requested`` and ``osl_requested``, shape (n,).
         warn: told once, in one line, when the disk refuses; the run goes on without the log.
+        flag: which the user gave for this place; it is named where the place cannot be written.
 
     Raises:
         UsageError: the directory holds another run's parts, or cannot be written.
@@ -51,6 +52,7 @@ class EventLog:
         plan: Mapping[str, Any],
         asked: Mapping[str, Array],
         warn: Callable[[str], None],
+        flag: str = "--save-events",
     ) -> None:
         self._directory = Path(directory)
         self._warn = warn
@@ -68,7 +70,9 @@ class EventLog:
             self._claim()
             self._write_arrays({f"asked_{name}": column for name, column in asked.items()})
         except OSError as error:
-            raise UsageError(f"--save-events {directory} cannot be written: {error.strerror or error}") from error
+            raise UsageError(
+                f"{flag}: {directory} cannot be written: {error.strerror or error}; free space there or name another"
+            ) from error
 
     def _claim(self) -> None:
         """Make plan.json, which only one run can; of two that start at once the second is refused."""
@@ -141,6 +145,14 @@ class EventLog:
         with atomic_write(self._directory / f"part-{self._n_parts + 1:06d}.npz") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
         self._n_parts += 1
+
+
+def is_whole(directory: str | os.PathLike[str]) -> bool:
+    """Whether a log was written to its end, in the run that asks: nothing that was measured is missing in it."""
+    try:
+        return "epoch_ns" in json.loads((Path(directory) / "plan.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
 
 
 def read(directory: str | os.PathLike[str]) -> tuple[dict[str, Any], Records, bool]:

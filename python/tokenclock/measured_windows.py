@@ -29,6 +29,11 @@ class MeasuredWindows:
         self.windows: list[Window] = []
         self.stable = False
 
+    @property
+    def interval_s(self) -> float:
+        """Length of a window, s."""
+        return self._plan.interval_s
+
     def begin(self) -> None:
         """The load has begun: the first window starts now (asked often, counts once)."""
         if self._epoch_ns is None:

@@ -109,13 +109,14 @@ def merge_exports(exports: Sequence[Export]) -> tuple[Result, Records, Overlap]:
     """One result of all requests; rates are totals over the time from the first send to the last token of all runs.
 
     Raises:
-        UsageError: runs of different configuration, or that have no common time.
+        UsageError: runs of different configuration, or that have no common time, or one run twice.
     """
     asked = [export.result.plan["asked"] for export in exports]
     for export, own in zip(exports, asked, strict=True):
         for key in _SAME:
             if own.get(key) != asked[0].get(key):
                 raise UsageError(f"{export.path} has {key} {own.get(key)}, {exports[0].path} {asked[0].get(key)}")
+    _refuse_copies(exports)
     windows = [(first, last) for first, last in (window_ns(export.records) for export in exports)]
     overlap = overlap_of(windows)
     if overlap.t_end_ns <= overlap.t_start_ns:
@@ -175,6 +176,18 @@ def merge_exports(exports: Sequence[Export]) -> tuple[Result, Records, Overlap]:
         **certainty_sections(records, facts, summary),
     )
     return result, records, overlap
+
+
+def _refuse_copies(exports: Sequence[Export]) -> None:
+    """No two runs send all their requests at the same ns: those are one run, copied."""
+    first_of: dict[tuple[int, bytes], Path] = {}
+    for export in exports:
+        columns, epoch_ns = export.records.columns, int(export.records.client["epoch_realtime_ns"])
+        first = first_of.setdefault((epoch_ns, np.sort(columns["t_sent_ns"]).tobytes()), export.path)
+        if first != export.path:
+            raise UsageError(
+                f"{export.path} is the same run as {first}: all requests were sent at the same ns; remove one of them"
+            )
 
 
 def _gpus(export: Export, window: tuple[int, int]) -> Iterator[SeenGpus]:

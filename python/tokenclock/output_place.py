@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
-from tokenclock.atomic_file import refuse_irregular
+from tokenclock.atomic_file import clear_stale_parts, refuse_irregular
 from tokenclock.errors import UsageError
 from tokenclock.plan import ServingPlan
 from tokenclock.plan_checks import shown
@@ -66,6 +66,8 @@ def prepare_output(plan: ServingPlan, date: str) -> Path | None:
             f"--result-filename must be a file that can be written, got {path} ({error.strerror}); give another"
         ) from error
     usable_directory(path.parent, "--result-dir")
+    if output.result_filename:
+        clear_stale_parts(path.parent, path.stem.removesuffix("_genai_perf"))  # of which the raw profile has none
     if output.append_result:
         _usable_lines(path)
     _usable_name(path, companion(plan, path, date))
@@ -216,6 +218,7 @@ def usable_file(path: str | os.PathLike[str], flag: str) -> None:
         partial = target.with_name(f".{target.name}.{os.getpid()}.part")  # as while it is being written
         try:
             refuse_irregular(path)
+            clear_stale_parts(target.parent, target.stem)
             partial.touch()
             partial.unlink()
         except OSError as error:

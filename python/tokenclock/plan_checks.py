@@ -10,6 +10,7 @@ __all__ = [
     "LONGEST",
     "MOST_REQUESTS",
     "is_number",
+    "json_problem",
     "require",
     "require_int",
     "require_length",
@@ -29,6 +30,11 @@ def require(ok: bool, flag: str, expected: str, got: object, remedy: str = "") -
     """Raise the one line every wrong value gets: what was expected, what was got, what to do."""
     if not ok:
         raise UsageError(f"{flag} must be {expected}, got {shown(got)}" + (f"; {remedy}" if remedy else ""))
+
+
+def json_problem(error: BaseException) -> str:
+    """What is wrong with a JSON text, without the advice that Python has for programmers."""
+    return "a number of too many digits" if "integer string conversion" in str(error) else str(error)
 
 
 def shown(value: object) -> str:

@@ -117,8 +117,8 @@ class ThroughputPlan:
     eos_id: int = -1  # -1: no token ends an answer
     beam_width: int = 1
     sampling: dict[str, Any] = field(default_factory=dict)
-    tp: int = 1
-    pp: int = 1
+    tp: int | None = None  # None: not said
+    pp: int | None = None
     seed: int = 0  # of the warm-up's prompts
     output: BenchOutput = field(default_factory=BenchOutput)
 
@@ -132,8 +132,9 @@ class ThroughputPlan:
         require_int("--warmup", self.warmup, 0, highest=100_000)
         require_int("--eos_id", self.eos_id, -1, "-1 lets no token end an answer", highest=(1 << 31) - 1)
         require_int("--beam_width", self.beam_width, 1, highest=1024)
-        require_int("--tp", self.tp, 1, highest=1 << 16)
-        require_int("--pp", self.pp, 1, highest=1 << 16)
+        for flag, size in (("--tp", self.tp), ("--pp", self.pp)):
+            if size is not None:
+                require_int(flag, size, 1, highest=1 << 16)
         require(
             self.beam_width == 1 or not self.streaming,
             "--beam_width",
@@ -151,8 +152,8 @@ class ThroughputPlan:
 
     @property
     def world_size(self) -> int:
-        """GPUs that throughput is divided by: tensor times pipeline parallel."""
-        return self.tp * self.pp
+        """GPUs that throughput is divided by: tensor times pipeline parallel, 1 of what was not said."""
+        return (self.tp or 1) * (self.pp or 1)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dict of the plan; header values and keys are `***`."""

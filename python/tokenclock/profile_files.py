@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tokenclock.metrics.request_series import request_series, window_ns
+from tokenclock.metrics.request_series import boundaries_ns, request_series
 from tokenclock.plan import ServingPlan
 from tokenclock.records import Records
 from tokenclock.report import genai_perf_csv, genai_perf_json, genai_perf_profile
@@ -89,7 +89,7 @@ def profile_files(
         endpoint = plan.endpoint.path.lstrip("/")
         genai_perf_profile.write_profile(
             request_series(records), payloads, raw, experiment=_experiment(plan), endpoint=endpoint,
-            window_ns=window_ns(records), streaming=plan.load.streaming, form=plan.endpoint.backend,
+            window_ns=boundaries_ns(records), streaming=plan.load.streaming, form=plan.endpoint.backend,
             version=result.tool["version"],
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenclock.errors import UsageError
-from tokenclock.event_log import EventLog
+from tokenclock.event_log import EventLog, is_whole
 from tokenclock.interrupts import deferred_interrupts
 from tokenclock.output_place import prepare_output, set_aside, temporary_log
 from tokenclock.parallel import connect
@@ -55,6 +55,7 @@ def run_serving(
     ends_process: bool = False,
     on_records: Callable[[Records], None] | None = None,
     keep_texts: bool = False,
+    on_saved: Callable[[bool], None] | None = None,
 ) -> Result:
     """Measure an OpenAI-compatible server and return the result; files are written as the plan's output group says.
 
@@ -65,6 +66,7 @@ def run_serving(
         ends_process: the caller exits after this run: once a signal has stopped it, later ones are ignored.
         on_records: given the columns of all ranks, on rank 0, before the result is made of them.
         keep_texts: keep all generated text in the records.
+        on_saved: told at the end, on every rank, whether all files of the result were written.
 
     Returns:
         The Result; `incomplete` after Ctrl-C, with everything that had been measured. Where every request failed it
@@ -98,7 +100,8 @@ def run_serving(
     payloads = None if path is None or plan.command != "profile" else _write_inputs(plan, workload, path, say)
     for note in workload.notes:  # only now: a server that is not there deserves one line
         say(f"tokenclock serving: {note}")
-    if plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
+    asks_temperature = plan.endpoint.backend not in ("embeddings", "rerank")  # which generate nothing
+    if asks_temperature and plan.generation.temperature is None and "temperature" not in plan.generation.extra_body:
         missing = "--temperature" if plan.command == "serving" else "--extra-inputs temperature:T"
         say(f"tokenclock serving: no {missing}: the server's own default holds (0 is greedy)")
     count_tokens = None if has_usage else workload.count_tokens
@@ -164,8 +167,10 @@ def run_serving(
         if place is not None and plan.output.save_events is None:
             if whole:
                 ranks.clear_log(place)
-            elif log is not None and not log.broken:
+            elif is_whole(ranks.log_directory(place)):
                 say(f"tokenclock serving: everything that was measured is kept in {place}")
+        if on_saved is not None:
+            on_saved(whole)
     return result
 
 
@@ -339,7 +344,8 @@ def _open_log(plan: ServingPlan, workload: Workload, place: Path, ranks: Ranks) 
     if workload.lora_index is not None:
         asked["lora"] = workload.lora_index
     warn = lambda line: ranks.say(f"tokenclock serving: {line}")  # noqa: E731
-    return EventLog(ranks.log_directory(place), plan.to_dict(), asked, warn=warn)
+    flag = "--result-dir" if plan.output.save_events is None else "--save-events"
+    return EventLog(ranks.log_directory(place), plan.to_dict(), asked, warn=warn, flag=flag)
 
 
 class _Watcher(Observer):

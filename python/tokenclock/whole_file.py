@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from tokenclock.errors import UsageError
-from tokenclock.plan_checks import shown
+from tokenclock.plan_checks import json_problem, shown
 
 __all__ = ["read_json", "read_text", "read_yaml"]
 
@@ -42,7 +42,7 @@ def read_json(path: str | os.PathLike[str], *, what: str, most_bytes: int) -> An
         where = f"{path}:{error.lineno}"
         raise UsageError(f"{where}: expected {what} of JSON, got {error.msg} at column {error.colno}") from error
     except (ValueError, RecursionError) as error:  # too many digits, or nested too deeply
-        raise UsageError(f"{path}:1: expected {what} of JSON that can be read, got {error}") from error
+        raise UsageError(f"{path}:1: expected {what} of JSON that can be read, got {json_problem(error)}") from error
 
 
 def read_yaml(path: str | os.PathLike[str], *, what: str, most_bytes: int) -> tuple[dict[str, Any], dict[str, int]]:
@@ -63,7 +63,7 @@ def read_yaml(path: str | os.PathLike[str], *, what: str, most_bytes: int) -> tu
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "what cannot be read"
         raise UsageError(f"{path}:{line}: expected {what} of YAML, got: {problem}") from error
     except (ValueError, RecursionError) as error:  # a date that is none, too many digits, nested too deeply
-        raise UsageError(f"{path}:1: expected {what} of YAML that can be read, got: {error}") from error
+        raise UsageError(f"{path}:1: expected {what} of YAML that can be read, got: {json_problem(error)}") from error
     if content is None:
         return {}, {}
     first = root.start_mark.line + 1

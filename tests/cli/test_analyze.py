@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,41 @@ def test_a_checkpoint_of_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.json").write_text('{"points": 3}')
     with pytest.raises(UsageError, match=r"checkpoint.json:1: expected a checkpoint of tokenclock, with an object"):
         main([*FLAGS, "--sweep-list", "1", "--checkpoint-dir", str(tmp_path)])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_sweep_alone_stops_it_and_keeps_the_points_that_are_done(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    words = [sys.executable, "-m", "tokenclock", "analyze", "-m", "paced", "--endpoint-type", "chat", "--streaming"]
+    words += ["--isl", "4", "--osl", "30", "--request-count", "10", "--sweep-list", "10,1,2,3"]
+    with PacedServer(ttft_ms=5, itl_ms=10) as server:
+        command = [*words, "--url", server.url]
+        with subprocess.Popen(
+            command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as sweep:
+            assert sweep.stderr is not None
+            said = ""
+            while "concurrency 1\n" not in said:
+                said += sweep.stderr.readline()
+            time.sleep(1.5)
+            sweep.send_signal(number)
+            _, err = sweep.communicate(timeout=60)
+    assert sweep.returncode == 130, err
+    assert "concurrency 2\n" not in err
+    assert "Traceback" not in err
+    with open(tmp_path / "artifacts" / "analyze_export_genai_perf.csv", newline="") as file:
+        assert [row[1] for row in csv.reader(file)][1:] == ["10"]
+    points = json.loads((tmp_path / "checkpoint" / "checkpoint.json").read_text())["points"]
+    assert [point["asked"]["concurrency"] for point in points.values()] == [10]
+
+
+def test_a_sweep_that_measured_nothing_leaves_no_table_of_an_earlier_one(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "analyze_export_genai_perf.csv"
+    table.write_text("an earlier sweep")
+    words = [*FLAGS, "--url", "http://127.0.0.1:9", "--sweep-list", "1", "--artifact-dir", str(tmp_path)]
+    assert main([*words, "--checkpoint-dir", str(tmp_path)]) == 1
+    assert not table.exists()
+    assert "no point was measured" in capfd.readouterr().err

@@ -199,7 +199,7 @@ def test_trtllm_bench(server: PacedServer, tmp_path: Path, capsys: pytest.Captur
     rows = [{"task_id": n, "input_ids": list(range(5, 9 + n)), "output_tokens": 3 + n % 3} for n in range(12)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     words = f"--model m throughput --dataset {tmp_path}/rows.jsonl --base-url {server.url} --concurrency 3 --streaming"
-    words += f" --report_json {tmp_path}/report.json --request_json {tmp_path}/requests.json --disable-tqdm"
+    words += f" --report_json {tmp_path}/report.json --request_json {tmp_path}/requests.json --disable-tqdm --tp 1"
     assert main(words.split()) == 0
     report = json.loads((tmp_path / "report.json").read_text())
     for section, keys in REPORT.items():

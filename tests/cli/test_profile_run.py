@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.servers.scripted import Request, ScriptedServer, json_reply
 
@@ -154,6 +155,17 @@ def test_failures_are_counted_and_end_with_3(tmp_path: Path) -> None:
     assert len(raw["experiments"][0]["requests"]) == found["request_count"]["avg"]
 
 
+def test_windows_in_which_no_answer_ends_are_one_line(tmp_path: Path) -> None:
+    flags = ["--concurrency", "2", "--measurement-interval", "150", "--isl", "8", "--osl", "900", "--streaming"]
+    with PacedServer(ttft_ms=10, itl_ms=5) as slow:
+        run = profile(tmp_path, slow.url, *flags, "--endpoint-type", "chat")
+    assert run.returncode == 1, run.stderr
+    assert "no answer ended in the last 3 windows of 150 ms; raise --measurement-interval" in run.stderr
+    assert "Traceback" not in run.stderr
+    kept = run.stderr.partition("everything that was measured is kept in ")[2].split()[0]
+    assert list(Path(kept).glob("part-*.npz"))
+
+
 def test_a_run_by_time_keeps_three_windows(server: PacedServer, tmp_path: Path) -> None:
     counts = ["--concurrency", "4", "--measurement-interval", "200", "--isl", "8", "--osl", "6"]
     run = profile(tmp_path, server.url, "--endpoint-type", "completions", "--streaming", *counts)
@@ -161,6 +173,11 @@ def test_a_run_by_time_keeps_three_windows(server: PacedServer, tmp_path: Path) 
     assert "windows were measured; the last 3 agree and are reported" in run.stderr
     found = read(tmp_path / "paced-openai-completions-concurrency4" / "profile_export_genai_perf.json")["tokenclock"]
     windows = found["client"]["windows"]
+    (raw,) = tmp_path.rglob("profile_export.json")
+    boundaries = read(raw)["experiments"][0]["window_boundaries"]
+    assert [int(length) for length in np.diff(boundaries)] == [200_000_000] * 3
+    sent = [request["timestamp"] for request in read(raw)["experiments"][0]["requests"]]
+    assert boundaries[0] - 1_000_000_000 < min(sent) < boundaries[-1]
     assert len(windows) >= 3
     assert found["requests"]["ok"] == found["requests"]["scheduled"] == sum(window["n"] for window in windows[-3:]) > 20
     assert not found["incomplete"]

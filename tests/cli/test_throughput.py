@@ -22,9 +22,9 @@ Run = Callable[..., tuple[int, str, str]]
 # What the performance-test flow looks for in the log: digits and dots only, the last group of each is the value.
 PATTERNS = {
     "INFERENCE_TIME": r"Total Latency \(ms\):\s+([\d\.]+)",
-    "TOKEN_THROUGHPUT": r"GPU Output Throughput \(tps/gpu\):\s+([\d\.]+)",
     "SEQ_THROUGHPUT": r"Request Throughput \(req/sec\):\s+([\d\.]+)",
 }
+PER_GPU = {"TOKEN_THROUGHPUT": r"GPU Output Throughput \(tps/gpu\):\s+([\d\.]+)"}  # a CPU has no such value
 STREAMING_PATTERNS = {
     "FIRST_TOKEN_TIME": r"Average time-to-first-token \[TTFT\] \(ms\):\s+([\d\.]+)",
     "OUTPUT_TOKEN_TIME": r"Average time-per-output-token \[TPOT\] \(ms\):\s+([\d\.]+)",
@@ -92,7 +92,9 @@ def test_the_command_of_the_performance_test_flow(run: Run, dataset: Path, tmp_p
     content = json.loads(report.read_text())
     performance, streaming = content["performance"], content["streaming_metrics"]
     assert values["INFERENCE_TIME"] == pytest.approx(performance["total_latency_ms"], abs=1e-4)
-    assert values["TOKEN_THROUGHPUT"] == pytest.approx(performance["output_throughput_per_gpu_tok_s"], abs=1e-4)
+    assert found(PER_GPU, log) == {}
+    assert "TP Size:" not in log
+    assert "PP Size:" not in log
     assert values["SEQ_THROUGHPUT"] == pytest.approx(performance["request_throughput_req_s"], abs=1e-4)
     assert values["FIRST_TOKEN_TIME"] == pytest.approx(streaming["avg_ttft_ms"], abs=1e-4)
     assert values["OUTPUT_TOKEN_TIME"] == pytest.approx(streaming["avg_tpot_ms"], abs=1e-4)
@@ -104,6 +106,8 @@ def test_the_command_of_the_performance_test_flow(run: Run, dataset: Path, tmp_p
     left_out = content["tokenclock"]["faces"]["trtllm_bench"]["left_out"]
     assert "ctranslate2" in left_out["engine.version"]
     assert left_out["world_info.kv_cache_percentage"]
+    for missing in ("world_info.tp_size", "world_info.pp_size", "performance.output_throughput_per_gpu_tok_s"):
+        assert left_out[missing] == "the model ran on the CPU"
     assert "KV Memory Percentage" not in log
     assert "TensorRT LLM Version" not in log
     assert "Token stamps:                            user space" in log

@@ -15,6 +15,7 @@ from tests.servers.scripted import Request, ScriptedServer, json_reply
 
 from tokenclock import PacedServer
 from tokenclock.__main__ import main
+from tokenclock.perftest.metrics import unit_in_result, value_in_result
 
 N_ROWS = 12
 
@@ -188,3 +189,38 @@ def test_the_originals_flags_for_pictures_change_nothing_with_a_server(
     said = capsys.readouterr().err
     for flag in ("no_skip_tokenizer_init", "modality", "image_data_format", "data_device", "max_input_len"):
         assert f"tokenclock throughput: --{flag} changes nothing: " in said
+
+
+@pytest.mark.parametrize(("flags", "n_gpus"), [([], None), (["--tp", "2"], 2), (["--tp", "2", "--pp", "2"], 4)])
+def test_what_is_per_gpu_needs_a_number_of_gpus(
+    server: PacedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], n_gpus: int | None
+) -> None:
+    report = tmp_path / "report.json"
+    assert run(server.url, write(tmp_path / "d.jsonl", rows_of()), "--report_json", str(report), *flags) == 0
+    log, content = capsys.readouterr().out, json.loads(report.read_text())
+    left_out = content["tokenclock"]["faces"]["trtllm_bench"]["left_out"]
+    performance = content["performance"]
+    assert ("Per GPU Output Throughput" in log) == ("TP Size:" in log) == (n_gpus is not None)
+    if n_gpus is None:
+        assert "--tp and --pp say it" in left_out["performance.output_throughput_per_gpu_tok_s"]
+        assert {"world_info.tp_size", "world_info.pp_size", "world_info.world_size"} <= left_out.keys()
+        assert (
+            value_in_result("throughput", "TOKEN_THROUGHPUT", content, batch_size=1, lengths=(1, 1))
+            == (performance["system_output_throughput_tok_s"])
+        )
+        assert unit_in_result("throughput", "TOKEN_THROUGHPUT", content) == "tok/s"
+        return
+    assert performance["output_throughput_per_gpu_tok_s"] == pytest.approx(
+        performance["system_output_throughput_tok_s"] / n_gpus
+    )
+    assert unit_in_result("throughput", "TOKEN_THROUGHPUT", content) == "tok/s/GPU"
+
+
+def test_a_file_of_fewer_rows_than_asked_for_is_said_once(
+    server: PacedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = write(tmp_path / "d.jsonl", rows_of())
+    assert run(server.url, dataset, "--num_requests", "512") == 0
+    assert capsys.readouterr().err.count("has 12 rows of the 512 asked for (--num_requests): each is sent once") == 1
+    assert run(server.url, dataset, "--num_requests", "12") == 0
+    assert "asked for (--num_requests)" not in capsys.readouterr().err

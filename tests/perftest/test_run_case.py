@@ -73,7 +73,7 @@ class TestHere:
         network = make_label(streaming=True, lengths=((20, 8),)).canonical()
         values = [repeat["INFERENCE_TIME[20,8]"] for repeat in outcome.repeats]
         assert rows[network, "INFERENCE_TIME"].value == pytest.approx(sum(values) / 2)
-        assert rows[network, "TOKEN_THROUGHPUT"].unit == "tok/s/GPU"
+        assert rows[network, "TOKEN_THROUGHPUT"].unit == "tok/s"
         kv_cache = rows[network, "KV_CACHE_SIZE"]
         assert (kv_cache.value, kv_cache.state) == (None, "skipped")
         build = rows[label.canonical(), "BUILD_TIME"]

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.report import quality_block
@@ -87,6 +90,20 @@ def test_a_bad_run_says_why_and_what_to_do(make_result: Any) -> None:
     assert "x 10.0% of requests failed (above 0.0%)\n  -> hold --model, --endpoint and OPENAI_API_KEY\n" in verdict
     assert verdict.index("x ") < verdict.index("\n! ")
     assert max(len(line) for line in text.splitlines()) <= 51
+
+
+@pytest.mark.parametrize(("most", "shown"), [(7, "+7 each"), (9, "+7 to +9")])
+def test_what_a_chat_template_adds_is_no_share_of_nothing(make_result: Any, most: int, shown: str) -> None:
+    requests = [good(i, isl_requested=100, isl_server=107) for i in range(9)]
+    requests.append(good(9, isl_requested=100, isl_server=100 + most))
+    result = make_result(requests, RunFacts(max_concurrency=1), client=CLIENT)
+    text = " ".join(quality_block.render(result).split())
+    assert f"Input tokens beyond those asked: {shown} (server usage)" in text
+    assert "Input tokens as asked" not in text
+    chat = replace(
+        result, plan={"endpoint": {"backend": "openai-chat"}}, workload={"prompt_tokens": {"exact_share": 1.0}}
+    )
+    assert f"{shown} (chat template, server usage)" in " ".join(quality_block.render(chat).split())
 
 
 def test_what_the_client_was_given_and_how_the_load_held(make_result: Any) -> None:

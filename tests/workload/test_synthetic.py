@@ -73,10 +73,12 @@ def test_a_tokenizer_makes_lengths_exact(word_tokenizer: str) -> None:
     assert len(set(map(str, found.prompts))) == 40
 
 
-def test_text_is_of_the_packaged_text(word_tokenizer: str) -> None:
-    (prompt,) = build_workload(plan(1, tokenizer=word_tokenizer, input_mean=12)).prompts
+def test_text_is_of_the_packaged_text_behind_an_opening_of_its_words(word_tokenizer: str) -> None:
+    (prompt,) = build_workload(plan(1, tokenizer=word_tokenizer, input_mean=30)).prompts
     spoken = " ".join(word for word, _ in pre_tokenizers.Whitespace().pre_tokenize_str(CORPUS))
-    assert str(prompt) in f"{spoken} {spoken}"
+    words = str(prompt).split()
+    assert " ".join(words[12:]) in f"{spoken} {spoken}"
+    assert set(words[:12]) <= set(spoken.split())
 
 
 def test_lengths_are_whole_parts_of_normal_draws() -> None:

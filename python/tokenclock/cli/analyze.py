@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from tokenclock.cli.analyze_points import Sweep, add_sweep_flags, points_of
 from tokenclock.cli.arguments import CommandParser
 from tokenclock.cli.perf_analyzer_flags import split_pass_through
+from tokenclock.cli.point_process import run_point
 from tokenclock.cli.profile_flags import build_parser as build_profile_parser
 from tokenclock.cli.standard_streams import show
 from tokenclock.standard_error import say_on_stderr
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
         else:
             say_on_stderr(f"tokenclock analyze: {sweep.kind} {value}")
             words = [sys.executable, "-m", "tokenclock", "profile", *flags, *(["--", *passed] if passed else [])]
-            codes.append(_run(words))
+            codes.append(run_point(words))
             if codes[-1] in (2, 130):
                 break
             if codes[-1] == 1:
@@ -64,16 +64,6 @@ def main(argv: Sequence[str]) -> int:
         done.append((str(value), output))
     _report(sweep, done)
     return _exit_code(codes, measured=bool(done))
-
-
-def _run(words: Sequence[str]) -> int:
-    child = subprocess.Popen(words)
-    while True:
-        try:
-            code = child.wait()
-        except KeyboardInterrupt:  # the child has it too, and saves what it has
-            continue
-        return code if code >= 0 else 130
 
 
 def _exit_code(codes: Sequence[int], *, measured: bool) -> int:
@@ -89,14 +79,27 @@ def _report(sweep: Sweep, done: Sequence[tuple[str, Path]]) -> None:
     from tokenclock.report import genai_perf_analysis
     from tokenclock.result import Result
 
+    path = Path(sweep.artifact_dir) / "analyze_export_genai_perf.csv"
     if not done:
+        _take_away_older(path)
         return
     points = [(value, Result.load(path)) for value, path in done]
     text = genai_perf_analysis.content(points)
-    path = Path(sweep.artifact_dir) / "analyze_export_genai_perf.csv"
     try:
         genai_perf_analysis.write(text, path)
         say_on_stderr(f"tokenclock analyze: summary in {path}")
     except OSError as error:
         say_on_stderr(f"tokenclock analyze: cannot write {path}: {error.strerror or error}")
     show("tokenclock analyze", genai_perf_analysis.render(points))
+
+
+def _take_away_older(path: Path) -> None:
+    """The table of an earlier sweep is none of this one, which measured nothing."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        say_on_stderr(f"tokenclock analyze: {path} is of an earlier sweep: {error.strerror or error}")
+    else:
+        say_on_stderr(f"tokenclock analyze: no point was measured: {path} of an earlier sweep was removed")

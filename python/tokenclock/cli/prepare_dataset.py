@@ -211,11 +211,13 @@ def _tokenizer(args: argparse.Namespace, group: GroupOptions, *, needed: bool) -
     for given in (group.model_path, group.model):
         if given is not None and os.path.isdir(given):
             return given
-    if needed and group.model is not None:
-        raise UsageError(
-            f"--model {shown(group.model)} is no directory, and tokenclock never downloads: name the tokenizer's by "
-            "--model_path or --tokenizer, or give --vocab-size N"
-        )
+    for flag, given in (("--model_path", group.model_path), ("--model", group.model)):
+        if needed and given is not None:
+            other = "--tokenizer" if flag == "--model_path" else "--model_path or --tokenizer"
+            raise UsageError(
+                f"{flag} {shown(given)} is no directory, and tokenclock never downloads: name the tokenizer's by "
+                f"{other}, or give --vocab-size N"
+            )
     return None
 
 

@@ -182,13 +182,16 @@ def _selection(args: argparse.Namespace) -> str:
 
 
 def _tokenizer(args: argparse.Namespace) -> str | None:
-    """A directory; where a hub's name was given and its files lie in the hub's cache here, theirs; else None."""
+    """A directory; of a hub's name ORG/MODEL the files in the hub's cache here, None without; else a path as given."""
     name = args.tokenizer
     if name is None or os.path.isdir(name) or name.startswith((".", "/", "~")) or name.count("/") > 1:
         return name if name is None else str(name)
     from tokenclock.workload.hub_cache import cached_snapshot
 
-    return cached_snapshot(name, args.tokenizer_revision, os.environ)
+    found = cached_snapshot(name, args.tokenizer_revision, os.environ)
+    organisation, slash, model = name.partition("/")
+    is_hub_name = name in args.model or (bool(slash and model) and not os.path.exists(organisation))
+    return found or (None if is_hub_name else str(name))  # what is no name of a hub's is a path, mistyped
 
 
 def statistics_name(export_file: str) -> str:
@@ -239,8 +242,9 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
     from tokenclock.report.console_live import progress_bar
     from tokenclock.run import run_serving
 
+    saved: list[bool] = []
     with progress_bar(enabled=plan.output.progress and world.rank == 0) as on_progress:
-        result = run_serving(plan, on_progress=on_progress, say=say, ends_process=True)
+        result = run_serving(plan, on_progress=on_progress, say=say, ends_process=True, on_saved=saved.append)
     if world.rank != 0:
         return 0
     say.say_what_waits()
@@ -249,7 +253,7 @@ def _main(args: argparse.Namespace, passed: argparse.Namespace) -> int:
     gpus = [] if telemetry is None else [genai_perf_telemetry.render(telemetry, ascii_only=not draws_boxes())]
     gpus += [] if result.gpu is None else [gpu_section.render(result.gpu)]
     show("tokenclock profile", table, *gpus, in_profile_words(quality_block.render(result)))
-    return exit_code(plan, result)
+    return exit_code(plan, result) or int(not all(saved))
 
 
 class _Sayer:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tokenclock.errors import UsageError
+from tokenclock.plan_checks import json_problem
 
 __all__ = ["base_url", "extra_body", "extra_input", "goodput_ms", "profile_goodput"]
 
@@ -37,7 +38,7 @@ def extra_input(text: str) -> dict[str, Any]:
             return dict(json.loads(text))
         except ValueError as error:
             raise argparse.ArgumentTypeError(
-                f"must be name:value or a JSON object, got {text[:60]} ({error})"
+                f"must be name:value or a JSON object, got {text[:60]} ({json_problem(error)})"
             ) from error
     name, colon, value = text.partition(":")
     if not colon or not name.strip():

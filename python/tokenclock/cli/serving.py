@@ -237,8 +237,9 @@ def main(argv: Sequence[str]) -> int:
     from tokenclock.run import run_serving
 
     bar = plan.output.progress and world.rank == 0
+    saved: list[bool] = []
     with progress_bar(enabled=bar) as on_progress:
-        result = run_serving(plan, on_progress=on_progress, ends_process=True)
+        result = run_serving(plan, on_progress=on_progress, ends_process=True, on_saved=saved.append)
     if world.rank != 0:
         return 0
     from tokenclock.report import gpu_section, interval_block, quality_block, serving_table, steady_block
@@ -247,7 +248,7 @@ def main(argv: Sequence[str]) -> int:
     gpus = [] if result.gpu is None else [gpu_section.render(result.gpu)]
     blocks = [steady_block.render(result), *([interval_block.render(result)] if plan.output.intervals else []), *gpus]
     show("tokenclock serving", table, *blocks, quality_block.render(result))
-    return exit_code(plan, result)
+    return exit_code(plan, result) or int(not all(saved))
 
 
 def _say_idle_flags(args: argparse.Namespace, plan: ServingPlan) -> None:

@@ -50,9 +50,10 @@ def run(command: str, argv: Sequence[str], group: GroupOptions) -> int:
     from tokenclock.report.console_live import progress_bar
     from tokenclock.throughput.run import run_throughput
 
+    saved: list[bool] = []
     try:
         with progress_bar(enabled=plan.output.progress and is_first) as on_progress:
-            result = run_throughput(plan, on_progress=on_progress, ends_process=True)
+            result = run_throughput(plan, on_progress=on_progress, ends_process=True, on_saved=saved.append)
     except TokenclockError as error:  # the client names the flags of `serving`
         raise type(error)(str(error).replace("--base-url, --host, --port", "--base-url")) from error
     if not is_first:
@@ -62,7 +63,7 @@ def run(command: str, argv: Sequence[str], group: GroupOptions) -> int:
     has_gpus = result.gpu is not None and result.gpu["usage"]["per_device"]
     gpus = [gpu_section.render(result.gpu)] if result.gpu is not None and has_gpus else []
     show(f"tokenclock {command}", trtllm_bench_log.render(face), *gpus, quality)
-    return exit_code(plan, result)
+    return exit_code(plan, result) or int(not all(saved))
 
 
 def _external(command: str, argv: Sequence[str], group: GroupOptions) -> int:

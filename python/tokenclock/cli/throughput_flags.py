@@ -114,8 +114,8 @@ def _add_runtime(parser: CommandParser, is_latency: bool) -> None:
         metavar="SHARE",
         help="of the free GPU memory for the KV cache, with TensorRT-LLM (default: 0.90)",
     )
-    add("--tp", default=1, type=words.whole_number, metavar="N", help="tensor parallel (default: 1)")
-    add("--pp", default=1, type=words.whole_number, metavar="N", help="pipeline parallel (default: 1)")
+    add("--tp", type=words.whole_number, metavar="N", help="tensor parallel (default: 1 on GPUs of this process)")
+    add("--pp", type=words.whole_number, metavar="N", help="pipeline parallel (default: 1 on GPUs of this process)")
     add("--ep", type=words.whole_number, metavar="N", help="expert parallel, with trtllm-llm (default: not set)")
     add("--dtype", metavar="TYPE", help="float16, bfloat16 or float32 (default: as `benchmark`)")
     add("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: auto, a GPU where there is one)")

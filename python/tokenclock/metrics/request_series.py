@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tokenclock.plan_windows import KEPT_WINDOWS
 from tokenclock.records import Records
 
-__all__ = ["RequestSeries", "request_series", "window_ns"]
+__all__ = ["RequestSeries", "boundaries_ns", "request_series", "window_ns"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,18 @@ def window_ns(records: Records) -> list[int]:
     epoch_ns = _epoch_ns(records)
     first, last = records.columns["t_sent_ns"][usable].min(), records.columns["t_last_token_ns"][usable].max()
     return [epoch_ns + int(first), epoch_ns + int(last)]
+
+
+def boundaries_ns(records: Records) -> list[int]:
+    """Where the windows that are reported begin and end, in ns as in the series: n windows have n + 1 boundaries.
+
+    Of a run that did not end by windows it is the one of `window_ns`.
+    """
+    windows = records.client.get("windows")
+    if not windows:
+        return window_ns(records)
+    epoch_ns, kept = _epoch_ns(records), windows[-KEPT_WINDOWS:]
+    return [epoch_ns + int(kept[0]["t_start_ns"]), *(epoch_ns + int(window["t_end_ns"]) for window in kept)]
 
 
 def _epoch_ns(records: Records) -> int:

@@ -34,7 +34,7 @@ class BenchFacts:
         streaming: single tokens were stamped.
         dataset_path: of the file.
         isl, osl: int (n,), of the file's requests that the run was to send; -1 where nobody knows.
-        world_size: GPUs that throughput is divided by.
+        world_size: GPUs that throughput is divided by; None: there are none, or nobody says how many.
         why_missing: key -> why this target has no such value, for the keys that are None.
     """
 
@@ -44,7 +44,7 @@ class BenchFacts:
     dataset_path: str
     isl: Array
     osl: Array
-    world_size: int = 1
+    world_size: int | None = 1
     why_missing: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -79,7 +79,9 @@ def trtllm_bench_face(records: Records, facts: BenchFacts) -> dict[str, Any]:
             "system_output_throughput_tok_s": _rate(osl, total_ns),
             "system_total_throughput_tok_s": None if isl is None else _rate(isl + osl, total_ns),
             "output_throughput_per_user_tok_s": _mean(per_user),
-            "output_throughput_per_gpu_tok_s": _rate(osl / facts.world_size, total_ns),
+            "output_throughput_per_gpu_tok_s": None
+            if facts.world_size is None
+            else _rate(osl / facts.world_size, total_ns),
             "request_latency_percentiles_ms": _percentiles(e2el, units.NS_PER_MS),
         },
     }

@@ -27,6 +27,7 @@ class _Value:
     state: str
     reason: str
     ungated: str = ""
+    unit: str | None = None  # None: that of the metric in the original's log
 
 
 def evaluate(case: Case, folder: Path, commands: Sequence[Ran]) -> Outcome:
@@ -93,7 +94,8 @@ def _of_json(ran: Ran, cell: Cell, name: str, content: Mapping[str, Any], verdic
     value = metrics.value_in_result(ran.what, name, content, batch_size=cell.batch_size, lengths=cell.lengths)
     if value is not None:
         few = metrics.too_few_samples(ran.what, name, content)
-        return _Value(value, INVALID if verdict else VALID, verdict, few)
+        unit = metrics.unit_in_result(ran.what, name, content)
+        return _Value(value, INVALID if verdict else VALID, verdict, few, unit)
     if metrics.METRICS[name].is_optional:
         return _Value(None, SKIPPED, f"{name}: this target tells no such value")
     status, reason = metrics.case_status(content, cell.batch_size, cell.lengths)
@@ -132,7 +134,7 @@ def _row(entries: Sequence[tuple[Ran, Cell, str, _Value]]) -> MetricRow:
     return MetricRow(
         metric_type=name,
         value=statistics.median(measured) if measured and state != FAILED else None,
-        unit=_unit(ran, name),
+        unit=next((value.unit for value in values if value.unit is not None), _unit(ran, name)),
         command=shlex.join(ran.argv),
         started=ran.started,
         ended=ran.ended,

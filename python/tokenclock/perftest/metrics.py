@@ -23,6 +23,7 @@ __all__ = [
     "metric_type_of",
     "metric_types",
     "too_few_samples",
+    "unit_in_result",
     "value_in_result",
 ]
 
@@ -154,7 +155,10 @@ def value_in_result(
         batch_size, lengths: which case of a BENCHMARK's.
     """
     if kind == THROUGHPUT:
-        return _number(content, *_THROUGHPUT_KEYS.get(metric_type, ()))
+        found = _number(content, *_THROUGHPUT_KEYS.get(metric_type, ()))
+        if found is None and metric_type == "TOKEN_THROUGHPUT":  # no GPUs to divide by
+            return _number(content, "performance", "system_output_throughput_tok_s")
+        return found
     if kind == SERVING:
         if metric_type in _SERVING_RATES:
             return _number(content, _SERVING_RATES[metric_type])
@@ -182,6 +186,13 @@ def too_few_samples(kind: str, metric_type: str, content: Mapping[str, Any]) -> 
         if (mark["metric"], mark["percentile"]) == (tag, 99):
             return f"{mark['n']} samples, P99 needs {mark['needed']}"
     return ""
+
+
+def unit_in_result(kind: str, metric_type: str, content: Mapping[str, Any]) -> str:
+    """The unit of what `value_in_result` finds there: a token throughput is per GPU where GPUs are known."""
+    is_per_gpu = kind == THROUGHPUT and metric_type == "TOKEN_THROUGHPUT"
+    has_gpus = _number(content, *_THROUGHPUT_KEYS["TOKEN_THROUGHPUT"]) is not None
+    return METRICS[metric_type].unit + ("/GPU" if is_per_gpu and has_gpus else "")
 
 
 def case_status(content: Mapping[str, Any], batch_size: int, lengths: tuple[int, int | None]) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from tokenclock.atomic_file import atomic_write
+from tokenclock.atomic_file import atomic_write, clear_stale_parts
 from tokenclock.errors import MeasurementError, UsageError
 
 __all__ = ["Sink", "open_sink"]
@@ -61,6 +61,7 @@ def open_sink(path: str | None) -> Iterator[Sink]:
             with open(target, "wb") as file:
                 yield Sink(file)
             return
+        clear_stale_parts(target.parent, target.stem)
         with atomic_write(target) as file:
             yield Sink(file)
     except OSError as error:

@@ -53,7 +53,7 @@ def write_profile(
         payloads: row -> JSON text of its body.
         experiment: ``mode`` and ``value``.
         endpoint: path of the API without its first slash.
-        window_ns: begin and end of the measurement.
+        window_ns: boundaries of the measured windows; of one window its begin and end.
         streaming: whether answers were streams of events.
         form: the plan's backend, whose answers they are like; those of backends without text are left out.
         version: of the program.

@@ -39,7 +39,7 @@ def render(result: Result, *, percentile_rule: str | None = None) -> str:
         heading(" Measurement quality ", "="),
         *_stamp_rows(result.quality),
         *_client_rows(result),
-        *_length_rows(result.quality),
+        *_length_rows(result),
         *_failure_rows(result),
         *_sample_rows(result, percentile_rule),
         *_latency_rows(result),
@@ -126,10 +126,14 @@ def _steadiness(quality: Quality) -> str:
     return f"{details['kind']} of {details['metric']} {details['change']:+.0%}" if drift.value else "no drift seen"
 
 
-def _length_rows(quality: Quality) -> Iterator[str]:
+def _length_rows(result: Result) -> Iterator[str]:
+    quality = result.quality
     for tag, label in (("isl", "Input tokens as asked:"), ("osl", "Output tokens as asked:")):
         details = _details(quality, tag)
         if not details:  # no output is asked of embeddings and rankings
+            continue
+        if tag == "isl" and details["n"] and details["min_deviation"] > 0:
+            yield _more_than_asked(result, details)
             continue
         share = percent(details["share_exact"])
         yield own_row(label, f"{share} ({details['source']})" if details["n"] else NOT_MEASURED)
@@ -137,6 +141,16 @@ def _length_rows(quality: Quality) -> Iterator[str]:
             yield own_row("  off by min/max:", f"{details['min_deviation']:+d} / {details['max_deviation']:+d}")
     cached = quality.check("cached")
     yield own_row("Cached prompt tokens:", percent(cached.value) if cached else NOT_MEASURED)
+
+
+def _more_than_asked(result: Result, details: Mapping[str, Any]) -> str:
+    """No prompt has as few tokens as asked, as where a chat template adds some: by how many, not a share of 0 %."""
+    least, most = details["min_deviation"], details["max_deviation"]
+    more = f"+{least} each" if least == most else f"+{least} to +{most}"
+    is_chat = result.plan.get("endpoint", {}).get("backend") == "openai-chat"
+    prompts_are_exact = result.workload.get("prompt_tokens", {}).get("exact_share") == 1
+    why = "chat template, " if is_chat and prompts_are_exact else ""
+    return own_row("Input tokens beyond those asked:", f"{more} ({why}{details['source']})")
 
 
 def _failure_rows(result: Result) -> Iterator[str]:

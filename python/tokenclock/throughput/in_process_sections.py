@@ -33,11 +33,12 @@ def engine_sections(
     }
     if is_engine:
         engine |= {"max_input_length": details["max_input_len"], "max_sequence_length": target.limits.max_seq_len}
+    has_gpu = is_trtllm or not str(details.get("device") or "cpu").startswith("cpu")
     world = {
-        "tp_size": plan.tp,
-        "pp_size": plan.pp,
+        "tp_size": (plan.tp or 1) if has_gpu else plan.tp,
+        "pp_size": (plan.pp or 1) if has_gpu else plan.pp,
         "ep_size": runtime.ep,
-        "world_size": plan.world_size,
+        "world_size": plan.world_size if has_gpu else None,
         "max_batch_size": effective.get("max_batch_size") if is_trtllm else details.get("inter_threads"),
         "max_num_tokens": effective.get("max_num_tokens") if is_trtllm else None,
         "scheduling_policy": runtime.scheduler_policy if is_trtllm else None,
@@ -59,6 +60,8 @@ def _why_missing(target: InFlight, *, is_trtllm: bool, is_engine: bool) -> dict[
         "engine.max_input_length": "the engine's config does not say",
         "engine.max_sequence_length": "the engine's config does not say",
         "world_info.ep_size": "not asked for",
+        **{f"world_info.{key}": "the model ran on the CPU" for key in ("tp_size", "pp_size", "world_size")},
+        "performance.output_throughput_per_gpu_tok_s": "the model ran on the CPU",
         "world_info.max_batch_size": unset,
         "world_info.max_num_tokens": unset if is_trtllm else f"{other}, which has no scheduler",
         "world_info.scheduling_policy": unset if is_trtllm else f"{other}, which has no scheduler",

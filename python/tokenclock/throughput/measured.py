@@ -51,7 +51,7 @@ def with_face(plan: ThroughputPlan, rows: BenchRows, measured: Measured) -> Resu
         dataset_path=rows.path,
         isl=measured.isl,
         osl=np.array([row.osl for row in rows.rows], np.int32),
-        world_size=plan.world_size,
+        world_size=measured.world["world_size"],
         why_missing=measured.why_missing,
     )
     result = measured.result

@@ -135,11 +135,12 @@ def _sections(plan: ThroughputPlan) -> tuple[Mapping[str, Any], Mapping[str, Any
         "kv_cache_dtype": None,
         "quantization": None,
     }
+    is_said = plan.tp is not None or plan.pp is not None
     world = {
-        "tp_size": plan.tp,
-        "pp_size": plan.pp,
+        "tp_size": (plan.tp or 1) if is_said else None,
+        "pp_size": (plan.pp or 1) if is_said else None,
         "ep_size": None,
-        "world_size": plan.world_size,
+        "world_size": plan.world_size if is_said else None,
         "max_batch_size": None,
         "max_num_tokens": None,
         "scheduling_policy": None,
@@ -147,7 +148,9 @@ def _sections(plan: ThroughputPlan) -> tuple[Mapping[str, Any], Mapping[str, Any
     }
     unknown = f"the server at {plan.server.base_url} does not tell"
     why = {f"engine.{key}": unknown for key in engine} | {f"world_info.{key}": unknown for key in world}
+    why |= {f"world_info.{key}": f"{unknown}; --tp and --pp say it" for key in ("tp_size", "pp_size", "world_size")}
     why |= {
+        "performance.output_throughput_per_gpu_tok_s": f"how many GPUs it has, {unknown}; --tp and --pp say it",
         "engine.model_path": "the model is the server's",
         "world_info.issue_rate": "fewer than two requests were sent",
         "request_info.avg_input_length": "neither the file nor the server counts the prompts' tokens",

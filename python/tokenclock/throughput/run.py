@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from tokenclock.atomic_file import clear_stale_parts, refuse_irregular
 from tokenclock.errors import UsageError
+from tokenclock.event_log import is_whole
 from tokenclock.metrics.trtllm_bench_face import request_rows
 from tokenclock.output_place import temporary_log, usable_directory
 from tokenclock.parallel import connect
@@ -34,6 +36,7 @@ def run_throughput(
     on_progress: Progress | None = None,
     say: Say = say_on_stderr,
     ends_process: bool = False,
+    on_saved: Callable[[bool], None] | None = None,
 ) -> Result:
     """Send a data set's requests to a runtime or a server; files are written as the plan's output group says.
 
@@ -42,6 +45,7 @@ def run_throughput(
         on_progress: told the counters 20 times a second.
         say: told one line at a time what the user should know; default: stderr.
         ends_process: the caller exits after this run: once a signal has stopped it, later ones are ignored.
+        on_saved: told at the end whether all files that were asked for were written.
 
     Returns:
         The Result, with the face ``trtllm_bench``; `incomplete` after Ctrl-C, with everything that had been measured.
@@ -56,22 +60,29 @@ def run_throughput(
 
     _prepare_files(plan)
     rows = read_bench_rows(plan.dataset, plan.num_requests)
-    if plan.server is None and connect().rank == 0:  # on a server the workload says it
-        for note in rows.notes:
+    if connect().rank == 0:
+        for note in rows.notes if plan.server is None else rows.too_few:  # on a server the workload says the others
             voice(note)
     place = _log_place(plan, voice)
     try:
         measured = _measure(plan, rows, on_progress, voice, ends_process, place)
+    except UsageError as error:
+        _clear_unused(plan, place)
+        if plan.output.save_events is not None:
+            raise
+        raise UsageError(str(error).replace("--save-events", "--report_json")) from error  # nobody asked for the log
     except BaseException:
         _clear_unused(plan, place)
         raise
     result = with_face(plan, rows, measured)
-    whole = _write_files(plan, rows, measured, result, voice)
+    whole, all_files = _write_files(plan, rows, measured, result, voice)
     if place is not None and plan.output.save_events is None:
         if whole:
             shutil.rmtree(place, ignore_errors=True)
-        else:
+        elif is_whole(place):
             voice(f"everything that was measured is kept in {place}")
+    if on_saved is not None:
+        on_saved(all_files)
     return result
 
 
@@ -135,9 +146,11 @@ def _prepare_files(plan: ThroughputPlan) -> None:
         if os.path.exists(name) and os.path.exists(plan.dataset) and os.path.samefile(name, plan.dataset):
             raise UsageError(f"{flag} must be another file than --dataset {plan.dataset}, which it would replace")
         try:
+            refuse_irregular(path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=path.parent):
+            with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
                 pass
+            clear_stale_parts(path.parent, path.stem)
         except OSError as error:
             raise UsageError(
                 f"{flag} must be a file that can be written, got {path} ({error.strerror or error}); give another"
@@ -147,9 +160,11 @@ def _prepare_files(plan: ThroughputPlan) -> None:
         raise UsageError("--report_json, --request_json, --output_json and --iteration_log must be files of their own")
 
 
-def _write_files(plan: ThroughputPlan, rows: BenchRows, measured: Measured, result: Result, say: Say) -> bool:
+def _write_files(
+    plan: ThroughputPlan, rows: BenchRows, measured: Measured, result: Result, say: Say
+) -> tuple[bool, bool]:
     """Each by itself: one that cannot be written takes no other with it, and is said. Whether the report is there,
-    with its columns."""
+    with its columns; whether all files are."""
     output, records = plan.output, measured.records
     ids = np.array([row.task_id for row in rows.rows], np.int64)
     texts: list[str | None] = list(records.texts) if records.texts is not None else [None] * records.n_requests
@@ -163,14 +178,14 @@ def _write_files(plan: ThroughputPlan, rows: BenchRows, measured: Measured, resu
         files.append(("answers", output.output_json, lambda: {str(number): text for number, text in answered}))
     if output.iteration_log is not None:
         files.append(("iterations", output.iteration_log, lambda: measured.iterations or []))
-    whole = True
+    whole = all_files = True
     for what, name, content in files:
         write = trtllm_bench_files.write_lines if name == output.iteration_log else trtllm_bench_files.write_json
         try:
             write(content(), name)
         except OSError as error:
             say(f"cannot write {name}: {error.strerror or error}")
-            whole = whole and name != output.report_json
+            whole, all_files = whole and name != output.report_json, False
         else:
             say(f"{what} in {name}")
     if output.report_json is not None and output.save_columns:
@@ -180,5 +195,5 @@ def _write_files(plan: ThroughputPlan, rows: BenchRows, measured: Measured, resu
                 say(f"too many token events for {path}: only the request columns are in it")
         except OSError as error:
             say(f"cannot write {path}: {error.strerror or error}")
-            whole = False
-    return whole
+            whole = all_files = False
+    return whole, all_files

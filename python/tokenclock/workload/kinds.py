@@ -65,7 +65,7 @@ def choose_kind(
         return PromptKind(ids, "text", notes, tokenizer, special=not chat)
     if chat and not tokenize_on_client:
         note = (
-            "no tokenizer: chat prompts are common English words, one for each asked token; input lengths are the "
+            "no tokenizer: prompts are common English words, one for each asked token; input lengths are the "
             "server's own counts, or approximate where it reports none (--tokenizer DIR makes them exact)"
         )
         return PromptKind(np.arange(len(WORDS), dtype=np.int32), "words", (note,))

@@ -1,4 +1,4 @@
-"""Common short English words: what chat prompts are made of when no tokenizer says what a token is.
+"""Common short English words: what prompts of text are made of when no tokenizer says what a token is.
 
 Most tokenizers of English models hold each of these, with its leading space, as a single token, so a prompt of n words
 is close to n tokens; the server's own count is what the report shows.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from tokenclock.errors import UsageError
+from tokenclock.plan_checks import json_problem
 
 __all__ = ["bounded_lines", "fault", "open_dataset", "read_objects"]
 
@@ -130,7 +131,7 @@ def _read_lines(path: str, file: TextIO, start: str, first: int) -> Iterator[Row
 
 
 def _short(error: ValueError) -> str:
-    return f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else str(error)
+    return f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else json_problem(error)
 
 
 def _as_object(path: str, line: int, value: Any) -> dict[str, Any]:
@@ -182,7 +183,7 @@ class _ListReader:
                     line = self._line_here() + self._window.count("\n", self._at, error.pos)
                     raise fault(self._path, line, f"not JSON: {error.msg}") from error
             except ValueError as error:  # a number of more digits than Python reads
-                raise self._fault(f"not JSON that can be read: {error}") from error
+                raise self._fault(f"not JSON that can be read: {json_problem(error)}") from error
             except RecursionError as error:
                 raise self._fault(_TOO_DEEP) from error
             self._fill(size)

@@ -85,10 +85,11 @@ def from_rows(
         else:
             said.append(f"{path} has {n_rows} usable rows of the {n} asked for: {n_rows} requests are sent")
     n_repeats = len(picked) - len({prompt_key(row.prompt) for row in picked})
+    can_be_fewer = oversample and plan.command == "serving"  # which has the flag
     if n_repeats:
         said.append(
             f"{n_repeats} of {len(picked)} prompts repeat another one, which a prefix cache answers faster; lower "
-            "--num-prompts or use a larger file" + (", or --no-oversample" if oversample and len(picked) == n else "")
+            f"--num-prompts or use a larger file{', or --no-oversample' if can_be_fewer and len(picked) == n else ''}"
         )
     spares: list[tuple[Prompt, int]] = []
 

@@ -62,6 +62,7 @@ class BenchRows:
     path: str
     rows: tuple[BenchRow, ...]
     notes: tuple[str, ...] = ()
+    too_few: tuple[str, ...] = ()  # a line where the file has fewer than were asked for; among the notes too
 
 
 def read_bench_rows(path: str, limit: int = 0) -> BenchRows:
@@ -89,16 +90,19 @@ def read_bench_rows(path: str, limit: int = 0) -> BenchRows:
             break
     if not rows:
         raise UsageError(f"{path} holds no requests; expected task_id, input_ids and output_tokens on each line")
-    notes = keys.notes()
+    too_few: tuple[str, ...] = ()
     if len(rows) < limit:
-        notes.append(f"{path} has {len(rows)} rows of the {limit} asked for (--num_requests): each is sent once")
-    return BenchRows(path, tuple(rows), tuple(notes))
+        too_few = (f"{path} has {len(rows)} rows of the {limit} asked for (--num_requests): each is sent once",)
+    return BenchRows(path, tuple(rows), (*keys.notes(), *too_few), too_few)
 
 
 def _requests(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, values in read_objects(path, "trtllm-bench"):
-        if not (values and all(key.startswith("tokenclock") for key in values)):
-            yield line, values
+    try:
+        for line, values in read_objects(path, "trtllm-bench"):
+            if not (values and all(key.startswith("tokenclock") for key in values)):
+                yield line, values
+    except UsageError as error:
+        raise UsageError(str(error).replace("--dataset-path", "--dataset")) from error
 
 
 def _row(path: str, line: int, values: dict[str, Any]) -> BenchRow:
