@@ -136,6 +136,8 @@ class SyntheticRows:
         sessions = self.times.session
         return {
             "vocabulary": self.vocabulary.said,
+            "vocab_size": self.vocabulary.size,
+            "eos_ids": list(self.vocabulary.eos_ids),
             "rows_cut_to_a_limit": cut,
             "sessions": None if sessions is None else int(sessions[-1]) + 1,
         }
