@@ -76,6 +76,6 @@ def _next_row(known: list[int], at: int, length: int) -> tuple[int, list[int] | 
 def _twister(seed: int) -> np.random.MT19937:
     words = random.Random(seed).getstate()[1]
     twister = np.random.MT19937()
-    state: dict[str, Any] = {"key": np.array(words[:-1], np.uint32), "pos": words[-1]}
-    twister.state = {"bit_generator": "MT19937", "state": state}
+    state: Any = {"bit_generator": "MT19937", "state": {"key": np.array(words[:-1], np.uint32), "pos": words[-1]}}
+    twister.state = state
     return twister
