@@ -226,11 +226,15 @@ def _prepare_server(
     """Test request and warm-ups. True when the server reports usage, so that no text must be kept to count tokens."""
     spares = _spares(plan, workload)
     has_usage = False
-    if plan.load.test_input:
-        records = send_test_request(plan, spares.pop(0), addresses, deadline_s, say)
-        has_usage = bool(records.columns["osl_source"][0] == 1)
-    if spares and plan.load.ramp_up_s == 0:
-        send_warmups(plan, spares, addresses, say)
+    try:
+        if plan.load.test_input:
+            records = send_test_request(plan, spares.pop(0), addresses, deadline_s, say)
+            has_usage = bool(records.columns["osl_source"][0] == 1)
+        if spares and plan.load.ramp_up_s == 0:
+            send_warmups(plan, spares, addresses, say)
+    except KeyboardInterrupt:
+        say("tokenclock serving: stopped before the first measured request: nothing was measured")
+        raise
     return has_usage
 
 

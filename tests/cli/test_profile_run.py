@@ -313,3 +313,17 @@ def test_more_conversations_than_this_client_bears_are_refused(server: PacedServ
         "tokenclock profile: --session-concurrency must be at most 1000, as each has a thread to "
         "itself, got 1001 for 1200 of them; use several client machines\n"
     )
+
+
+def test_ctrl_c_in_the_warm_up_is_one_line(tmp_path: Path) -> None:
+    with PacedServer(ttft_ms=10, itl_ms=20) as slow:
+        words = [sys.executable, "-m", "tokenclock", "profile", "-m", "m", "--url", slow.url, "--endpoint-type", "chat"]
+        words += ["--artifact-dir", str(tmp_path), "--warmup-request-count", "50", "--isl", "8", "--osl", "20"]
+        child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while slow.truth().n_requests < 2:
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert said.count("tokenclock profile: stopped before the first measured request: nothing was measured") == 1
+    assert "Traceback" not in said

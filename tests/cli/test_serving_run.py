@@ -426,7 +426,7 @@ def test_one_file_that_cannot_be_written_is_named_and_takes_no_other_with_it(
 ) -> None:
     (tmp_path / "a.columns.npz").mkdir()
     run = serving(server.url, *saved(tmp_path), SAVE_TO_PYTORCH_BENCHMARK_FORMAT="1")
-    assert run.returncode == 0, run.stderr
+    assert run.returncode == 1, run.stderr
     assert f"cannot write {tmp_path / 'a.columns.npz'}: Is a directory" in run.stderr
     assert f"cannot write {tmp_path / 'a.json'}" not in run.stderr
     assert table_row(run.stdout, "Successful requests:") == "20"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tokenclock.prepare.manifest import manifest
 from tokenclock.prepare.plan import HistLengths, Lengths, MixLengths, NormLengths, PreparePlan, RealData, UnifLengths
+from tokenclock.prepare.synthetic import SyntheticRows
 
 NORM = NormLengths(9, 0, 4, 0)
 
@@ -33,3 +36,25 @@ def test_the_source_is_the_word_that_was_typed(source: Lengths | RealData, word:
         "osl": {"mean": 4.0, "stdev": 0.0, "min": 4, "max": 4, "sum": 8},
         "sessions": None,
     }
+
+
+def test_what_was_not_asked_is_not_told_as_asked() -> None:
+    isl = np.array([3], np.int32)
+
+    def asked(**values: Any) -> dict[str, Any]:
+        plan = PreparePlan(source=NORM, num_requests=1, **values)
+        found: dict[str, Any] = manifest(plan, form="jsonl", isl=isl, osl=isl, facts={}, n_bytes=7, sha256="ab")[
+            "asked"
+        ]
+        return found
+
+    of_tokenizer = asked(tokenizer="somewhere")
+    assert of_tokenizer["request_rate"] is None
+    assert not {"vocab_size", "eos_ids"} & of_tokenizer.keys()
+    named = asked(vocab_size=99, eos_ids=(2,), request_rate=4.0)
+    assert (named["vocab_size"], tuple(named["eos_ids"]), named["request_rate"]) == (99, (2,), 4.0)
+
+
+def test_what_rows_are_drawn_from_is_told() -> None:
+    facts = SyntheticRows.draw(PreparePlan(source=NORM, num_requests=1, vocab_size=99, eos_ids=(2,))).facts()
+    assert (facts["vocab_size"], facts["eos_ids"]) == (99, [2])

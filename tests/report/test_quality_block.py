@@ -162,3 +162,19 @@ def test_nothing_measured_is_all_n_a(make_result: Any) -> None:
         in text
     )
     assert "x no request succeeded: nothing was measured\n" in text
+
+
+def test_what_an_interruption_cut_off_is_no_failure(make_result: Any) -> None:
+    requests = [
+        *(good(i) for i in range(5)),
+        {"status": "cancelled", "sent": 95 * MS},
+        {"status": "http_error", "sent": 95 * MS, "t_done_ns": 96 * MS, "error": "500 no"},
+        *({"status": "not_sent"} for _ in range(13)),
+    ]
+    text = quality_block.render(make_result(requests, RunFacts(max_concurrency=1), incomplete=True, client=CLIENT))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    at = lines.index("Failed requests: 1 of 6")
+    assert lines[at + 1] == "Not ended for the interruption: 14"
+    assert {"http_error: 1", "cancelled: 1", "not_sent: 13"} <= set(lines)
+    whole = quality_block.render(make_result(requests, RunFacts(max_concurrency=1), client=CLIENT))
+    assert "Failed requests: 15 of 20" in " ".join(whole.split())

@@ -30,7 +30,11 @@ def manifest(
     """JSON-ready. `sha256` and `n_bytes` are of everything before a manifest line, or of the whole file."""
     asked = dataclasses.asdict(plan)
     if asked["request_rate"] == math.inf:
-        asked["request_rate"] = "inf"
+        asked["request_rate"] = None  # none was: the rows have no times
+    if asked["vocab_size"] is None:  # the tokenizer's holds, which is among what was drawn from
+        del asked["vocab_size"]
+    if not asked["eos_ids"]:
+        del asked["eos_ids"]
     return {
         "tool": "tokenclock prepare-dataset",
         "version": tool_version(),

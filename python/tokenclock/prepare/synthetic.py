@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tokenclock.plan_checks import require_room
 from tokenclock.prepare.adapters import draw_adapters, lora_request
+from tokenclock.prepare.compat_draws import compat_texts, draws_alike
 from tokenclock.prepare.id_text import IdText
 from tokenclock.prepare.lengths import DrawnLengths, draw_lengths
 from tokenclock.prepare.plan import PreparePlan
@@ -96,6 +97,10 @@ class SyntheticRows:
 
     def _texts(self) -> Iterator[list[bytes]]:
         """Token ids of many rows at a time, as text, shared prefixes before them."""
+        size, isl = self.vocabulary.size, self.lengths.isl
+        if self.plan.compat and len(isl) and draws_alike(size, int(isl.max())):
+            yield from compat_texts(self.plan.seed, size, self.vocabulary.eos_ids, isl)
+            return
         if self.plan.compat:
             rows = compat_rows(self.plan, self.vocabulary, self.lengths.isl, random.Random(self.plan.seed))
             while piece := [",".join(map(str, row)).encode() for row in islice(rows, _ROWS)]:
@@ -131,6 +136,8 @@ class SyntheticRows:
         sessions = self.times.session
         return {
             "vocabulary": self.vocabulary.said,
+            "vocab_size": self.vocabulary.size,
+            "eos_ids": list(self.vocabulary.eos_ids),
             "rows_cut_to_a_limit": cut,
             "sessions": None if sessions is None else int(sessions[-1]) + 1,
         }

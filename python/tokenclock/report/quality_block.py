@@ -26,6 +26,7 @@ from tokenclock.result import Result
 __all__ = ["render"]
 
 _EXAMPLE_CHARS = 130
+_UNENDED = ("cancelled", "not_sent")  # of a run that was interrupted
 _DOUBTED_SHARE = 1.5  # so far past the ceiling it is the ceiling that is wrong
 _SHOWN_IN_MS_NS = 100_000_000
 
@@ -155,8 +156,12 @@ def _more_than_asked(result: Result, details: Mapping[str, Any]) -> str:
 
 def _failure_rows(result: Result) -> Iterator[str]:
     requests = result.requests
-    yield own_row("Failed requests:", f"{requests['failed']} of {requests['scheduled']}")
-    for kind in STATUS_NAMES[1:]:
+    cut = [kind for kind in _UNENDED if result.incomplete and kind in requests["by_status"]]
+    n_cut = sum(requests["by_status"][kind] for kind in cut)
+    yield own_row("Failed requests:", f"{requests['failed'] - n_cut} of {requests['scheduled'] - n_cut}")
+    if cut:  # which are no failures
+        yield own_row("Not ended for the interruption:", n_cut)
+    for kind in (*(name for name in STATUS_NAMES[1:] if name not in cut), *cut):
         if kind in requests["by_status"]:
             yield own_row(f"  {kind}:", requests["by_status"][kind])
             example = requests["failure_examples"].get(kind)
