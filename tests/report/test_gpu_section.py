@@ -112,3 +112,11 @@ def test_it_is_in_the_result_and_in_its_schema(make_result: Any) -> None:
     assert Result.from_dict(result.to_dict()).to_dict()["gpu"] == gpu(FULL, BARE)
     assert result.gpu is not None
     assert gpu_section.render(result.gpu) == gpu_section.render(gpu(FULL, BARE))
+
+
+def test_the_table_has_a_row_for_each_gpu() -> None:
+    head, rows = gpu_section.table_of(gpu(FULL, BARE))
+    assert len(head) == len(rows[0]) == len(rows[1]) == 7
+    assert rows[0][:4] == ["0: NVIDIA H100 80GB HBM3", "45.25", "512.3 / 690.0", "30712.4"]
+    assert rows[0][4:] == ["1410 / 1705 / 1980", "60 / 67", "sw_power_cap 12.50 %"]
+    assert rows[1] == ["1: GPU-1", *["n/a"] * 6]

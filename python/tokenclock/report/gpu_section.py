@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenclock.report.format import NOT_MEASURED, fixed, heading, own_row, percent, rule, spread, wrapped
 
-__all__ = ["render"]
+__all__ = ["render", "table_of"]
 
 _GIB = 1 << 30
 
@@ -19,6 +19,33 @@ def render(gpu: Mapping[str, Any]) -> str:
         gpu: ``result.gpu``.
     """
     return "\n".join([*_lines(gpu), rule()]) + "\n"
+
+
+def table_of(gpu: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heading and one row for each GPU: the block's figures as a table.
+
+    Args:
+        gpu: ``result.gpu``.
+    """
+    head = ["GPU", "peak memory, device (GiB)", "power mean, max (W)", "energy (J)", "SM clock min, mean, max (MHz)",
+            "temperature mean, max (C)", "clocks held down by"]  # fmt: skip
+    rows = []
+    for device in gpu["usage"]["per_device"]:
+        reasons = device["throttle_reasons"]
+        holding = {name: share for name, share in (reasons or {}).items() if name != "gpu_idle"}
+        said = ", ".join(f"{name} {percent(share)}" for name, share in holding.items())
+        rows.append(
+            [
+                f"{device['index']}: {device['name'] or device['uuid']}",
+                _gib(device["peak_device_bytes"]),
+                _figures(device["power_w"], "mean", "max", decimals=1),
+                fixed(device["energy_j"], 1),
+                _figures(device["clocks"].get("sm_mhz"), "min", "mean", "max"),
+                _figures(device["temperature_c"], "mean", "max"),
+                said or (NOT_MEASURED if reasons is None else "nothing"),
+            ]
+        )
+    return head, rows
 
 
 def _lines(gpu: Mapping[str, Any]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from tokenclock.metrics.series import RunSeries
 from tokenclock.metrics.telemetry_lines import TelemetryLine
 from tokenclock.quality import INVALID, WARN
 from tokenclock.records import Records
-from tokenclock.report import page
+from tokenclock.report import gpu_section, page
 from tokenclock.report.page import Plot
 from tokenclock.report.run_figures import distribution_plots, time_plots
 from tokenclock.report.run_table import PERCENTILES, case_rows, facts, findings, latency_rows, rate_rows, title_of
@@ -157,15 +157,9 @@ def _cases(result: Result) -> str:
 
 
 def _gpu(gpu: Mapping[str, Any]) -> str:
-    """Figures of the GPUs over the load, all in one number each."""
-    figures = {key: value for key, value in gpu.items() if key != "series"}
-    rows = [[escape(name), escape(text)] for name, text in _flat("", figures) if text not in ("", "None")]
-    return page.table(["GPU, over the run", "value"], rows[:40], words=(1,), label="GPU") if rows else ""
-
-
-def _flat(name: str, value: Any) -> list[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        return [pair for key, inner in value.items() for pair in _flat(f"{name} {key}".strip(), inner)]
-    if isinstance(value, (list, tuple)):
-        return [pair for i, inner in enumerate(value) for pair in _flat(f"{name} {i}".strip(), inner)]
-    return [(name, f"{value:.6g}" if isinstance(value, float) else str(value))]
+    """A row for each GPU, over the load."""
+    if not isinstance(gpu.get("usage"), Mapping):
+        return ""
+    head, rows = gpu_section.table_of(gpu)
+    cells = [[escape(cell) for cell in row] for row in rows]
+    return page.table(head, cells, words=(6,), label="GPUs of this host, during the load") if rows else ""

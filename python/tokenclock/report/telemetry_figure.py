@@ -54,9 +54,10 @@ def telemetry_plots(
         )  # fmt: skip
         for line in own:
             shade = colour(names.index(line.name))
+            mode = "lines+markers" if len(line.t_s) == 1 else "lines"  # a line of one reading would not be seen
             traces.append(
                 {
-                    "type": "scatter", "mode": "lines", "name": line.name, "mark": shade, "xaxis": "x", "yaxis": axis,
+                    "type": "scatter", "mode": mode, "name": line.name, "mark": shade, "xaxis": "x", "yaxis": axis,
                     "line": {"color": shade, "width": 1.6}, "x": floats(line.t_s), "y": floats(line.values),
                     "connectgaps": False,
                 }
