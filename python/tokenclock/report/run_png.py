@@ -163,14 +163,15 @@ def _heat(figure: Any, axis: Any, series: RunSeries) -> None:
         return
     axis.grid(False)
     counts = np.ma.masked_equal(heat.counts, 0)
-    norm = LogNorm(1, max(2.0, float(heat.counts.max())))
+    most = max(2.0, float(heat.counts.max()))
+    norm = LogNorm(1, most)
     drawn = axis.pcolormesh(heat.x, heat.y / NS_PER_MS, counts, cmap="cividis_r", norm=norm, shading="nearest")
     _whole_run(axis, series)
     axis.set_yscale("log")
     _plain_log(axis.yaxis)
     bar = figure.colorbar(drawn, cax=axis.inset_axes((1.015, 0, 0.02, 1)), label="gaps")
     _plain_log(bar.ax.yaxis)
-    if norm.vmax <= _FEW:
+    if most <= _FEW:
         bar.ax.yaxis.set_major_locator(MultipleLocator(1))
 
 
