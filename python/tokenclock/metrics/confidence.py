@@ -43,7 +43,7 @@ MIN_PLACES = 5
 """Windows of time in which samples beyond a percentile must have come, for their spread to be known at all."""
 _N_DRAWN = 2000
 _HIGHEST_CRITICAL = 10.0  # of Student's t it is about 2; a block with 99 % of the variance brings it to 10
-_MOST_TIMES = 10.0  # the value: a bound beyond says nothing
+_MOST_TIMES = 10.0  # a bound so many times the value, or below it by as much, says nothing
 _RULES = 0.5  # the share of the variance from which on a block and its neighbour are named as the cause
 _Z = 1.959963984540054  # the normal quantile of 0.975
 
@@ -207,10 +207,10 @@ def _mean_of_independent(values: Array) -> Interval:
 
 
 def _says_nothing(value: float, low: float, high: float, critical: float = 0.0) -> bool:
-    """Whether bounds of what cannot be below 0 are an artefact: they reach 0, or the critical value ran away."""
+    """Whether bounds of what cannot be below 0 are an artefact: they lie tenfold away, or the critical value ran."""
     if low == high:
         return False
-    if low <= 0 or high > _MOST_TIMES * value:
+    if low * _MOST_TIMES <= value or high > _MOST_TIMES * value:
         return True
     return critical > _HIGHEST_CRITICAL and (low < value / 2 or high > 2 * value)
 
