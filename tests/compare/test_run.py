@@ -105,3 +105,29 @@ def test_cases_of_an_offline_run_are_runs(tmp_path: Path) -> None:
     assert (run.load, run.isl, run.osl, latency.value, latency.has_interval) == (Load(batch_size=1), 8, 4, 5e6, True)
     assert run.estimates["output_throughput"].value == pytest.approx(800)
     assert run.estimates["latency.p99"].reason == "an offline case has no interval of its tail"
+
+
+@pytest.mark.parametrize(
+    ("n", "stall_ns", "reason"),
+    [(20, 10**9, "one iteration rules the mean of all"), (7, 0, "7 iterations are too few"), (20, 0, "")],
+)
+def test_a_mean_of_an_offline_case_that_has_no_interval_says_why(
+    tmp_path: Path, n: int, stall_ns: int, reason: str
+) -> None:
+    from tests.test_from_events import iterations
+
+    from tokenclock.from_events import rebuild
+    from tokenclock.iteration_log import IterationLog
+    from tokenclock.plan_benchmark import BenchmarkPlan
+
+    log = IterationLog(tmp_path / "ev", BenchmarkPlan(batch_sizes=(1,), lengths=((8, 4),)).to_dict(), 0, pytest.fail)
+    timed = iterations(0, n, 5_000_000)
+    timed.columns["t_done_ns"][:] += np.arange(n) * 1000
+    timed.columns["t_start_ns"][n - 1] += 10**9
+    timed.columns["t_done_ns"][n - 1] += 10**9 + stall_ns
+    log.write(timed)
+    result, _, _ = rebuild(tmp_path / "ev")
+    (run,) = runs_of(OwnResult(Path("a.json"), result, None))
+    mean: Any = run.estimates["latency.mean"]
+    assert (mean.has_interval, mean.reason) == (not reason, reason)
+    assert mean.value > 5e6

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenclock.compare.estimate import estimate
 from tokenclock.metrics.blocks import Blocks
 from tokenclock.metrics.confidence import LEVEL, metric_intervals, rate_interval
 from tokenclock.metrics.probability import rank_bounds, t_quantile
@@ -141,3 +142,69 @@ def test_a_rate_without_windows_has_no_interval() -> None:
     assert few.reason.startswith("3 windows")
     assert rate_interval(None, np.ones(30), BLOCKS).reason == "no rate"
     assert rate_interval(1.0, np.zeros(30), BLOCKS).reason == "nothing came"
+
+
+def stalled(seed: int, first: int, n: int, stall_ms: float = 3000.0) -> np.ndarray:
+    """6000 gaps of about 8 ms, of which ``n`` from ``first`` on met a stall."""
+    gaps = np.random.default_rng(seed).normal(8, 0.1, 6000)
+    gaps[first : first + n] = stall_ms
+    return gaps
+
+
+@pytest.mark.parametrize("first", [2040, 1980])  # within a window of 200 gaps, and over the edge of two
+def test_a_mean_that_one_stall_rules_has_no_interval(first: int) -> None:
+    """What it would be: the bootstrap draws a third of its samples without the stall, whose spread is next to none."""
+    found = metric_intervals(stalled(1, first, 40), spread_over(BLOCKS, 6000), BLOCKS, (50.0,))
+    assert (found.mean.low, found.mean.high) == (None, None)
+    assert found.mean.reason.startswith("one stall rules the windows of time: ")
+    assert found.percentiles[50.0].low == pytest.approx(8, abs=0.1)
+    compared = estimate(34.0, {"low": found.mean.low, "high": found.mean.high, "reason": found.mean.reason}, 29, "")
+    assert compared is not None
+    assert not compared.has_interval
+    assert compared.reason == found.mean.reason
+
+
+def test_a_mean_with_many_stalls_has_one() -> None:
+    gaps = stalled(1, 0, 0)
+    gaps[np.random.default_rng(2).choice(6000, 60, replace=False)] = 200.0
+    found = metric_intervals(gaps, spread_over(BLOCKS, 6000), BLOCKS, ()).mean
+    assert found.low is not None
+    assert 8 < found.low < gaps.mean() < found.high < 13
+
+
+def test_independent_requests_of_which_one_met_a_stall() -> None:
+    values = np.full(15, 50.0) + np.arange(15)
+    values[3] = 3000
+    found = metric_intervals(values, np.zeros(15, np.int64), None, ()).mean
+    assert (found.low, found.high) == (None, None)
+    assert found.reason == "one stall rules the requests: 93 % of their variance"
+
+
+def test_a_rate_that_one_burst_rules_has_no_interval() -> None:
+    burst = np.full(30, 0.01) * np.arange(30)
+    burst[7] = 500.0
+    found = rate_interval(16.7, burst, BLOCKS)
+    assert (found.low, found.high) == (None, None)
+    assert found.reason == "one stall rules the windows of time: 96 % of their variance"
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 5900),
+    st.integers(0, 100),
+    st.floats(0, 1e6),
+    st.booleans(),
+)
+def test_no_bound_of_a_latency_or_a_rate_is_below_0(
+    seed: int, first: int, n: int, stall_ms: float, alone: bool
+) -> None:
+    gaps = np.abs(stalled(seed, first, n, stall_ms))
+    t_ns = spread_over(BLOCKS, 6000)
+    mean = metric_intervals(gaps, t_ns, None if alone else BLOCKS, ()).mean
+    rate = rate_interval(gaps.sum() / 30, np.bincount(BLOCKS.of(t_ns), weights=gaps), BLOCKS)
+    for found, value in ((mean, gaps.mean()), (rate, gaps.sum() / 30)):
+        assert (found.low is None) == (found.high is None) == bool(found.reason)
+        if found.low is not None:
+            assert found.high is not None
+            assert value / 10 < found.low <= value * (1 + 1e-9)
+            assert value * (1 - 1e-9) <= found.high <= 10 * value

@@ -62,4 +62,5 @@ def test_a_steady_window_holds_whole_waves() -> None:
 
 def test_rates_of_a_closed_loop_in_step() -> None:
     found = of_rates(N_RUNS, lambda rng: server_in_step(rng, 25, 16), 16)
-    check(found, list(found), 1.0)
+    # a stall or two among 13 windows of time: one rules them all in up to a fifth of the runs, which have no interval
+    check(found, list(found), 0.8)

@@ -54,3 +54,11 @@ def test_many_values_are_resampled_in_blocks() -> None:
     values = np.random.default_rng(3).normal(10, 1, 20_000)
     low, high = mean_interval(values) or (0, 0)
     assert high - low == pytest.approx(2 * 1.96 / np.sqrt(20_000), rel=0.15)
+
+
+def test_a_mean_that_one_value_rules_has_no_interval() -> None:
+    values = np.random.default_rng(4).normal(50, 1, 30)
+    assert mean_interval(values) is not None
+    values[7] = 3000.0  # one stall: its resamples without it would say -5000 to 250, or thousands
+    assert mean_interval(values) is None
+    assert median_interval(values) is not None

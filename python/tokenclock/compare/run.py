@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenclock.compare.estimate import Estimate, estimate
+from tokenclock.metrics.repeat_intervals import FEWEST_FOR_MEAN
 from tokenclock.readers.foreign import ForeignResult
 from tokenclock.readers.ours import OwnResult
 from tokenclock.readers.read import AnyResult
@@ -213,7 +214,9 @@ def _case(found: OwnResult, case: Mapping[str, Any]) -> Run:
 
 def _lacking(tag: str, n: int) -> str:
     """Why a case has no interval of a mean or a median."""
-    return "gaps of one iteration are not independent of each other" if tag == "itl" else f"{n} iterations are too few"
+    if tag == "itl":
+        return "gaps of one iteration are not independent of each other"
+    return f"{n} iterations are too few" if n < FEWEST_FOR_MEAN else "one iteration rules the mean of all"
 
 
 def _rate_of_case(tag: str, rate: float, case: Mapping[str, Any], n: int) -> Estimate | None:

@@ -12,7 +12,9 @@ and what is uncertain is judged by how the windows differ, not by how many sampl
   matrix product, so the cost does not depend on the number of samples. Rates likewise, from the work done per block.
 * One request at a time: requests count as independent; percentiles are bounded by plain order statistics, means by t.
 
-Where blocks or effective N do not suffice there is no interval, and a reason. The same seed gives the same intervals.
+Where blocks or effective N do not suffice there is no interval, and a reason. Nor is there one of a mean or a rate
+that one stall rules: resamples without its block hardly vary, and the studentised ratio grows without bound.
+The same seed gives the same intervals.
 """
 
 from __future__ import annotations
@@ -40,6 +42,9 @@ _TAIL = (1 + LEVEL) / 2
 MIN_PLACES = 5
 """Windows of time in which samples beyond a percentile must have come, for their spread to be known at all."""
 _N_DRAWN = 2000
+_HIGHEST_CRITICAL = 10.0  # of Student's t it is about 2; a block with 99 % of the variance brings it to 10
+_MOST_TIMES = 10.0  # a bound so many times the value, or below it by as much, says nothing
+_RULES = 0.5  # the share of the variance from which on a block and its neighbour are named as the cause
 _Z = 1.959963984540054  # the normal quantile of 0.975
 
 
@@ -99,7 +104,10 @@ def metric_intervals(
     sums = values.astype(np.float64) if blocks is None else np.bincount(index, weights=values, minlength=n_blocks)
     ordered = np.sort(values)
     beyond = None if blocks is None else _Beyond(values, ordered, index, counts)
-    mean = _mean_of_independent(values) if blocks is None else _ratio_interval(sums, counts, seed)
+    if blocks is None:
+        mean = _mean_of_independent(values)
+    else:
+        mean = _ratio_interval(sums, counts, seed, not_negative=bool(ordered[0] >= 0))
     return MetricIntervals(n, mean, {float(p): _percentile_interval(ordered, p, beyond) for p in percentiles})
 
 
@@ -192,11 +200,33 @@ def _mean_of_independent(values: Array) -> Interval:
     n = len(values)
     half = t_quantile(_TAIL, n - 1) * float(np.std(values, ddof=1)) / math.sqrt(n)
     mean = float(np.mean(values))
+    if values.min() >= 0 and _says_nothing(mean, mean - half, mean + half):
+        squares = (values - mean) ** 2
+        return Interval(None, None, None, _cause(float(squares.max() / squares.sum()), "requests"))
     return Interval(mean - half, mean + half)
 
 
-def _ratio_interval(sums: Array, counts: Array, seed: int) -> Interval:
-    """Of ``sums.sum() / counts.sum()``, by the studentised bootstrap of blocks."""
+def _says_nothing(value: float, low: float, high: float, critical: float = 0.0) -> bool:
+    """Whether bounds of what cannot be below 0 are an artefact: they lie tenfold away, or the critical value ran."""
+    if low == high:
+        return False
+    if low * _MOST_TIMES <= value or high > _MOST_TIMES * value:
+        return True
+    return critical > _HIGHEST_CRITICAL and (low < value / 2 or high > 2 * value)
+
+
+def _cause(share: float, of_what: str) -> str:
+    if share > _RULES:
+        return f"one stall rules the {of_what}: {min(99, int(100 * share))} % of their variance"
+    return f"the {of_what} differ too much to bound it"
+
+
+def _ratio_interval(sums: Array, counts: Array, seed: int, *, not_negative: bool) -> Interval:
+    """Of ``sums.sum() / counts.sum()``, by the studentised bootstrap of blocks.
+
+    Args:
+        not_negative: what is summed cannot be below 0, as latencies and work; no bound may be then.
+    """
     n, n_blocks = float(counts.sum()), len(counts)
     ratio = float(sums.sum()) / n
     residuals = sums - ratio * counts
@@ -210,8 +240,13 @@ def _ratio_interval(sums: Array, counts: Array, seed: int) -> Interval:
     studentised = off[spread > 0] / spread[spread > 0]
     if not len(studentised):  # blocks that do not differ
         return Interval(ratio, ratio)
-    low, high = np.quantile(studentised, (1 - _TAIL, _TAIL))
-    return Interval(ratio - float(high) * error, ratio - float(low) * error)
+    least, most = (float(q) for q in np.quantile(studentised, (1 - _TAIL, _TAIL)))
+    low, high = ratio - most * error, ratio - least * error
+    if not_negative and _says_nothing(ratio, low, high, max(-least, most)):
+        squares = residuals**2
+        share = float((squares[1:] + squares[:-1]).max() / squares.sum())
+        return Interval(None, None, None, _cause(share, "windows of time"))
+    return Interval(low, high)
 
 
 @lru_cache(maxsize=64)
@@ -236,6 +271,7 @@ def rate_interval(value: float | None, work: Array, blocks: Blocks, *, seed: int
         lacking = "nothing came"
     if lacking or value is None:
         return Interval(None, None, None, lacking)
-    found = _ratio_interval(work, np.full(blocks.n, blocks.length_ns / NS_PER_S), seed)
-    low, high = found.low or 0.0, found.high or 0.0
-    return Interval(max(0.0, min(low, value)), max(high, value))
+    found = _ratio_interval(work, np.full(blocks.n, blocks.length_ns / NS_PER_S), seed, not_negative=True)
+    if found.low is None or found.high is None:
+        return found
+    return Interval(min(found.low, value), max(found.high, value))

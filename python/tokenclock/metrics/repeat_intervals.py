@@ -23,6 +23,7 @@ FEWEST_FOR_MEAN = 8
 
 _RESAMPLES = 1999
 _SEED = 1
+_MOST_TIMES = 10.0  # a bound so many times the mean, or below it by as much, says nothing
 _MOST_AT_ONCE = 4_000_000  # resampled values held in memory
 
 
@@ -55,6 +56,9 @@ def _order(n: int) -> int:
 def mean_interval(values: npt.NDArray[Any]) -> tuple[float, float] | None:
     """The interval of the mean; None for fewer than 8 values. The same values give the same interval.
 
+    None too where one value is so far from all others that resamples without it hardly vary: of values that cannot be
+    below 0, a bound would lie ten times above the mean, or below it by as much.
+
     Args:
         values: shape (n,), any order.
     """
@@ -75,4 +79,7 @@ def mean_interval(values: npt.NDArray[Any]) -> tuple[float, float] | None:
         apart = errors > 0
         pivots.append((resampled.mean(axis=1)[apart] - mean) / errors[apart])
     low, high = np.quantile(np.concatenate(pivots), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return mean - float(high) * error, mean - float(low) * error
+    bounds = mean - float(high) * error, mean - float(low) * error
+    if numbers[0] >= 0 and (bounds[0] * _MOST_TIMES <= mean or bounds[1] > _MOST_TIMES * mean):
+        return None
+    return bounds
