@@ -20,6 +20,7 @@ import numpy.typing as npt
 from tokenclock.atomic_file import atomic_write
 from tokenclock.errors import UsageError
 from tokenclock.records import OSL_SOURCE_NAMES, REQUEST_COLUMNS, STATUS_NAMES, Records, empty_columns
+from tokenclock.seen_in_events import counters_of_events
 
 __all__ = ["EventLog", "is_whole", "read"]
 
@@ -159,7 +160,7 @@ def read(directory: str | os.PathLike[str]) -> tuple[dict[str, Any], Records, bo
     """Read an event log.
 
     A request that had not ended when the run was killed is ``cancelled`` when any of its events is there, else
-    ``not_sent``.
+    ``not_sent``. Its client's counters are those that its events tell.
 
     Returns:
         plan, Records, and whether the run was incomplete (killed or interrupted).
@@ -207,7 +208,7 @@ def _assemble(header: Mapping[str, Any], parts: list[dict[str, Array]]) -> Recor
     def gathered(name: str, dtype: str) -> Array:
         return np.concatenate([np.zeros(0, dtype), *(part[name] for part in with_events)]).astype(dtype)[order]
 
-    t_token_ns = gathered("t_token_ns", "int64")
+    t_token_ns, t_read_ns = gathered("t_token_ns", "int64"), gathered("t_read_ns", "int64")
     _settle_lengths(columns, counts)
     _settle_unfinished(columns, parts, offsets, t_token_ns)
     for name, (dtype, _) in REQUEST_COLUMNS.items():
@@ -218,9 +219,9 @@ def _assemble(header: Mapping[str, Any], parts: list[dict[str, Array]]) -> Recor
         token_offsets=offsets,
         t_token_ns=t_token_ns,
         n_tokens=gathered("n_tokens", "int32"),
-        t_read_ns=gathered("t_read_ns", "int64"),
+        t_read_ns=t_read_ns,
         errors={int(row): text for row, text in header.get("errors", {}).items()},
-        client=header.get("client", {}),
+        client=header["client"] if "client" in header else counters_of_events(offsets, t_token_ns, t_read_ns),
     )
 
 

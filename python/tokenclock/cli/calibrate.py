@@ -30,7 +30,7 @@ def build_parser() -> CommandParser:
         "every later result of `serving` says how close to it the run was. It takes about a minute; stop other work\n"
         "meanwhile: what a busy machine says (load average before above half of the cores, steal above 2 %, or errors\n"
         "past the limit at a lower load than one without) is written, not kept.",
-        epilog="exit codes: 0 measured; 1 nothing measured, or a file or stdout not written; 2 a flag is wrong; 130 Ctrl-C",
+        epilog="exit codes: 0 measured; 1 nothing measured, or a file or stdout fails; 2 a flag is wrong; 130 Ctrl-C",
     )
     parser.add_argument("--quick", action="store_true", help="three short points, about ten seconds; not kept")
     parser.add_argument(
