@@ -117,6 +117,23 @@ def test_a_full_disk_is_said_once_and_the_run_goes_on(
     assert event_log.read(tmp_path)[2]  # what was written is still readable, as an incomplete run
 
 
+def test_a_log_that_finds_no_open_file_left_says_which_limit_suffices(
+    tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    log = logged(tmp_path, records, warnings)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(event_log.np, "savez", full)
+    log.write(final([1], [(1, 32)]), native_columns(records))
+    assert warnings == [
+        "event log stopped after part 3: Too many open files; the run goes on without it, "
+        "say `ulimit -n 131` for the next one"
+    ]
+
+
 def test_a_part_is_due_after_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
     monkeypatch.setattr(event_log.time, "monotonic", lambda: now_s)

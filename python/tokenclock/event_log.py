@@ -19,6 +19,7 @@ import numpy.typing as npt
 from tokenclock.atomic_file import atomic_write
 from tokenclock.errors import UsageError
 from tokenclock.log_parts import read_parts
+from tokenclock.open_files import files_for, is_out_of_files
 from tokenclock.records import OSL_SOURCE_NAMES, REQUEST_COLUMNS, STATUS_NAMES, Records, empty_columns
 from tokenclock.seen_in_events import counters_of_events
 from tokenclock.standard_error import say_on_stderr
@@ -61,7 +62,7 @@ class EventLog:
         self._n_parts = 0
         self._broken = False
         self._t_due_s = time.monotonic() + PART_INTERVAL_S
-        self._header = {
+        self._header: dict[str, Any] = {
             "format": FORMAT,
             "complete": False,
             "n_requests": len(next(iter(asked.values()))),
@@ -72,9 +73,8 @@ class EventLog:
             self._claim()
             self._write_arrays({f"asked_{name}": column for name, column in asked.items()})
         except OSError as error:
-            raise UsageError(
-                f"{flag}: {directory} cannot be written: {error.strerror or error}; free space there or name another"
-            ) from error
+            remedy = "raise `ulimit -n`" if is_out_of_files(error) else "free space there or name another"
+            raise UsageError(f"{flag}: {directory} cannot be written: {error.strerror or error}; {remedy}") from error
 
     def _claim(self) -> None:
         """Make plan.json, which only one run can; of two that start at once the second is refused."""
@@ -134,9 +134,12 @@ class EventLog:
             write()
         except OSError as error:
             self._broken = True
+            remedy = f"free space under {self._directory}"
+            if is_out_of_files(error):
+                remedy = f"say `ulimit -n {files_for(self._header['n_requests'])}`"
             self._warn(
                 f"event log stopped after part {self._n_parts}: {error.strerror or error}; "
-                f"the run goes on without it, free space under {self._directory} for the next one"
+                f"the run goes on without it, {remedy} for the next one"
             )
 
     def _write_header(self) -> None:

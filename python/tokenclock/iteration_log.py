@@ -22,6 +22,7 @@ from tokenclock.iteration_records import (
     iterations_to_arrays,
 )
 from tokenclock.log_parts import read_parts
+from tokenclock.open_files import is_out_of_files
 from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["IterationLog", "read"]
@@ -90,9 +91,12 @@ class IterationLog:
             write()
         except OSError as error:
             self.broken = True
+            remedy = f"free space under {self._directory}"
+            if is_out_of_files(error):
+                remedy = "raise `ulimit -n`"
             self._warn(
                 f"event log stopped after part {self._n_parts}: {error.strerror or error}; "
-                f"the run goes on without it, free space under {self._directory} for the next one"
+                f"the run goes on without it, {remedy} for the next one"
             )
 
     def _write_header(self) -> None:
