@@ -220,6 +220,16 @@ def test_the_remedy_of_an_http_error_fits_its_status(make_records: Any, statuses
     assert ("OPENAI_API_KEY" in remedy) == (words in ("OPENAI_API_KEY", "hold --model"))
 
 
+def test_first_tokens_that_share_a_read_do_not_make_ttft_wrong_by_themselves(make_records: Any) -> None:
+    check = judge(make_records, run_of(), n_first_tokens_coalesced=10).check("first_token_shared")
+    assert check is not None
+    assert check.status == WARN
+    assert check.reason == (
+        "100.0% of first tokens came in one read with others (above 1.0%): their gaps are not seen; "
+        "TTFT is right where the server sent them together"
+    )
+
+
 @pytest.mark.parametrize(("limit", "n_files"), [(None, 9 + 3 + 128), (4, 4 + 128)])
 def test_the_remedy_of_too_many_open_files_names_the_limit(make_records: Any, limit: int | None, n_files: int) -> None:
     def remedy(*errors: str) -> str:
