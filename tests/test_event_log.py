@@ -11,7 +11,7 @@ import pytest
 from tokenclock import event_log
 from tokenclock.errors import UsageError
 from tokenclock.event_log import EventLog
-from tokenclock.records import MISSING_NS, Records
+from tokenclock.records import MISSING_NS, STATUS_NAMES, Records
 
 ASKED = {"isl_requested": np.array([5, 6, 7], np.int32), "osl_requested": np.array([2, 2, 2], np.int32)}
 
@@ -117,6 +117,23 @@ def test_a_full_disk_is_said_once_and_the_run_goes_on(
     assert event_log.read(tmp_path)[2]  # what was written is still readable, as an incomplete run
 
 
+def test_a_log_that_finds_no_open_file_left_says_which_limit_suffices(
+    tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    log = logged(tmp_path, records, warnings)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(event_log.np, "savez", full)
+    log.write(final([1], [(1, 32)]), native_columns(records))
+    assert warnings == [
+        "event log stopped after part 3: Too many open files; the run goes on without it, "
+        "say `ulimit -n 131` for the next one"
+    ]
+
+
 def test_a_part_is_due_after_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
     monkeypatch.setattr(event_log.time, "monotonic", lambda: now_s)
@@ -139,10 +156,37 @@ def test_another_runs_directory_and_a_file_in_the_way_are_refused(tmp_path: Path
         EventLog(tmp_path / "b", {}, ASKED, print)
 
 
-def test_a_damaged_log_is_one_line(tmp_path: Path, records: Records) -> None:
+@pytest.mark.parametrize(
+    ("lost", "statuses", "events"),
+    [
+        (1, ["ok", "ok", "truncated"], [10, 20, 12, 22, 32, 15]),  # it holds the lengths asked for
+        (2, ["cancelled", "cancelled", "truncated"], [20, 22, 32]),  # the first event of each
+        (4, ["ok", "cancelled", "truncated"], [10, 20, 12, 22, 15]),
+    ],
+)
+def test_a_damaged_part_costs_no_other(
+    tmp_path: Path, records: Records, lost: int, statuses: list[str], events: list[int]
+) -> None:
+    log = logged(tmp_path, records, [])
+    log.write(final([1], [(1, 32)]), native_columns(records))
+    log.finish(records)
+    part = tmp_path / f"part-{lost:06d}.npz"
+    part.write_bytes(part.read_bytes()[:-40])
+    said: list[str] = []
+    _, back, incomplete = event_log.read(tmp_path, said.append)
+    assert incomplete
+    assert [STATUS_NAMES[status] for status in back.columns["status"]] == statuses
+    assert back.t_token_ns.tolist() == events
+    assert back.columns["osl_requested"].tolist() == [2, 2, 2]
+    assert len(said) == 1
+    assert said[0].startswith(f"{part} is damaged (")
+
+
+def test_a_log_of_which_nothing_can_be_read_is_one_line(tmp_path: Path, records: Records) -> None:
     logged(tmp_path, records, [])
-    (tmp_path / "part-000002.npz").write_bytes(b"PK half a file")
-    with pytest.raises(UsageError, match="is no event log"):
-        event_log.read(tmp_path)
+    for part in tmp_path.glob("part-*.npz"):
+        part.write_bytes(b"PK half a file")
+    with pytest.raises(UsageError, match=r"all its parts \(3\) are damaged"):
+        event_log.read(tmp_path, lambda _: None)
     with pytest.raises(UsageError, match="is no event log"):
         event_log.read(tmp_path / "nowhere")

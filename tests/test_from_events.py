@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,19 @@ def test_a_killed_run_is_incomplete(tmp_path: Path, records: Records) -> None:
     assert again is not None
     assert 0 < result.requests["ok"] < 160 == again.n_requests
     assert result.quality.check("complete") is not None or result.quality.status != "ok"
+
+
+def test_a_killed_run_keeps_the_source_of_its_stamps(tmp_path: Path, records: Records) -> None:
+    for name, lag_ns, share in (("kernel", 5_000, 1.0), ("unknown", 0, None)):
+        write_log(tmp_path / name, replace(records, t_read_ns=records.t_token_ns + lag_ns), finished=False)
+        result, _, _ = rebuild(tmp_path / name)
+        check = result.quality.check("stamps")
+        assert check is not None
+        assert (check.value, check.status) == (share, "ok")
+        assert check.details["source"] == ("kernel" if share else "not known")
+        clock = result.quality.check("clock")
+        assert clock is not None
+        assert clock.value is None  # no counter of steps is in the log of a killed run
 
 
 def test_the_logs_of_ranks_are_one_run(tmp_path: Path, records: Records) -> None:

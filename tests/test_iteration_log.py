@@ -88,10 +88,17 @@ def test_what_is_no_log_is_refused(tmp_path: Path, content: str | None) -> None:
         read(tmp_path)
 
 
-def test_a_damaged_part_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_part_costs_no_other(tmp_path: Path) -> None:
     log = IterationLog(tmp_path, {}, 0, pytest.fail)
     log.write(rows([(0, 10, [])]))
-    part = next(tmp_path.glob("part-*.npz"))
-    part.write_bytes(part.read_bytes()[:100])
-    with pytest.raises(UsageError, match="is no event log of benchmark"):
+    log.write(rows([(0, 12, [])]))
+    log.finish(incomplete=False)
+    first, second = sorted(tmp_path.glob("part-*.npz"))
+    second.write_bytes(second.read_bytes()[:100])
+    said: list[str] = []
+    _, back, _, incomplete = read(tmp_path, said.append)
+    assert (len(back.columns["case"]), incomplete) == (1, True)
+    assert [line.startswith(f"{second} is damaged (") for line in said] == [True]
+    first.unlink()
+    with pytest.raises(UsageError, match="is no event log that can be read"):
         read(tmp_path)

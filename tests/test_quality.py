@@ -220,6 +220,30 @@ def test_the_remedy_of_an_http_error_fits_its_status(make_records: Any, statuses
     assert ("OPENAI_API_KEY" in remedy) == (words in ("OPENAI_API_KEY", "hold --model"))
 
 
+def test_first_tokens_that_share_a_read_do_not_make_ttft_wrong_by_themselves(make_records: Any) -> None:
+    check = judge(make_records, run_of(), n_first_tokens_coalesced=10).check("first_token_shared")
+    assert check is not None
+    assert check.status == WARN
+    assert check.reason == (
+        "100.0% of first tokens came in one read with others (above 1.0%): their gaps are not seen; "
+        "TTFT is right where the server sent them together"
+    )
+
+
+@pytest.mark.parametrize(("limit", "n_files"), [(None, 9 + 3 + 128), (4, 4 + 128)])
+def test_the_remedy_of_too_many_open_files_names_the_limit(make_records: Any, limit: int | None, n_files: int) -> None:
+    def remedy(*errors: str) -> str:
+        failed = [{"status": "connect_error", "sent": S, "error": error} for error in errors]
+        facts = RunFacts(request_rate=10.0, max_concurrency=limit)
+        check = judge(make_records, [*run_of(9), *failed], facts).check("failures")
+        assert check is not None
+        return check.remedy
+
+    full, refused = "connect: Too many open files", "connect: Connection refused"
+    assert f"`ulimit -n {n_files}`" in remedy(full, full, refused)
+    assert "ulimit" not in remedy(full, refused, refused)
+
+
 def test_the_remedy_for_late_sending_fits_its_cause(make_records: Any) -> None:
     def remedy(facts: RunFacts, max_in_flight: int, **change: Any) -> str:
         late = [good(i, t_scheduled_ns=i * 100 * MS - 6 * MS, **change) for i in range(10)]
@@ -236,8 +260,13 @@ def test_the_remedy_for_late_sending_fits_its_cause(make_records: Any) -> None:
     assert remedy(limited, 3) == usual
     assert remedy(OPEN, 4) == usual
     assert remedy(OPEN, 4, t_connect_ns=5) == (
-        f"{usual}; 10 of 10 requests opened a connection: the server closes them: let it keep them"
+        f"{usual}; 10 of 10 good requests opened a connection: the server closes them: let it keep them"
     )
+    refused = {"sent": S, "t_connect_ns": 5, "status": "connect_error"}
+    late = [good(i, t_scheduled_ns=i * 100 * MS - 6 * MS) for i in range(10)]
+    check = judge(make_records, [*late, *[refused] * 20], OPEN).check("send_lag")
+    assert check is not None
+    assert check.remedy == usual  # connections that failed say nothing of the server keeping them
     assert "give --connection reuse" in remedy(replace(OPEN, connection="new"), 4, t_connect_ns=5)
 
 

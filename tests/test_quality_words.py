@@ -28,8 +28,10 @@ MADE = [
     *failures._FAILURE_REMEDIES.values(),
     lengths._ENDED_EARLY,
     "raise --max-concurrency, at whose 8 requests in flight later ones had to wait, or lower the rate",
-    "stop other work on this machine, or raise --workers; 9 of 9 requests opened a connection: give --connection reuse",
-    "stop other work on this machine, or lower the rate; 9 of 9 requests opened a connection: the server closes them",
+    "stop other work on this machine, or raise --workers; "
+    "9 of 9 good requests opened a connection: give --connection reuse",
+    "stop other work on this machine, or lower the rate; "
+    "9 of 9 good requests opened a connection: the server closes them",
     "raise --num-prompts to 640 or more",
 ]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,11 @@ import numpy.typing as npt
 
 from tokenclock.atomic_file import atomic_write
 from tokenclock.errors import UsageError
+from tokenclock.log_parts import read_parts
+from tokenclock.open_files import files_for, is_out_of_files
 from tokenclock.records import OSL_SOURCE_NAMES, REQUEST_COLUMNS, STATUS_NAMES, Records, empty_columns
+from tokenclock.seen_in_events import counters_of_events
+from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["EventLog", "is_whole", "read"]
 
@@ -28,7 +31,7 @@ Array = npt.NDArray[Any]
 FORMAT = 1
 PART_INTERVAL_S = 1.0
 _EVENT_COLUMNS = ("event_row", "t_token_ns", "n_tokens", "t_read_ns")
-_CANCELLED = STATUS_NAMES.index("cancelled")
+_OK, _CANCELLED = STATUS_NAMES.index("ok"), STATUS_NAMES.index("cancelled")
 _SERVER, _EVENTS = OSL_SOURCE_NAMES.index("server usage"), OSL_SOURCE_NAMES.index("event count")
 
 
@@ -59,7 +62,7 @@ class EventLog:
         self._n_parts = 0
         self._broken = False
         self._t_due_s = time.monotonic() + PART_INTERVAL_S
-        self._header = {
+        self._header: dict[str, Any] = {
             "format": FORMAT,
             "complete": False,
             "n_requests": len(next(iter(asked.values()))),
@@ -70,9 +73,8 @@ class EventLog:
             self._claim()
             self._write_arrays({f"asked_{name}": column for name, column in asked.items()})
         except OSError as error:
-            raise UsageError(
-                f"{flag}: {directory} cannot be written: {error.strerror or error}; free space there or name another"
-            ) from error
+            remedy = "raise `ulimit -n`" if is_out_of_files(error) else "free space there or name another"
+            raise UsageError(f"{flag}: {directory} cannot be written: {error.strerror or error}; {remedy}") from error
 
     def _claim(self) -> None:
         """Make plan.json, which only one run can; of two that start at once the second is refused."""
@@ -132,9 +134,12 @@ class EventLog:
             write()
         except OSError as error:
             self._broken = True
+            remedy = f"free space under {self._directory}"
+            if is_out_of_files(error):
+                remedy = f"say `ulimit -n {files_for(self._header['n_requests'])}`"
             self._warn(
                 f"event log stopped after part {self._n_parts}: {error.strerror or error}; "
-                f"the run goes on without it, free space under {self._directory} for the next one"
+                f"the run goes on without it, {remedy} for the next one"
             )
 
     def _write_header(self) -> None:
@@ -155,38 +160,42 @@ def is_whole(directory: str | os.PathLike[str]) -> bool:
         return False
 
 
-def read(directory: str | os.PathLike[str]) -> tuple[dict[str, Any], Records, bool]:
+def read(
+    directory: str | os.PathLike[str], say: Callable[[str], None] = say_on_stderr
+) -> tuple[dict[str, Any], Records, bool]:
     """Read an event log.
 
     A request that had not ended when the run was killed is ``cancelled`` when any of its events is there, else
-    ``not_sent``.
+    ``not_sent``. Its client's counters are those that its events tell.
+
+    A damaged part is said and left out; an answer that lost events by it is ``cancelled``: its gaps are not known.
 
     Returns:
-        plan, Records, and whether the run was incomplete (killed or interrupted).
+        plan, Records, and whether the run was incomplete (killed or interrupted, or a part is damaged).
 
     Raises:
-        UsageError: not an event log, or a part is damaged.
+        UsageError: not an event log, or no part of it can be read.
     """
     folder = Path(directory)
     try:
         header = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
         if header["format"] != FORMAT:
             raise UsageError(f"{folder} has event log format {header['format']}, expected {FORMAT}")
-        parts = [_load_part(path) for path in sorted(folder.glob("part-*.npz"))]
-        records = _assemble(header, parts)
-    except (OSError, KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile) as error:
+        parts, damaged = read_parts(folder, "part-*.npz", _load_part, say)
+        records = _assemble(header, parts, holes=bool(damaged))
+    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
         raise UsageError(
             f"{folder} is no event log: expected plan.json and part-*.npz of --save-events ({error})"
         ) from error
-    return header["plan"], records, not header["complete"]
+    return header["plan"], records, bool(damaged) or not header["complete"]
 
 
 def _load_part(path: Path) -> dict[str, Array]:
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
-def _assemble(header: Mapping[str, Any], parts: list[dict[str, Array]]) -> Records:
+def _assemble(header: Mapping[str, Any], parts: list[dict[str, Array]], *, holes: bool) -> Records:
     n = int(header["n_requests"])
     columns = empty_columns(n)
     counts = {name: np.full(n, -1, np.int32) for name in ("osl_server", "osl_events")}
@@ -207,8 +216,13 @@ def _assemble(header: Mapping[str, Any], parts: list[dict[str, Array]]) -> Recor
     def gathered(name: str, dtype: str) -> Array:
         return np.concatenate([np.zeros(0, dtype), *(part[name] for part in with_events)]).astype(dtype)[order]
 
-    t_token_ns = gathered("t_token_ns", "int64")
+    t_token_ns, t_read_ns = gathered("t_token_ns", "int64"), gathered("t_read_ns", "int64")
+    n_tokens = gathered("n_tokens", "int32")
     _settle_lengths(columns, counts)
+    if holes:
+        counted = np.where(counts["osl_events"] >= 0, counts["osl_events"], columns["osl"])
+        found = np.bincount(event_row[order], weights=n_tokens, minlength=n)
+        columns["status"][(columns["status"] == _OK) & (found < counted)] = _CANCELLED
     _settle_unfinished(columns, parts, offsets, t_token_ns)
     for name, (dtype, _) in REQUEST_COLUMNS.items():
         columns[name] = columns[name].astype(dtype)
@@ -217,10 +231,10 @@ def _assemble(header: Mapping[str, Any], parts: list[dict[str, Array]]) -> Recor
         columns=columns,
         token_offsets=offsets,
         t_token_ns=t_token_ns,
-        n_tokens=gathered("n_tokens", "int32"),
-        t_read_ns=gathered("t_read_ns", "int64"),
+        n_tokens=n_tokens,
+        t_read_ns=t_read_ns,
         errors={int(row): text for row, text in header.get("errors", {}).items()},
-        client=header.get("client", {}),
+        client=header["client"] if "client" in header else counters_of_events(offsets, t_token_ns, t_read_ns),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,7 @@ def _in_process(plan_dict: dict[str, Any], records: Records, incomplete: bool, w
     """Of `throughput` or `latency` on a runtime in its own process."""
     plan = ThroughputPlan.from_dict(plan_dict)
     facts = bench_facts(plan, records.n_requests, None)
+    records = replace(records, client={"transport": "in process", **records.client})  # a killed run could not say so
     return _of_requests(plan_dict, "trtllm_bench", plan.seed, facts, records, incomplete, written)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,9 @@ from tokenclock.iteration_records import (
     iterations_from_arrays,
     iterations_to_arrays,
 )
+from tokenclock.log_parts import read_parts
+from tokenclock.open_files import is_out_of_files
+from tokenclock.standard_error import say_on_stderr
 
 __all__ = ["IterationLog", "read"]
 
@@ -89,9 +91,12 @@ class IterationLog:
             write()
         except OSError as error:
             self.broken = True
+            remedy = f"free space under {self._directory}"
+            if is_out_of_files(error):
+                remedy = "raise `ulimit -n`"
             self._warn(
                 f"event log stopped after part {self._n_parts}: {error.strerror or error}; "
-                f"the run goes on without it, free space under {self._directory} for the next one"
+                f"the run goes on without it, {remedy} for the next one"
             )
 
     def _write_header(self) -> None:
@@ -106,24 +111,25 @@ class IterationLog:
 
 
 def read(
-    directory: str | os.PathLike[str],
+    directory: str | os.PathLike[str], say: Callable[[str], None] = say_on_stderr
 ) -> tuple[dict[str, Any], IterationRecords, Sequence[Mapping[str, Any]], bool]:
     """Read an event log.
 
     Returns:
         plan, the rows of all ranks, what became of the cases that ended, and whether the run was incomplete.
+        A damaged part is said and left out, and the run is then incomplete.
 
     Raises:
-        UsageError: not an event log, or a part is damaged.
+        UsageError: not an event log, or no part of it can be read.
     """
     folder = Path(directory)
     try:
         header = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
         if header["format"] != FORMAT:
             raise UsageError(f"{folder} has event log format {header['format']}, expected {FORMAT}")
-        rows = concatenate(_load(path) for path in sorted(folder.glob("part-r*.npz")))
-        return header["plan"], rows, header["cases"], not header["complete"]
-    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        parts, damaged = read_parts(folder, "part-r*.npz", _load, say)
+        return header["plan"], concatenate(parts), header["cases"], bool(damaged) or not header["complete"]
+    except (OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(

@@ -144,8 +144,9 @@ THRESHOLDS: dict[str, Threshold] = {
     "first_token_shared": Threshold(
         0.01,
         None,
-        "{value} of first tokens came in one read with later ones (above {limit}): TTFT is too high there",
-        "take TTFT as an upper bound: the server sends several events at once, or the client is behind (see CPU)",
+        "{value} of first tokens came in one read with others (above {limit}): their gaps are not seen; TTFT is right "
+        "where the server sent them together",
+        "judge by TPOT, not ITL; where the client is behind (see CPU), take TTFT as an upper bound",
     ),
     "streamed": Threshold(
         0,

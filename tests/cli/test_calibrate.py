@@ -51,6 +51,21 @@ def test_a_quick_one_prints_its_table_and_leaves_json_and_a_picture(tmp_path: Pa
     assert not (tmp_path / "cache").exists(), "three short points are not kept for later results"
 
 
+@pytest.mark.parametrize(("redirect", "code"), [(">/dev/full", 1), ("| head -1", 141)])
+def test_a_stdout_that_takes_nothing_costs_no_file(tmp_path: Path, redirect: str, code: int) -> None:
+    command = f"'{sys.executable}' -m tokenclock calibrate --quick --result-dir '{tmp_path}' {redirect}"
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TOKENCLOCK_CACHE": str(tmp_path / "cache")},
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("cannot write to standard output: No space left on device") == (code == 1)
+    assert Calibration.load(tmp_path / "calibration.json").quick
+
+
 def test_levels_ask_for_rising_loads_with_enough_answers() -> None:
     for levels in (FULL, QUICK):
         rates = [level.events_per_s for level in levels]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenclock.cli.arguments import CommandParser
+from tokenclock.cli.standard_streams import show
 from tokenclock.standard_error import say_on_stderr
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def build_parser() -> CommandParser:
         "every later result of `serving` says how close to it the run was. It takes about a minute; stop other work\n"
         "meanwhile: what a busy machine says (load average before above half of the cores, steal above 2 %, or errors\n"
         "past the limit at a lower load than one without) is written, not kept.",
-        epilog="exit codes: 0 measured; 1 nothing measured, or a file not written; 2 a flag is wrong; 130 Ctrl-C",
+        epilog="exit codes: 0 measured; 1 nothing measured, or a file or stdout fails; 2 a flag is wrong; 130 Ctrl-C",
     )
     parser.add_argument("--quick", action="store_true", help="three short points, about ten seconds; not kept")
     parser.add_argument(
@@ -43,7 +44,12 @@ def build_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the command: 0 when all points were measured, 1 when a file could not be written, 130 after Ctrl-C."""
+    """Run the command.
+
+    Returns:
+        0 when all points were measured; 1 when a file or standard output could not be written; 130 after Ctrl-C; 141
+        where the reader of standard output has gone. The files are written whatever becomes of standard output.
+    """
     arguments = build_parser().read(argv)
     from tokenclock.output_place import usable_directory
 
@@ -52,15 +58,14 @@ def main(argv: Sequence[str]) -> int:
     from tokenclock.calibration import calibrate
     from tokenclock.report import calibration_table
 
-    print(calibration_table.header(), flush=True)
+    shown = [_show(calibration_table.header())]
     try:
         calibration = calibrate(
-            quick=arguments.quick, on_point=lambda point: print(calibration_table.row_of(point), flush=True)
+            quick=arguments.quick, on_point=lambda point: shown.append(_show(calibration_table.row_of(point)))
         )
     except KeyboardInterrupt:
         _say("interrupted before the first load was measured: nothing is written")
         return 130
-    print(calibration_table.render(calibration), end="", flush=True)
     written = [_save(calibration, folder / "calibration.json"), _draw(calibration, folder / "calibration.png")]
     if calibration.interrupted:
         _say(f"interrupted: of the loads, those above ({len(calibration.points)}) were measured; {_CACHE_STAYS}")
@@ -68,9 +73,15 @@ def main(argv: Sequence[str]) -> int:
         _say(f"the machine was disturbed: {calibration.disturbed}; {_CACHE_STAYS}: {_REMEDY}")
     elif not arguments.quick and not arguments.no_keep:
         written.append(_keep(calibration))
+    shown.append(_show(calibration_table.render(calibration).removesuffix("\n")))
     if calibration.interrupted:
         return 130
-    return 0 if all(written) else 1
+    return max(shown) if all(written) else 1
+
+
+def _show(text: str) -> int:
+    """Print at once; where stdout does not take it that is said once, and the measurement goes on for its files."""
+    return show("tokenclock calibrate", text)
 
 
 def _keep(calibration: Calibration) -> bool:

@@ -64,11 +64,13 @@ def _lag_remedy(records: Records, facts: RunFacts, tag: str) -> str:
     limit = facts.max_concurrency
     if facts.loop == "open" and limit is not None and int(records.client.get("max_in_flight", 0)) >= limit:
         return f"raise --max-concurrency, at whose {limit} requests in flight later ones had to wait, or lower the rate"
-    n_sent, n_new = (int(records.present(name).sum()) for name in ("t_sent_ns", "t_connect_ns"))
-    if 2 * n_new > n_sent > (limit or 0):
+    n_good, n_new = int(records.ok.sum()), int((records.ok & records.present("t_connect_ns")).sum())
+    if 2 * n_new > n_good > (limit or 0):
         usual = "or raise --workers" if tag == "slot_idle" else "or lower the rate"
         closes = (
             "the server closes them: let it keep them" if facts.connection == "reuse" else "give --connection reuse"
         )
-        return f"stop other work on this machine, {usual}; {n_new} of {n_sent} requests opened a connection: {closes}"
+        return (
+            f"stop other work on this machine, {usual}; {n_new} of {n_good} good requests opened a connection: {closes}"
+        )
     return ""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 
 import numpy as np
 
 from tokenclock.metrics.facts import RunFacts
 from tokenclock.metrics.summary import RunSummary
+from tokenclock.open_files import files_for
 from tokenclock.quality_checks.figure import Figure, Value
 from tokenclock.records import STATUS_NAMES, Records
 
@@ -35,6 +38,9 @@ _FAILURE_REMEDIES = {
 }
 
 
+_OUT_OF_FILES = tuple(os.strerror(number) for number in (errno.EMFILE, errno.ENFILE))
+
+
 def failure_figures(
     records: Records, facts: RunFacts, summary: RunSummary, *, incomplete: bool = False
 ) -> Iterator[Figure]:
@@ -52,9 +58,29 @@ def failure_figures(
         n_failed / n_judged if n_judged else None,
         {**kinds, "n_failed": n_failed, "n_scheduled": summary.n_scheduled},
         invalid=facts.max_failure_share,
-        remedy=(_http_remedy(records) if most == "http_error" else "") or _FAILURE_REMEDIES.get(most, ""),
+        remedy=_remedy(records, facts, most),
         verdict=None if summary.n_ok else ("invalid", "no request succeeded: nothing was measured"),
     )
+
+
+def _remedy(records: Records, facts: RunFacts, most: str) -> str:
+    """What to do about the kind of failure that is most frequent, by what the failed requests tell."""
+    special = ""
+    if most == "http_error":
+        special = _http_remedy(records)
+    elif most == "connect_error":
+        special = _open_files_remedy(records, facts)
+    return special or _FAILURE_REMEDIES.get(most, "")
+
+
+def _open_files_remedy(records: Records, facts: RunFacts) -> str:
+    """Where most connections failed because this process had too many open files: the limit that suffices."""
+    failed = np.flatnonzero(records.columns["status"] == STATUS_NAMES.index("connect_error")).tolist()
+    n_without_file = sum(any(why in records.errors.get(row, "") for why in _OUT_OF_FILES) for row in failed)
+    if 2 * n_without_file <= len(failed):
+        return ""
+    n_connections = min(records.n_requests, facts.max_concurrency or records.n_requests)
+    return f"say `ulimit -n {files_for(n_connections)}` before the command: this program ran out of open files"
 
 
 def _http_remedy(records: Records) -> str:

@@ -26,8 +26,9 @@ def stamp_figures(records: Records) -> Iterator[Figure]:
             yield Figure("unrecognised", lost, {"n_dropped": lost})
         return
     if n_events:
-        kernel = int(client.get("n_events_kernel", 0)) / n_events
-        details: dict[str, Value] = {"source": str(client.get("stamp_source", "user")), "n_events": n_events}
+        source = client.get("stamp_source")  # absent where a killed run's log does not tell it
+        kernel = int(client.get("n_events_kernel", 0)) / n_events if source is not None else None
+        details: dict[str, Value] = {"source": str(source or "not known"), "n_events": n_events}
         if client.get("transport") == "unix":
             details["transport"] = "unix"
         yield Figure("stamps", kernel, details)
@@ -36,10 +37,10 @@ def stamp_figures(records: Records) -> Iterator[Figure]:
         yield Figure("coalesced", int(client.get("n_events_coalesced", 0)) / n_events)
         n_firsts = max(1, int((records.columns["t_first_token_ns"] != MISSING_NS).sum()))
         yield Figure("first_token_shared", int(client.get("n_first_tokens_coalesced", 0)) / n_firsts)
-        if kernel:
-            yield Figure("anchor", float(client.get("anchor_uncertainty_ns", 0)))
+        if kernel and "anchor_uncertainty_ns" in client:
+            yield Figure("anchor", float(client["anchor_uncertainty_ns"]))
     stepped = {"n_events_stepped": int(client.get("n_events_stepped", 0))}
-    yield Figure("clock", int(client.get("n_clock_steps", 0)), stepped)
+    yield Figure("clock", client.get("n_clock_steps"), stepped)
     # the client reads again, after the run, what its fast walker left alone; what stays unread is in no number
     unread = int(client.get("n_unrecognised", 0)) - int(client.get("n_resolved", 0))
     if client.get("n_unrecognised", 0):

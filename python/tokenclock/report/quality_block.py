@@ -63,7 +63,9 @@ def _stamp_rows(quality: Quality) -> Iterator[str]:
     if stamps is None:
         yield own_row("Token stamps:", NOT_MEASURED)
         return
-    if stamps.value:
+    if stamps.value is None:
+        yield own_row("Token stamps:", "not known")
+    elif stamps.value:
         yield own_row("Token stamps by the kernel:", percent(stamps.value))
     else:
         yield own_row("Token stamps:", "user space")

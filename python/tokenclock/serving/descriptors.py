@@ -5,10 +5,9 @@ from __future__ import annotations
 import resource
 
 from tokenclock.errors import UsageError
+from tokenclock.open_files import files_for
 
 __all__ = ["allow_connections", "most_connections"]
-
-_OTHERS = 128  # files, pipes and libraries of this process
 
 
 def most_connections(n_requests: int, slots: int | None) -> int:
@@ -23,7 +22,7 @@ def allow_connections(n_connections: int, *, certain: bool) -> None:
     is taken, and a connection that finds no descriptor is a failed request.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = n_connections + _OTHERS
+    needed = files_for(n_connections)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
     attainable = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
@@ -34,7 +33,7 @@ def allow_connections(n_connections: int, *, certain: bool) -> None:
             attainable = soft
     if certain and attainable < needed:
         n = "one connection needs" if n_connections == 1 else f"{n_connections} connections at once need"
-        fewer = "" if attainable <= _OTHERS else ", or lower --max-concurrency"
+        fewer = "" if attainable <= files_for(0) else ", or lower --max-concurrency"
         raise UsageError(
             f"{n} {needed} open files, the limit here is {attainable}; say `ulimit -n {needed}` as root{fewer}"
         )
