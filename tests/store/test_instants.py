@@ -41,6 +41,8 @@ def test_a_file_s_own_time(tmp_path: Path) -> None:
     path.touch()
     os.utime(path, (AT.timestamp(), AT.timestamp()))
     assert instant_of("yesterday", path) == instant_of("", path) == instant_of("nan", path) == AT
+    for endless in ("inf", "Infinity", "-inf", "1e300", "9" * 400):
+        assert instant_of(endless, path) == AT
     assert abs(instant_of("", tmp_path / "none") - datetime.now(timezone.utc)) < timedelta(minutes=1)
 
 

@@ -68,9 +68,10 @@ def _compact(text: str) -> datetime | None:
 def _number(text: str) -> datetime | None:
     try:
         value = float(text)
-        while value > _LATEST_S:
-            value /= 1000
-        return datetime.fromtimestamp(value, timezone.utc) if value > 0 else None
+        for _ in ("ms", "us", "ns"):
+            if value > _LATEST_S:
+                value /= 1000
+        return datetime.fromtimestamp(value, timezone.utc) if 0 < value <= _LATEST_S else None
     except (ValueError, OverflowError, OSError):
         return None
 
