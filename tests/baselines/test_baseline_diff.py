@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.skipif(shutil.which("patch") is None, reason="needs GNU patch: apt install patch")
 def test_worse_is_exit_3_and_the_patch_accepts_it(write_csv, inside, capsys) -> None:
     write_csv("base.csv", *BASE)
     write_csv("target.csv", ("tpot", "OUTPUT_TOKEN_TIME", 12, 0.1, 50), ("rate", "USER_THROUGHPUT", 80, 0.1, 10))
@@ -40,6 +42,7 @@ def test_worse_is_exit_3_and_the_patch_accepts_it(write_csv, inside, capsys) -> 
     assert Path("perf_patch.patch").read_bytes() == b""
 
 
+@pytest.mark.skipif(shutil.which("patch") is None, reason="needs GNU patch: apt install patch")
 def test_a_base_elsewhere_is_patched_by_the_command_that_is_told(write_csv, inside, capsys, monkeypatch) -> None:
     write_csv("base.csv", *BASE)
     write_csv("target.csv", ("tpot", "OUTPUT_TOKEN_TIME", 12, 0.1, 50), BASE[1])

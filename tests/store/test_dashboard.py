@@ -290,6 +290,7 @@ def test_means_of_older_runs_stop_at_a_change(tmp_path: Path) -> None:
     assert [(row[1], row[4]) for row in series["older"]] == [(101.0, 30), (200.96, 25)]
 
 
+@needs_chromium
 def test_only_runs_with_a_result_are_said_to_have_a_page_and_a_run_without_a_model_has_a_name(
     tmp_path: Path, browser: Browser
 ) -> None:
